@@ -1,0 +1,3 @@
+module brume
+
+go 1.26

@@ -35,6 +35,9 @@ var (
 	ErrClosed = errors.New("kv: store is closed")
 	// ErrTooLarge is returned for a key or value over its limit.
 	ErrTooLarge = errors.New("kv: key or value is too large")
+	// ErrReadOnly is returned by Update after a store could not write: its disk is full, say, or broken. It wraps the
+	// cause. Views go on; only a new start of the store ends it.
+	ErrReadOnly = errors.New("kv: store is read-only after a failed write")
 )
 
 // A Store is a set of key-value pairs in the byte order of the keys.
@@ -42,15 +45,29 @@ type Store interface {
 	// View runs fn on a consistent, durable snapshot.
 	View(ctx context.Context, fn func(Reader) error) error
 	// Update runs fn in a read-write transaction, commits it unless fn returns an error, and returns after the commit is
-	// durable. It runs fn again on a conflict, and gives up with ErrConflict or the context's error.
+	// durable. It runs fn again on a conflict, and gives up with ErrConflict or the context's error. With these, with
+	// ErrReadOnly, and with an error of fn, nothing was written; only where the disk fails during the very commit does
+	// the next start of the store show whether all of it or nothing was.
 	Update(ctx context.Context, fn func(Tx) error) error
 	// Close waits for running transactions and releases the store. Transactions begun later fail with ErrClosed.
 	Close() error
 }
 
+// A Watcher is a Store that tells of commits, so that who waits for rows need not poll for them.
+type Watcher interface {
+	// Watch calls wake after each commit that set a key beginning with prefix, once a new transaction sees what was
+	// committed. low is not after the first such key; it must not be modified. Deletions do not count. wake may run at
+	// any time until stop has returned, never twice at once; it must return at once and not call the store.
+	Watch(prefix []byte, wake func(low []byte)) (stop func())
+}
+
 // A Reader reads one consistent state. Byte slices it returns stay valid and unchanged until the closure that got the
-// Reader returns; who keeps them longer copies them. They must not be modified.
+// Reader returns; who keeps them longer copies them. They must not be modified. A Reader belongs to the goroutine that
+// runs the closure.
 type Reader interface {
+	// Now is the time of this transaction: the same for every call in one run of the closure, and not before the Now of
+	// any transaction whose writes can be seen in it, even if the clock was set back in between.
+	Now() time.Time
 	// Get returns the value of key, and false if there is none. A value may be empty.
 	Get(key []byte) (value []byte, ok bool, err error)
 	// Scan yields the pairs of r in order. An error ends the sequence. Stopping early is fine: only what was
@@ -61,16 +78,14 @@ type Reader interface {
 // A Tx is a Reader that sees its own writes.
 type Tx interface {
 	Reader
-	// Set writes value to key. The slices must not be modified afterwards.
+	// Set writes value to key. The slices must not be modified afterwards. A Scan under way sees the writes that lie
+	// ahead of it.
 	Set(key, value []byte) error
 	// Delete removes key; removing what is not there is no error.
 	Delete(key []byte) error
-	// Now is the time of this transaction: the same for every call in one run of the closure, and not before the Now of
-	// a transaction that committed earlier.
-	Now() time.Time
 }
 
-// A Range selects the keys k with Start ≤ k < End.
+// A Range selects the keys k with Start ≤ k < End; none if End ≤ Start.
 type Range struct {
 	Start []byte // nil: from the first key
 	End   []byte // nil: to the last key

@@ -23,6 +23,7 @@ func (g *generator) emitErrors(s *source) {
 			}
 		}
 		s.p("func (v *%s) Error() string { return v.ErrorCode() + \": \" + v.ErrorMessage() }", goName)
+		s.p("func (v *%s) ShapeName() string { return %q }", goName, name)
 		s.p("func (v *%s) ErrorCode() string { return %q }", goName, code)
 		s.p("func (v *%s) HTTPStatus() int { return %d }", goName, status)
 		s.p("func (v *%s) ErrorMessage() string {\nif v.%s == nil {\nreturn \"\"\n}\nreturn *v.%s\n}\n", goName, field, field)

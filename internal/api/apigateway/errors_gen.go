@@ -3,6 +3,7 @@
 package apigateway
 
 func (v *BadRequestException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *BadRequestException) ShapeName() string { return "BadRequestException" }
 func (v *BadRequestException) ErrorCode() string { return "BadRequestException" }
 func (v *BadRequestException) HTTPStatus() int   { return 400 }
 func (v *BadRequestException) ErrorMessage() string {
@@ -13,6 +14,7 @@ func (v *BadRequestException) ErrorMessage() string {
 }
 
 func (v *ConflictException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ConflictException) ShapeName() string { return "ConflictException" }
 func (v *ConflictException) ErrorCode() string { return "ConflictException" }
 func (v *ConflictException) HTTPStatus() int   { return 409 }
 func (v *ConflictException) ErrorMessage() string {
@@ -23,6 +25,7 @@ func (v *ConflictException) ErrorMessage() string {
 }
 
 func (v *LimitExceededException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *LimitExceededException) ShapeName() string { return "LimitExceededException" }
 func (v *LimitExceededException) ErrorCode() string { return "LimitExceededException" }
 func (v *LimitExceededException) HTTPStatus() int   { return 429 }
 func (v *LimitExceededException) ErrorMessage() string {
@@ -33,6 +36,7 @@ func (v *LimitExceededException) ErrorMessage() string {
 }
 
 func (v *NotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *NotFoundException) ShapeName() string { return "NotFoundException" }
 func (v *NotFoundException) ErrorCode() string { return "NotFoundException" }
 func (v *NotFoundException) HTTPStatus() int   { return 404 }
 func (v *NotFoundException) ErrorMessage() string {
@@ -43,6 +47,7 @@ func (v *NotFoundException) ErrorMessage() string {
 }
 
 func (v *ServiceUnavailableException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ServiceUnavailableException) ShapeName() string { return "ServiceUnavailableException" }
 func (v *ServiceUnavailableException) ErrorCode() string { return "ServiceUnavailableException" }
 func (v *ServiceUnavailableException) HTTPStatus() int   { return 503 }
 func (v *ServiceUnavailableException) ErrorMessage() string {
@@ -53,6 +58,7 @@ func (v *ServiceUnavailableException) ErrorMessage() string {
 }
 
 func (v *TooManyRequestsException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *TooManyRequestsException) ShapeName() string { return "TooManyRequestsException" }
 func (v *TooManyRequestsException) ErrorCode() string { return "TooManyRequestsException" }
 func (v *TooManyRequestsException) HTTPStatus() int   { return 429 }
 func (v *TooManyRequestsException) ErrorMessage() string {
@@ -63,6 +69,7 @@ func (v *TooManyRequestsException) ErrorMessage() string {
 }
 
 func (v *UnauthorizedException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *UnauthorizedException) ShapeName() string { return "UnauthorizedException" }
 func (v *UnauthorizedException) ErrorCode() string { return "UnauthorizedException" }
 func (v *UnauthorizedException) HTTPStatus() int   { return 401 }
 func (v *UnauthorizedException) ErrorMessage() string {

@@ -3,6 +3,7 @@
 package dynamodb
 
 func (v *BackupInUseException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *BackupInUseException) ShapeName() string { return "BackupInUseException" }
 func (v *BackupInUseException) ErrorCode() string { return "BackupInUseException" }
 func (v *BackupInUseException) HTTPStatus() int   { return 400 }
 func (v *BackupInUseException) ErrorMessage() string {
@@ -13,6 +14,7 @@ func (v *BackupInUseException) ErrorMessage() string {
 }
 
 func (v *BackupNotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *BackupNotFoundException) ShapeName() string { return "BackupNotFoundException" }
 func (v *BackupNotFoundException) ErrorCode() string { return "BackupNotFoundException" }
 func (v *BackupNotFoundException) HTTPStatus() int   { return 400 }
 func (v *BackupNotFoundException) ErrorMessage() string {
@@ -24,6 +26,9 @@ func (v *BackupNotFoundException) ErrorMessage() string {
 
 func (v *ConditionalCheckFailedException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *ConditionalCheckFailedException) ShapeName() string {
+	return "ConditionalCheckFailedException"
 }
 func (v *ConditionalCheckFailedException) ErrorCode() string {
 	return "ConditionalCheckFailedException"
@@ -39,6 +44,9 @@ func (v *ConditionalCheckFailedException) ErrorMessage() string {
 func (v *ContinuousBackupsUnavailableException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *ContinuousBackupsUnavailableException) ShapeName() string {
+	return "ContinuousBackupsUnavailableException"
+}
 func (v *ContinuousBackupsUnavailableException) ErrorCode() string {
 	return "ContinuousBackupsUnavailableException"
 }
@@ -51,6 +59,7 @@ func (v *ContinuousBackupsUnavailableException) ErrorMessage() string {
 }
 
 func (v *DuplicateItemException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *DuplicateItemException) ShapeName() string { return "DuplicateItemException" }
 func (v *DuplicateItemException) ErrorCode() string { return "DuplicateItemException" }
 func (v *DuplicateItemException) HTTPStatus() int   { return 400 }
 func (v *DuplicateItemException) ErrorMessage() string {
@@ -61,6 +70,7 @@ func (v *DuplicateItemException) ErrorMessage() string {
 }
 
 func (v *ExportConflictException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ExportConflictException) ShapeName() string { return "ExportConflictException" }
 func (v *ExportConflictException) ErrorCode() string { return "ExportConflictException" }
 func (v *ExportConflictException) HTTPStatus() int   { return 400 }
 func (v *ExportConflictException) ErrorMessage() string {
@@ -71,6 +81,7 @@ func (v *ExportConflictException) ErrorMessage() string {
 }
 
 func (v *ExportNotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ExportNotFoundException) ShapeName() string { return "ExportNotFoundException" }
 func (v *ExportNotFoundException) ErrorCode() string { return "ExportNotFoundException" }
 func (v *ExportNotFoundException) HTTPStatus() int   { return 400 }
 func (v *ExportNotFoundException) ErrorMessage() string {
@@ -82,6 +93,9 @@ func (v *ExportNotFoundException) ErrorMessage() string {
 
 func (v *GlobalTableAlreadyExistsException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *GlobalTableAlreadyExistsException) ShapeName() string {
+	return "GlobalTableAlreadyExistsException"
 }
 func (v *GlobalTableAlreadyExistsException) ErrorCode() string {
 	return "GlobalTableAlreadyExistsException"
@@ -95,6 +109,7 @@ func (v *GlobalTableAlreadyExistsException) ErrorMessage() string {
 }
 
 func (v *GlobalTableNotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *GlobalTableNotFoundException) ShapeName() string { return "GlobalTableNotFoundException" }
 func (v *GlobalTableNotFoundException) ErrorCode() string { return "GlobalTableNotFoundException" }
 func (v *GlobalTableNotFoundException) HTTPStatus() int   { return 400 }
 func (v *GlobalTableNotFoundException) ErrorMessage() string {
@@ -106,6 +121,9 @@ func (v *GlobalTableNotFoundException) ErrorMessage() string {
 
 func (v *IdempotentParameterMismatchException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *IdempotentParameterMismatchException) ShapeName() string {
+	return "IdempotentParameterMismatchException"
 }
 func (v *IdempotentParameterMismatchException) ErrorCode() string {
 	return "IdempotentParameterMismatchException"
@@ -119,6 +137,7 @@ func (v *IdempotentParameterMismatchException) ErrorMessage() string {
 }
 
 func (v *ImportConflictException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ImportConflictException) ShapeName() string { return "ImportConflictException" }
 func (v *ImportConflictException) ErrorCode() string { return "ImportConflictException" }
 func (v *ImportConflictException) HTTPStatus() int   { return 400 }
 func (v *ImportConflictException) ErrorMessage() string {
@@ -129,6 +148,7 @@ func (v *ImportConflictException) ErrorMessage() string {
 }
 
 func (v *ImportNotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ImportNotFoundException) ShapeName() string { return "ImportNotFoundException" }
 func (v *ImportNotFoundException) ErrorCode() string { return "ImportNotFoundException" }
 func (v *ImportNotFoundException) HTTPStatus() int   { return 400 }
 func (v *ImportNotFoundException) ErrorMessage() string {
@@ -139,6 +159,7 @@ func (v *ImportNotFoundException) ErrorMessage() string {
 }
 
 func (v *IndexNotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *IndexNotFoundException) ShapeName() string { return "IndexNotFoundException" }
 func (v *IndexNotFoundException) ErrorCode() string { return "IndexNotFoundException" }
 func (v *IndexNotFoundException) HTTPStatus() int   { return 400 }
 func (v *IndexNotFoundException) ErrorMessage() string {
@@ -149,6 +170,7 @@ func (v *IndexNotFoundException) ErrorMessage() string {
 }
 
 func (v *InternalServerError) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *InternalServerError) ShapeName() string { return "InternalServerError" }
 func (v *InternalServerError) ErrorCode() string { return "InternalServerError" }
 func (v *InternalServerError) HTTPStatus() int   { return 500 }
 func (v *InternalServerError) ErrorMessage() string {
@@ -159,6 +181,7 @@ func (v *InternalServerError) ErrorMessage() string {
 }
 
 func (v *InvalidExportTimeException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *InvalidExportTimeException) ShapeName() string { return "InvalidExportTimeException" }
 func (v *InvalidExportTimeException) ErrorCode() string { return "InvalidExportTimeException" }
 func (v *InvalidExportTimeException) HTTPStatus() int   { return 400 }
 func (v *InvalidExportTimeException) ErrorMessage() string {
@@ -169,6 +192,7 @@ func (v *InvalidExportTimeException) ErrorMessage() string {
 }
 
 func (v *InvalidRestoreTimeException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *InvalidRestoreTimeException) ShapeName() string { return "InvalidRestoreTimeException" }
 func (v *InvalidRestoreTimeException) ErrorCode() string { return "InvalidRestoreTimeException" }
 func (v *InvalidRestoreTimeException) HTTPStatus() int   { return 400 }
 func (v *InvalidRestoreTimeException) ErrorMessage() string {
@@ -180,6 +204,9 @@ func (v *InvalidRestoreTimeException) ErrorMessage() string {
 
 func (v *ItemCollectionSizeLimitExceededException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *ItemCollectionSizeLimitExceededException) ShapeName() string {
+	return "ItemCollectionSizeLimitExceededException"
 }
 func (v *ItemCollectionSizeLimitExceededException) ErrorCode() string {
 	return "ItemCollectionSizeLimitExceededException"
@@ -193,6 +220,7 @@ func (v *ItemCollectionSizeLimitExceededException) ErrorMessage() string {
 }
 
 func (v *LimitExceededException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *LimitExceededException) ShapeName() string { return "LimitExceededException" }
 func (v *LimitExceededException) ErrorCode() string { return "LimitExceededException" }
 func (v *LimitExceededException) HTTPStatus() int   { return 400 }
 func (v *LimitExceededException) ErrorMessage() string {
@@ -204,6 +232,9 @@ func (v *LimitExceededException) ErrorMessage() string {
 
 func (v *PointInTimeRecoveryUnavailableException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *PointInTimeRecoveryUnavailableException) ShapeName() string {
+	return "PointInTimeRecoveryUnavailableException"
 }
 func (v *PointInTimeRecoveryUnavailableException) ErrorCode() string {
 	return "PointInTimeRecoveryUnavailableException"
@@ -217,6 +248,7 @@ func (v *PointInTimeRecoveryUnavailableException) ErrorMessage() string {
 }
 
 func (v *PolicyNotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *PolicyNotFoundException) ShapeName() string { return "PolicyNotFoundException" }
 func (v *PolicyNotFoundException) ErrorCode() string { return "PolicyNotFoundException" }
 func (v *PolicyNotFoundException) HTTPStatus() int   { return 400 }
 func (v *PolicyNotFoundException) ErrorMessage() string {
@@ -228,6 +260,9 @@ func (v *PolicyNotFoundException) ErrorMessage() string {
 
 func (v *ProvisionedThroughputExceededException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *ProvisionedThroughputExceededException) ShapeName() string {
+	return "ProvisionedThroughputExceededException"
 }
 func (v *ProvisionedThroughputExceededException) ErrorCode() string {
 	return "ProvisionedThroughputExceededException"
@@ -243,6 +278,7 @@ func (v *ProvisionedThroughputExceededException) ErrorMessage() string {
 func (v *ReplicaAlreadyExistsException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *ReplicaAlreadyExistsException) ShapeName() string { return "ReplicaAlreadyExistsException" }
 func (v *ReplicaAlreadyExistsException) ErrorCode() string { return "ReplicaAlreadyExistsException" }
 func (v *ReplicaAlreadyExistsException) HTTPStatus() int   { return 400 }
 func (v *ReplicaAlreadyExistsException) ErrorMessage() string {
@@ -253,6 +289,7 @@ func (v *ReplicaAlreadyExistsException) ErrorMessage() string {
 }
 
 func (v *ReplicaNotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ReplicaNotFoundException) ShapeName() string { return "ReplicaNotFoundException" }
 func (v *ReplicaNotFoundException) ErrorCode() string { return "ReplicaNotFoundException" }
 func (v *ReplicaNotFoundException) HTTPStatus() int   { return 400 }
 func (v *ReplicaNotFoundException) ErrorMessage() string {
@@ -263,6 +300,7 @@ func (v *ReplicaNotFoundException) ErrorMessage() string {
 }
 
 func (v *RequestLimitExceeded) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *RequestLimitExceeded) ShapeName() string { return "RequestLimitExceeded" }
 func (v *RequestLimitExceeded) ErrorCode() string { return "RequestLimitExceeded" }
 func (v *RequestLimitExceeded) HTTPStatus() int   { return 400 }
 func (v *RequestLimitExceeded) ErrorMessage() string {
@@ -273,6 +311,7 @@ func (v *RequestLimitExceeded) ErrorMessage() string {
 }
 
 func (v *ResourceInUseException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ResourceInUseException) ShapeName() string { return "ResourceInUseException" }
 func (v *ResourceInUseException) ErrorCode() string { return "ResourceInUseException" }
 func (v *ResourceInUseException) HTTPStatus() int   { return 400 }
 func (v *ResourceInUseException) ErrorMessage() string {
@@ -283,6 +322,7 @@ func (v *ResourceInUseException) ErrorMessage() string {
 }
 
 func (v *ResourceNotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ResourceNotFoundException) ShapeName() string { return "ResourceNotFoundException" }
 func (v *ResourceNotFoundException) ErrorCode() string { return "ResourceNotFoundException" }
 func (v *ResourceNotFoundException) HTTPStatus() int   { return 400 }
 func (v *ResourceNotFoundException) ErrorMessage() string {
@@ -293,6 +333,7 @@ func (v *ResourceNotFoundException) ErrorMessage() string {
 }
 
 func (v *TableAlreadyExistsException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *TableAlreadyExistsException) ShapeName() string { return "TableAlreadyExistsException" }
 func (v *TableAlreadyExistsException) ErrorCode() string { return "TableAlreadyExistsException" }
 func (v *TableAlreadyExistsException) HTTPStatus() int   { return 400 }
 func (v *TableAlreadyExistsException) ErrorMessage() string {
@@ -303,6 +344,7 @@ func (v *TableAlreadyExistsException) ErrorMessage() string {
 }
 
 func (v *TableInUseException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *TableInUseException) ShapeName() string { return "TableInUseException" }
 func (v *TableInUseException) ErrorCode() string { return "TableInUseException" }
 func (v *TableInUseException) HTTPStatus() int   { return 400 }
 func (v *TableInUseException) ErrorMessage() string {
@@ -313,6 +355,7 @@ func (v *TableInUseException) ErrorMessage() string {
 }
 
 func (v *TableNotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *TableNotFoundException) ShapeName() string { return "TableNotFoundException" }
 func (v *TableNotFoundException) ErrorCode() string { return "TableNotFoundException" }
 func (v *TableNotFoundException) HTTPStatus() int   { return 400 }
 func (v *TableNotFoundException) ErrorMessage() string {
@@ -323,6 +366,7 @@ func (v *TableNotFoundException) ErrorMessage() string {
 }
 
 func (v *TransactionCanceledException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *TransactionCanceledException) ShapeName() string { return "TransactionCanceledException" }
 func (v *TransactionCanceledException) ErrorCode() string { return "TransactionCanceledException" }
 func (v *TransactionCanceledException) HTTPStatus() int   { return 400 }
 func (v *TransactionCanceledException) ErrorMessage() string {
@@ -333,6 +377,7 @@ func (v *TransactionCanceledException) ErrorMessage() string {
 }
 
 func (v *TransactionConflictException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *TransactionConflictException) ShapeName() string { return "TransactionConflictException" }
 func (v *TransactionConflictException) ErrorCode() string { return "TransactionConflictException" }
 func (v *TransactionConflictException) HTTPStatus() int   { return 400 }
 func (v *TransactionConflictException) ErrorMessage() string {
@@ -345,6 +390,7 @@ func (v *TransactionConflictException) ErrorMessage() string {
 func (v *TransactionInProgressException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *TransactionInProgressException) ShapeName() string { return "TransactionInProgressException" }
 func (v *TransactionInProgressException) ErrorCode() string { return "TransactionInProgressException" }
 func (v *TransactionInProgressException) HTTPStatus() int   { return 400 }
 func (v *TransactionInProgressException) ErrorMessage() string {

@@ -3,6 +3,7 @@
 package dynamodbstreams
 
 func (v *ExpiredIteratorException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ExpiredIteratorException) ShapeName() string { return "ExpiredIteratorException" }
 func (v *ExpiredIteratorException) ErrorCode() string { return "ExpiredIteratorException" }
 func (v *ExpiredIteratorException) HTTPStatus() int   { return 400 }
 func (v *ExpiredIteratorException) ErrorMessage() string {
@@ -13,6 +14,7 @@ func (v *ExpiredIteratorException) ErrorMessage() string {
 }
 
 func (v *InternalServerError) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *InternalServerError) ShapeName() string { return "InternalServerError" }
 func (v *InternalServerError) ErrorCode() string { return "InternalServerError" }
 func (v *InternalServerError) HTTPStatus() int   { return 500 }
 func (v *InternalServerError) ErrorMessage() string {
@@ -23,6 +25,7 @@ func (v *InternalServerError) ErrorMessage() string {
 }
 
 func (v *LimitExceededException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *LimitExceededException) ShapeName() string { return "LimitExceededException" }
 func (v *LimitExceededException) ErrorCode() string { return "LimitExceededException" }
 func (v *LimitExceededException) HTTPStatus() int   { return 400 }
 func (v *LimitExceededException) ErrorMessage() string {
@@ -33,6 +36,7 @@ func (v *LimitExceededException) ErrorMessage() string {
 }
 
 func (v *ResourceNotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ResourceNotFoundException) ShapeName() string { return "ResourceNotFoundException" }
 func (v *ResourceNotFoundException) ErrorCode() string { return "ResourceNotFoundException" }
 func (v *ResourceNotFoundException) HTTPStatus() int   { return 400 }
 func (v *ResourceNotFoundException) ErrorMessage() string {
@@ -43,6 +47,7 @@ func (v *ResourceNotFoundException) ErrorMessage() string {
 }
 
 func (v *TrimmedDataAccessException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *TrimmedDataAccessException) ShapeName() string { return "TrimmedDataAccessException" }
 func (v *TrimmedDataAccessException) ErrorCode() string { return "TrimmedDataAccessException" }
 func (v *TrimmedDataAccessException) HTTPStatus() int   { return 400 }
 func (v *TrimmedDataAccessException) ErrorMessage() string {

@@ -5,6 +5,9 @@ package iam
 func (v *ConcurrentModificationException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *ConcurrentModificationException) ShapeName() string {
+	return "ConcurrentModificationException"
+}
 func (v *ConcurrentModificationException) ErrorCode() string { return "ConcurrentModification" }
 func (v *ConcurrentModificationException) HTTPStatus() int   { return 409 }
 func (v *ConcurrentModificationException) ErrorMessage() string {
@@ -16,6 +19,9 @@ func (v *ConcurrentModificationException) ErrorMessage() string {
 
 func (v *CredentialReportExpiredException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *CredentialReportExpiredException) ShapeName() string {
+	return "CredentialReportExpiredException"
 }
 func (v *CredentialReportExpiredException) ErrorCode() string { return "ReportExpired" }
 func (v *CredentialReportExpiredException) HTTPStatus() int   { return 410 }
@@ -29,6 +35,9 @@ func (v *CredentialReportExpiredException) ErrorMessage() string {
 func (v *CredentialReportNotPresentException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *CredentialReportNotPresentException) ShapeName() string {
+	return "CredentialReportNotPresentException"
+}
 func (v *CredentialReportNotPresentException) ErrorCode() string { return "ReportNotPresent" }
 func (v *CredentialReportNotPresentException) HTTPStatus() int   { return 410 }
 func (v *CredentialReportNotPresentException) ErrorMessage() string {
@@ -41,6 +50,9 @@ func (v *CredentialReportNotPresentException) ErrorMessage() string {
 func (v *CredentialReportNotReadyException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *CredentialReportNotReadyException) ShapeName() string {
+	return "CredentialReportNotReadyException"
+}
 func (v *CredentialReportNotReadyException) ErrorCode() string { return "ReportInProgress" }
 func (v *CredentialReportNotReadyException) HTTPStatus() int   { return 404 }
 func (v *CredentialReportNotReadyException) ErrorMessage() string {
@@ -51,6 +63,7 @@ func (v *CredentialReportNotReadyException) ErrorMessage() string {
 }
 
 func (v *DeleteConflictException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *DeleteConflictException) ShapeName() string { return "DeleteConflictException" }
 func (v *DeleteConflictException) ErrorCode() string { return "DeleteConflict" }
 func (v *DeleteConflictException) HTTPStatus() int   { return 409 }
 func (v *DeleteConflictException) ErrorMessage() string {
@@ -63,6 +76,7 @@ func (v *DeleteConflictException) ErrorMessage() string {
 func (v *DuplicateCertificateException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *DuplicateCertificateException) ShapeName() string { return "DuplicateCertificateException" }
 func (v *DuplicateCertificateException) ErrorCode() string { return "DuplicateCertificate" }
 func (v *DuplicateCertificateException) HTTPStatus() int   { return 409 }
 func (v *DuplicateCertificateException) ErrorMessage() string {
@@ -75,6 +89,7 @@ func (v *DuplicateCertificateException) ErrorMessage() string {
 func (v *DuplicateSSHPublicKeyException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *DuplicateSSHPublicKeyException) ShapeName() string { return "DuplicateSSHPublicKeyException" }
 func (v *DuplicateSSHPublicKeyException) ErrorCode() string { return "DuplicateSSHPublicKey" }
 func (v *DuplicateSSHPublicKeyException) HTTPStatus() int   { return 400 }
 func (v *DuplicateSSHPublicKeyException) ErrorMessage() string {
@@ -85,6 +100,7 @@ func (v *DuplicateSSHPublicKeyException) ErrorMessage() string {
 }
 
 func (v *EntityAlreadyExistsException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *EntityAlreadyExistsException) ShapeName() string { return "EntityAlreadyExistsException" }
 func (v *EntityAlreadyExistsException) ErrorCode() string { return "EntityAlreadyExists" }
 func (v *EntityAlreadyExistsException) HTTPStatus() int   { return 409 }
 func (v *EntityAlreadyExistsException) ErrorMessage() string {
@@ -96,6 +112,9 @@ func (v *EntityAlreadyExistsException) ErrorMessage() string {
 
 func (v *EntityTemporarilyUnmodifiableException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *EntityTemporarilyUnmodifiableException) ShapeName() string {
+	return "EntityTemporarilyUnmodifiableException"
 }
 func (v *EntityTemporarilyUnmodifiableException) ErrorCode() string {
 	return "EntityTemporarilyUnmodifiable"
@@ -111,6 +130,9 @@ func (v *EntityTemporarilyUnmodifiableException) ErrorMessage() string {
 func (v *InvalidAuthenticationCodeException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *InvalidAuthenticationCodeException) ShapeName() string {
+	return "InvalidAuthenticationCodeException"
+}
 func (v *InvalidAuthenticationCodeException) ErrorCode() string { return "InvalidAuthenticationCode" }
 func (v *InvalidAuthenticationCodeException) HTTPStatus() int   { return 403 }
 func (v *InvalidAuthenticationCodeException) ErrorMessage() string {
@@ -121,6 +143,7 @@ func (v *InvalidAuthenticationCodeException) ErrorMessage() string {
 }
 
 func (v *InvalidCertificateException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *InvalidCertificateException) ShapeName() string { return "InvalidCertificateException" }
 func (v *InvalidCertificateException) ErrorCode() string { return "InvalidCertificate" }
 func (v *InvalidCertificateException) HTTPStatus() int   { return 400 }
 func (v *InvalidCertificateException) ErrorMessage() string {
@@ -131,6 +154,7 @@ func (v *InvalidCertificateException) ErrorMessage() string {
 }
 
 func (v *InvalidInputException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *InvalidInputException) ShapeName() string { return "InvalidInputException" }
 func (v *InvalidInputException) ErrorCode() string { return "InvalidInput" }
 func (v *InvalidInputException) HTTPStatus() int   { return 400 }
 func (v *InvalidInputException) ErrorMessage() string {
@@ -141,6 +165,7 @@ func (v *InvalidInputException) ErrorMessage() string {
 }
 
 func (v *InvalidPublicKeyException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *InvalidPublicKeyException) ShapeName() string { return "InvalidPublicKeyException" }
 func (v *InvalidPublicKeyException) ErrorCode() string { return "InvalidPublicKey" }
 func (v *InvalidPublicKeyException) HTTPStatus() int   { return 400 }
 func (v *InvalidPublicKeyException) ErrorMessage() string {
@@ -151,6 +176,7 @@ func (v *InvalidPublicKeyException) ErrorMessage() string {
 }
 
 func (v *InvalidUserTypeException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *InvalidUserTypeException) ShapeName() string { return "InvalidUserTypeException" }
 func (v *InvalidUserTypeException) ErrorCode() string { return "InvalidUserType" }
 func (v *InvalidUserTypeException) HTTPStatus() int   { return 400 }
 func (v *InvalidUserTypeException) ErrorMessage() string {
@@ -161,6 +187,7 @@ func (v *InvalidUserTypeException) ErrorMessage() string {
 }
 
 func (v *KeyPairMismatchException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *KeyPairMismatchException) ShapeName() string { return "KeyPairMismatchException" }
 func (v *KeyPairMismatchException) ErrorCode() string { return "KeyPairMismatch" }
 func (v *KeyPairMismatchException) HTTPStatus() int   { return 400 }
 func (v *KeyPairMismatchException) ErrorMessage() string {
@@ -171,6 +198,7 @@ func (v *KeyPairMismatchException) ErrorMessage() string {
 }
 
 func (v *LimitExceededException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *LimitExceededException) ShapeName() string { return "LimitExceededException" }
 func (v *LimitExceededException) ErrorCode() string { return "LimitExceeded" }
 func (v *LimitExceededException) HTTPStatus() int   { return 409 }
 func (v *LimitExceededException) ErrorMessage() string {
@@ -183,6 +211,7 @@ func (v *LimitExceededException) ErrorMessage() string {
 func (v *MalformedCertificateException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *MalformedCertificateException) ShapeName() string { return "MalformedCertificateException" }
 func (v *MalformedCertificateException) ErrorCode() string { return "MalformedCertificate" }
 func (v *MalformedCertificateException) HTTPStatus() int   { return 400 }
 func (v *MalformedCertificateException) ErrorMessage() string {
@@ -195,6 +224,9 @@ func (v *MalformedCertificateException) ErrorMessage() string {
 func (v *MalformedPolicyDocumentException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *MalformedPolicyDocumentException) ShapeName() string {
+	return "MalformedPolicyDocumentException"
+}
 func (v *MalformedPolicyDocumentException) ErrorCode() string { return "MalformedPolicyDocument" }
 func (v *MalformedPolicyDocumentException) HTTPStatus() int   { return 400 }
 func (v *MalformedPolicyDocumentException) ErrorMessage() string {
@@ -205,6 +237,7 @@ func (v *MalformedPolicyDocumentException) ErrorMessage() string {
 }
 
 func (v *NoSuchEntityException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *NoSuchEntityException) ShapeName() string { return "NoSuchEntityException" }
 func (v *NoSuchEntityException) ErrorCode() string { return "NoSuchEntity" }
 func (v *NoSuchEntityException) HTTPStatus() int   { return 404 }
 func (v *NoSuchEntityException) ErrorMessage() string {
@@ -216,6 +249,9 @@ func (v *NoSuchEntityException) ErrorMessage() string {
 
 func (v *OpenIdIdpCommunicationErrorException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *OpenIdIdpCommunicationErrorException) ShapeName() string {
+	return "OpenIdIdpCommunicationErrorException"
 }
 func (v *OpenIdIdpCommunicationErrorException) ErrorCode() string {
 	return "OpenIdIdpCommunicationError"
@@ -231,6 +267,9 @@ func (v *OpenIdIdpCommunicationErrorException) ErrorMessage() string {
 func (v *PasswordPolicyViolationException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *PasswordPolicyViolationException) ShapeName() string {
+	return "PasswordPolicyViolationException"
+}
 func (v *PasswordPolicyViolationException) ErrorCode() string { return "PasswordPolicyViolation" }
 func (v *PasswordPolicyViolationException) HTTPStatus() int   { return 400 }
 func (v *PasswordPolicyViolationException) ErrorMessage() string {
@@ -241,6 +280,7 @@ func (v *PasswordPolicyViolationException) ErrorMessage() string {
 }
 
 func (v *PolicyEvaluationException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *PolicyEvaluationException) ShapeName() string { return "PolicyEvaluationException" }
 func (v *PolicyEvaluationException) ErrorCode() string { return "PolicyEvaluation" }
 func (v *PolicyEvaluationException) HTTPStatus() int   { return 500 }
 func (v *PolicyEvaluationException) ErrorMessage() string {
@@ -251,6 +291,7 @@ func (v *PolicyEvaluationException) ErrorMessage() string {
 }
 
 func (v *PolicyNotAttachableException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *PolicyNotAttachableException) ShapeName() string { return "PolicyNotAttachableException" }
 func (v *PolicyNotAttachableException) ErrorCode() string { return "PolicyNotAttachable" }
 func (v *PolicyNotAttachableException) HTTPStatus() int   { return 400 }
 func (v *PolicyNotAttachableException) ErrorMessage() string {
@@ -262,6 +303,9 @@ func (v *PolicyNotAttachableException) ErrorMessage() string {
 
 func (v *ReportGenerationLimitExceededException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *ReportGenerationLimitExceededException) ShapeName() string {
+	return "ReportGenerationLimitExceededException"
 }
 func (v *ReportGenerationLimitExceededException) ErrorCode() string {
 	return "ReportGenerationLimitExceeded"
@@ -275,6 +319,7 @@ func (v *ReportGenerationLimitExceededException) ErrorMessage() string {
 }
 
 func (v *ServiceFailureException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ServiceFailureException) ShapeName() string { return "ServiceFailureException" }
 func (v *ServiceFailureException) ErrorCode() string { return "ServiceFailure" }
 func (v *ServiceFailureException) HTTPStatus() int   { return 500 }
 func (v *ServiceFailureException) ErrorMessage() string {
@@ -285,6 +330,7 @@ func (v *ServiceFailureException) ErrorMessage() string {
 }
 
 func (v *ServiceNotSupportedException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ServiceNotSupportedException) ShapeName() string { return "ServiceNotSupportedException" }
 func (v *ServiceNotSupportedException) ErrorCode() string { return "NotSupportedService" }
 func (v *ServiceNotSupportedException) HTTPStatus() int   { return 404 }
 func (v *ServiceNotSupportedException) ErrorMessage() string {
@@ -295,6 +341,7 @@ func (v *ServiceNotSupportedException) ErrorMessage() string {
 }
 
 func (v *UnmodifiableEntityException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *UnmodifiableEntityException) ShapeName() string { return "UnmodifiableEntityException" }
 func (v *UnmodifiableEntityException) ErrorCode() string { return "UnmodifiableEntity" }
 func (v *UnmodifiableEntityException) HTTPStatus() int   { return 400 }
 func (v *UnmodifiableEntityException) ErrorMessage() string {
@@ -306,6 +353,9 @@ func (v *UnmodifiableEntityException) ErrorMessage() string {
 
 func (v *UnrecognizedPublicKeyEncodingException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *UnrecognizedPublicKeyEncodingException) ShapeName() string {
+	return "UnrecognizedPublicKeyEncodingException"
 }
 func (v *UnrecognizedPublicKeyEncodingException) ErrorCode() string {
 	return "UnrecognizedPublicKeyEncoding"

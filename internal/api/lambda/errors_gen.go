@@ -5,6 +5,9 @@ package lambda
 func (v *CodeSigningConfigNotFoundException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *CodeSigningConfigNotFoundException) ShapeName() string {
+	return "CodeSigningConfigNotFoundException"
+}
 func (v *CodeSigningConfigNotFoundException) ErrorCode() string {
 	return "CodeSigningConfigNotFoundException"
 }
@@ -17,6 +20,7 @@ func (v *CodeSigningConfigNotFoundException) ErrorMessage() string {
 }
 
 func (v *CodeStorageExceededException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *CodeStorageExceededException) ShapeName() string { return "CodeStorageExceededException" }
 func (v *CodeStorageExceededException) ErrorCode() string { return "CodeStorageExceededException" }
 func (v *CodeStorageExceededException) HTTPStatus() int   { return 400 }
 func (v *CodeStorageExceededException) ErrorMessage() string {
@@ -28,6 +32,9 @@ func (v *CodeStorageExceededException) ErrorMessage() string {
 
 func (v *CodeVerificationFailedException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *CodeVerificationFailedException) ShapeName() string {
+	return "CodeVerificationFailedException"
 }
 func (v *CodeVerificationFailedException) ErrorCode() string {
 	return "CodeVerificationFailedException"
@@ -41,6 +48,7 @@ func (v *CodeVerificationFailedException) ErrorMessage() string {
 }
 
 func (v *EC2AccessDeniedException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *EC2AccessDeniedException) ShapeName() string { return "EC2AccessDeniedException" }
 func (v *EC2AccessDeniedException) ErrorCode() string { return "EC2AccessDeniedException" }
 func (v *EC2AccessDeniedException) HTTPStatus() int   { return 502 }
 func (v *EC2AccessDeniedException) ErrorMessage() string {
@@ -51,6 +59,7 @@ func (v *EC2AccessDeniedException) ErrorMessage() string {
 }
 
 func (v *EC2ThrottledException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *EC2ThrottledException) ShapeName() string { return "EC2ThrottledException" }
 func (v *EC2ThrottledException) ErrorCode() string { return "EC2ThrottledException" }
 func (v *EC2ThrottledException) HTTPStatus() int   { return 502 }
 func (v *EC2ThrottledException) ErrorMessage() string {
@@ -61,6 +70,7 @@ func (v *EC2ThrottledException) ErrorMessage() string {
 }
 
 func (v *EC2UnexpectedException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *EC2UnexpectedException) ShapeName() string { return "EC2UnexpectedException" }
 func (v *EC2UnexpectedException) ErrorCode() string { return "EC2UnexpectedException" }
 func (v *EC2UnexpectedException) HTTPStatus() int   { return 502 }
 func (v *EC2UnexpectedException) ErrorMessage() string {
@@ -71,6 +81,7 @@ func (v *EC2UnexpectedException) ErrorMessage() string {
 }
 
 func (v *EFSIOException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *EFSIOException) ShapeName() string { return "EFSIOException" }
 func (v *EFSIOException) ErrorCode() string { return "EFSIOException" }
 func (v *EFSIOException) HTTPStatus() int   { return 410 }
 func (v *EFSIOException) ErrorMessage() string {
@@ -83,6 +94,7 @@ func (v *EFSIOException) ErrorMessage() string {
 func (v *EFSMountConnectivityException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *EFSMountConnectivityException) ShapeName() string { return "EFSMountConnectivityException" }
 func (v *EFSMountConnectivityException) ErrorCode() string { return "EFSMountConnectivityException" }
 func (v *EFSMountConnectivityException) HTTPStatus() int   { return 408 }
 func (v *EFSMountConnectivityException) ErrorMessage() string {
@@ -93,6 +105,7 @@ func (v *EFSMountConnectivityException) ErrorMessage() string {
 }
 
 func (v *EFSMountFailureException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *EFSMountFailureException) ShapeName() string { return "EFSMountFailureException" }
 func (v *EFSMountFailureException) ErrorCode() string { return "EFSMountFailureException" }
 func (v *EFSMountFailureException) HTTPStatus() int   { return 403 }
 func (v *EFSMountFailureException) ErrorMessage() string {
@@ -103,6 +116,7 @@ func (v *EFSMountFailureException) ErrorMessage() string {
 }
 
 func (v *EFSMountTimeoutException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *EFSMountTimeoutException) ShapeName() string { return "EFSMountTimeoutException" }
 func (v *EFSMountTimeoutException) ErrorCode() string { return "EFSMountTimeoutException" }
 func (v *EFSMountTimeoutException) HTTPStatus() int   { return 408 }
 func (v *EFSMountTimeoutException) ErrorMessage() string {
@@ -113,6 +127,7 @@ func (v *EFSMountTimeoutException) ErrorMessage() string {
 }
 
 func (v *ENILimitReachedException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ENILimitReachedException) ShapeName() string { return "ENILimitReachedException" }
 func (v *ENILimitReachedException) ErrorCode() string { return "ENILimitReachedException" }
 func (v *ENILimitReachedException) HTTPStatus() int   { return 502 }
 func (v *ENILimitReachedException) ErrorMessage() string {
@@ -125,6 +140,7 @@ func (v *ENILimitReachedException) ErrorMessage() string {
 func (v *InvalidCodeSignatureException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *InvalidCodeSignatureException) ShapeName() string { return "InvalidCodeSignatureException" }
 func (v *InvalidCodeSignatureException) ErrorCode() string { return "InvalidCodeSignatureException" }
 func (v *InvalidCodeSignatureException) HTTPStatus() int   { return 400 }
 func (v *InvalidCodeSignatureException) ErrorMessage() string {
@@ -137,6 +153,7 @@ func (v *InvalidCodeSignatureException) ErrorMessage() string {
 func (v *InvalidParameterValueException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *InvalidParameterValueException) ShapeName() string { return "InvalidParameterValueException" }
 func (v *InvalidParameterValueException) ErrorCode() string { return "InvalidParameterValueException" }
 func (v *InvalidParameterValueException) HTTPStatus() int   { return 400 }
 func (v *InvalidParameterValueException) ErrorMessage() string {
@@ -149,6 +166,7 @@ func (v *InvalidParameterValueException) ErrorMessage() string {
 func (v *InvalidRequestContentException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *InvalidRequestContentException) ShapeName() string { return "InvalidRequestContentException" }
 func (v *InvalidRequestContentException) ErrorCode() string { return "InvalidRequestContentException" }
 func (v *InvalidRequestContentException) HTTPStatus() int   { return 400 }
 func (v *InvalidRequestContentException) ErrorMessage() string {
@@ -159,6 +177,7 @@ func (v *InvalidRequestContentException) ErrorMessage() string {
 }
 
 func (v *InvalidRuntimeException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *InvalidRuntimeException) ShapeName() string { return "InvalidRuntimeException" }
 func (v *InvalidRuntimeException) ErrorCode() string { return "InvalidRuntimeException" }
 func (v *InvalidRuntimeException) HTTPStatus() int   { return 502 }
 func (v *InvalidRuntimeException) ErrorMessage() string {
@@ -170,6 +189,9 @@ func (v *InvalidRuntimeException) ErrorMessage() string {
 
 func (v *InvalidSecurityGroupIDException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *InvalidSecurityGroupIDException) ShapeName() string {
+	return "InvalidSecurityGroupIDException"
 }
 func (v *InvalidSecurityGroupIDException) ErrorCode() string {
 	return "InvalidSecurityGroupIDException"
@@ -183,6 +205,7 @@ func (v *InvalidSecurityGroupIDException) ErrorMessage() string {
 }
 
 func (v *InvalidSubnetIDException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *InvalidSubnetIDException) ShapeName() string { return "InvalidSubnetIDException" }
 func (v *InvalidSubnetIDException) ErrorCode() string { return "InvalidSubnetIDException" }
 func (v *InvalidSubnetIDException) HTTPStatus() int   { return 502 }
 func (v *InvalidSubnetIDException) ErrorMessage() string {
@@ -193,6 +216,7 @@ func (v *InvalidSubnetIDException) ErrorMessage() string {
 }
 
 func (v *InvalidZipFileException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *InvalidZipFileException) ShapeName() string { return "InvalidZipFileException" }
 func (v *InvalidZipFileException) ErrorCode() string { return "InvalidZipFileException" }
 func (v *InvalidZipFileException) HTTPStatus() int   { return 502 }
 func (v *InvalidZipFileException) ErrorMessage() string {
@@ -203,6 +227,7 @@ func (v *InvalidZipFileException) ErrorMessage() string {
 }
 
 func (v *KMSAccessDeniedException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *KMSAccessDeniedException) ShapeName() string { return "KMSAccessDeniedException" }
 func (v *KMSAccessDeniedException) ErrorCode() string { return "KMSAccessDeniedException" }
 func (v *KMSAccessDeniedException) HTTPStatus() int   { return 502 }
 func (v *KMSAccessDeniedException) ErrorMessage() string {
@@ -213,6 +238,7 @@ func (v *KMSAccessDeniedException) ErrorMessage() string {
 }
 
 func (v *KMSDisabledException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *KMSDisabledException) ShapeName() string { return "KMSDisabledException" }
 func (v *KMSDisabledException) ErrorCode() string { return "KMSDisabledException" }
 func (v *KMSDisabledException) HTTPStatus() int   { return 502 }
 func (v *KMSDisabledException) ErrorMessage() string {
@@ -223,6 +249,7 @@ func (v *KMSDisabledException) ErrorMessage() string {
 }
 
 func (v *KMSInvalidStateException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *KMSInvalidStateException) ShapeName() string { return "KMSInvalidStateException" }
 func (v *KMSInvalidStateException) ErrorCode() string { return "KMSInvalidStateException" }
 func (v *KMSInvalidStateException) HTTPStatus() int   { return 502 }
 func (v *KMSInvalidStateException) ErrorMessage() string {
@@ -233,6 +260,7 @@ func (v *KMSInvalidStateException) ErrorMessage() string {
 }
 
 func (v *KMSNotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *KMSNotFoundException) ShapeName() string { return "KMSNotFoundException" }
 func (v *KMSNotFoundException) ErrorCode() string { return "KMSNotFoundException" }
 func (v *KMSNotFoundException) HTTPStatus() int   { return 502 }
 func (v *KMSNotFoundException) ErrorMessage() string {
@@ -245,6 +273,7 @@ func (v *KMSNotFoundException) ErrorMessage() string {
 func (v *PolicyLengthExceededException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *PolicyLengthExceededException) ShapeName() string { return "PolicyLengthExceededException" }
 func (v *PolicyLengthExceededException) ErrorCode() string { return "PolicyLengthExceededException" }
 func (v *PolicyLengthExceededException) HTTPStatus() int   { return 400 }
 func (v *PolicyLengthExceededException) ErrorMessage() string {
@@ -255,6 +284,7 @@ func (v *PolicyLengthExceededException) ErrorMessage() string {
 }
 
 func (v *PreconditionFailedException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *PreconditionFailedException) ShapeName() string { return "PreconditionFailedException" }
 func (v *PreconditionFailedException) ErrorCode() string { return "PreconditionFailedException" }
 func (v *PreconditionFailedException) HTTPStatus() int   { return 412 }
 func (v *PreconditionFailedException) ErrorMessage() string {
@@ -266,6 +296,9 @@ func (v *PreconditionFailedException) ErrorMessage() string {
 
 func (v *ProvisionedConcurrencyConfigNotFoundException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *ProvisionedConcurrencyConfigNotFoundException) ShapeName() string {
+	return "ProvisionedConcurrencyConfigNotFoundException"
 }
 func (v *ProvisionedConcurrencyConfigNotFoundException) ErrorCode() string {
 	return "ProvisionedConcurrencyConfigNotFoundException"
@@ -279,6 +312,7 @@ func (v *ProvisionedConcurrencyConfigNotFoundException) ErrorMessage() string {
 }
 
 func (v *RecursiveInvocationException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *RecursiveInvocationException) ShapeName() string { return "RecursiveInvocationException" }
 func (v *RecursiveInvocationException) ErrorCode() string { return "RecursiveInvocationException" }
 func (v *RecursiveInvocationException) HTTPStatus() int   { return 400 }
 func (v *RecursiveInvocationException) ErrorMessage() string {
@@ -289,6 +323,7 @@ func (v *RecursiveInvocationException) ErrorMessage() string {
 }
 
 func (v *RequestTooLargeException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *RequestTooLargeException) ShapeName() string { return "RequestTooLargeException" }
 func (v *RequestTooLargeException) ErrorCode() string { return "RequestTooLargeException" }
 func (v *RequestTooLargeException) HTTPStatus() int   { return 413 }
 func (v *RequestTooLargeException) ErrorMessage() string {
@@ -299,6 +334,7 @@ func (v *RequestTooLargeException) ErrorMessage() string {
 }
 
 func (v *ResourceConflictException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ResourceConflictException) ShapeName() string { return "ResourceConflictException" }
 func (v *ResourceConflictException) ErrorCode() string { return "ResourceConflictException" }
 func (v *ResourceConflictException) HTTPStatus() int   { return 409 }
 func (v *ResourceConflictException) ErrorMessage() string {
@@ -309,6 +345,7 @@ func (v *ResourceConflictException) ErrorMessage() string {
 }
 
 func (v *ResourceInUseException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ResourceInUseException) ShapeName() string { return "ResourceInUseException" }
 func (v *ResourceInUseException) ErrorCode() string { return "ResourceInUseException" }
 func (v *ResourceInUseException) HTTPStatus() int   { return 400 }
 func (v *ResourceInUseException) ErrorMessage() string {
@@ -319,6 +356,7 @@ func (v *ResourceInUseException) ErrorMessage() string {
 }
 
 func (v *ResourceNotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ResourceNotFoundException) ShapeName() string { return "ResourceNotFoundException" }
 func (v *ResourceNotFoundException) ErrorCode() string { return "ResourceNotFoundException" }
 func (v *ResourceNotFoundException) HTTPStatus() int   { return 404 }
 func (v *ResourceNotFoundException) ErrorMessage() string {
@@ -329,6 +367,7 @@ func (v *ResourceNotFoundException) ErrorMessage() string {
 }
 
 func (v *ResourceNotReadyException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ResourceNotReadyException) ShapeName() string { return "ResourceNotReadyException" }
 func (v *ResourceNotReadyException) ErrorCode() string { return "ResourceNotReadyException" }
 func (v *ResourceNotReadyException) HTTPStatus() int   { return 502 }
 func (v *ResourceNotReadyException) ErrorMessage() string {
@@ -339,6 +378,7 @@ func (v *ResourceNotReadyException) ErrorMessage() string {
 }
 
 func (v *ServiceException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ServiceException) ShapeName() string { return "ServiceException" }
 func (v *ServiceException) ErrorCode() string { return "ServiceException" }
 func (v *ServiceException) HTTPStatus() int   { return 500 }
 func (v *ServiceException) ErrorMessage() string {
@@ -349,6 +389,7 @@ func (v *ServiceException) ErrorMessage() string {
 }
 
 func (v *SnapStartException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *SnapStartException) ShapeName() string { return "SnapStartException" }
 func (v *SnapStartException) ErrorCode() string { return "SnapStartException" }
 func (v *SnapStartException) HTTPStatus() int   { return 400 }
 func (v *SnapStartException) ErrorMessage() string {
@@ -359,6 +400,7 @@ func (v *SnapStartException) ErrorMessage() string {
 }
 
 func (v *SnapStartNotReadyException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *SnapStartNotReadyException) ShapeName() string { return "SnapStartNotReadyException" }
 func (v *SnapStartNotReadyException) ErrorCode() string { return "SnapStartNotReadyException" }
 func (v *SnapStartNotReadyException) HTTPStatus() int   { return 409 }
 func (v *SnapStartNotReadyException) ErrorMessage() string {
@@ -369,6 +411,7 @@ func (v *SnapStartNotReadyException) ErrorMessage() string {
 }
 
 func (v *SnapStartTimeoutException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *SnapStartTimeoutException) ShapeName() string { return "SnapStartTimeoutException" }
 func (v *SnapStartTimeoutException) ErrorCode() string { return "SnapStartTimeoutException" }
 func (v *SnapStartTimeoutException) HTTPStatus() int   { return 408 }
 func (v *SnapStartTimeoutException) ErrorMessage() string {
@@ -380,6 +423,9 @@ func (v *SnapStartTimeoutException) ErrorMessage() string {
 
 func (v *SubnetIPAddressLimitReachedException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *SubnetIPAddressLimitReachedException) ShapeName() string {
+	return "SubnetIPAddressLimitReachedException"
 }
 func (v *SubnetIPAddressLimitReachedException) ErrorCode() string {
 	return "SubnetIPAddressLimitReachedException"
@@ -393,6 +439,7 @@ func (v *SubnetIPAddressLimitReachedException) ErrorMessage() string {
 }
 
 func (v *TooManyRequestsException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *TooManyRequestsException) ShapeName() string { return "TooManyRequestsException" }
 func (v *TooManyRequestsException) ErrorCode() string { return "TooManyRequestsException" }
 func (v *TooManyRequestsException) HTTPStatus() int   { return 429 }
 func (v *TooManyRequestsException) ErrorMessage() string {
@@ -405,6 +452,7 @@ func (v *TooManyRequestsException) ErrorMessage() string {
 func (v *UnsupportedMediaTypeException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *UnsupportedMediaTypeException) ShapeName() string { return "UnsupportedMediaTypeException" }
 func (v *UnsupportedMediaTypeException) ErrorCode() string { return "UnsupportedMediaTypeException" }
 func (v *UnsupportedMediaTypeException) HTTPStatus() int   { return 415 }
 func (v *UnsupportedMediaTypeException) ErrorMessage() string {

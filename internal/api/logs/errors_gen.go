@@ -3,6 +3,7 @@
 package logs
 
 func (v *AccessDeniedException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *AccessDeniedException) ShapeName() string { return "AccessDeniedException" }
 func (v *AccessDeniedException) ErrorCode() string { return "AccessDeniedException" }
 func (v *AccessDeniedException) HTTPStatus() int   { return 400 }
 func (v *AccessDeniedException) ErrorMessage() string {
@@ -13,6 +14,7 @@ func (v *AccessDeniedException) ErrorMessage() string {
 }
 
 func (v *ConflictException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ConflictException) ShapeName() string { return "ConflictException" }
 func (v *ConflictException) ErrorCode() string { return "ConflictException" }
 func (v *ConflictException) HTTPStatus() int   { return 400 }
 func (v *ConflictException) ErrorMessage() string {
@@ -23,6 +25,7 @@ func (v *ConflictException) ErrorMessage() string {
 }
 
 func (v *DataAlreadyAcceptedException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *DataAlreadyAcceptedException) ShapeName() string { return "DataAlreadyAcceptedException" }
 func (v *DataAlreadyAcceptedException) ErrorCode() string { return "DataAlreadyAcceptedException" }
 func (v *DataAlreadyAcceptedException) HTTPStatus() int   { return 400 }
 func (v *DataAlreadyAcceptedException) ErrorMessage() string {
@@ -33,6 +36,7 @@ func (v *DataAlreadyAcceptedException) ErrorMessage() string {
 }
 
 func (v *InvalidOperationException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *InvalidOperationException) ShapeName() string { return "InvalidOperationException" }
 func (v *InvalidOperationException) ErrorCode() string { return "InvalidOperationException" }
 func (v *InvalidOperationException) HTTPStatus() int   { return 400 }
 func (v *InvalidOperationException) ErrorMessage() string {
@@ -43,6 +47,7 @@ func (v *InvalidOperationException) ErrorMessage() string {
 }
 
 func (v *InvalidParameterException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *InvalidParameterException) ShapeName() string { return "InvalidParameterException" }
 func (v *InvalidParameterException) ErrorCode() string { return "InvalidParameterException" }
 func (v *InvalidParameterException) HTTPStatus() int   { return 400 }
 func (v *InvalidParameterException) ErrorMessage() string {
@@ -55,6 +60,7 @@ func (v *InvalidParameterException) ErrorMessage() string {
 func (v *InvalidSequenceTokenException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *InvalidSequenceTokenException) ShapeName() string { return "InvalidSequenceTokenException" }
 func (v *InvalidSequenceTokenException) ErrorCode() string { return "InvalidSequenceTokenException" }
 func (v *InvalidSequenceTokenException) HTTPStatus() int   { return 400 }
 func (v *InvalidSequenceTokenException) ErrorMessage() string {
@@ -65,6 +71,7 @@ func (v *InvalidSequenceTokenException) ErrorMessage() string {
 }
 
 func (v *LimitExceededException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *LimitExceededException) ShapeName() string { return "LimitExceededException" }
 func (v *LimitExceededException) ErrorCode() string { return "LimitExceededException" }
 func (v *LimitExceededException) HTTPStatus() int   { return 400 }
 func (v *LimitExceededException) ErrorMessage() string {
@@ -75,6 +82,7 @@ func (v *LimitExceededException) ErrorMessage() string {
 }
 
 func (v *MalformedQueryException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *MalformedQueryException) ShapeName() string { return "MalformedQueryException" }
 func (v *MalformedQueryException) ErrorCode() string { return "MalformedQueryException" }
 func (v *MalformedQueryException) HTTPStatus() int   { return 400 }
 func (v *MalformedQueryException) ErrorMessage() string {
@@ -85,6 +93,7 @@ func (v *MalformedQueryException) ErrorMessage() string {
 }
 
 func (v *OperationAbortedException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *OperationAbortedException) ShapeName() string { return "OperationAbortedException" }
 func (v *OperationAbortedException) ErrorCode() string { return "OperationAbortedException" }
 func (v *OperationAbortedException) HTTPStatus() int   { return 400 }
 func (v *OperationAbortedException) ErrorMessage() string {
@@ -97,6 +106,7 @@ func (v *OperationAbortedException) ErrorMessage() string {
 func (v *ResourceAlreadyExistsException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *ResourceAlreadyExistsException) ShapeName() string { return "ResourceAlreadyExistsException" }
 func (v *ResourceAlreadyExistsException) ErrorCode() string { return "ResourceAlreadyExistsException" }
 func (v *ResourceAlreadyExistsException) HTTPStatus() int   { return 400 }
 func (v *ResourceAlreadyExistsException) ErrorMessage() string {
@@ -107,6 +117,7 @@ func (v *ResourceAlreadyExistsException) ErrorMessage() string {
 }
 
 func (v *ResourceNotFoundException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ResourceNotFoundException) ShapeName() string { return "ResourceNotFoundException" }
 func (v *ResourceNotFoundException) ErrorCode() string { return "ResourceNotFoundException" }
 func (v *ResourceNotFoundException) HTTPStatus() int   { return 400 }
 func (v *ResourceNotFoundException) ErrorMessage() string {
@@ -119,6 +130,7 @@ func (v *ResourceNotFoundException) ErrorMessage() string {
 func (v *ServiceQuotaExceededException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *ServiceQuotaExceededException) ShapeName() string { return "ServiceQuotaExceededException" }
 func (v *ServiceQuotaExceededException) ErrorCode() string { return "ServiceQuotaExceededException" }
 func (v *ServiceQuotaExceededException) HTTPStatus() int   { return 400 }
 func (v *ServiceQuotaExceededException) ErrorMessage() string {
@@ -129,6 +141,7 @@ func (v *ServiceQuotaExceededException) ErrorMessage() string {
 }
 
 func (v *ServiceUnavailableException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ServiceUnavailableException) ShapeName() string { return "ServiceUnavailableException" }
 func (v *ServiceUnavailableException) ErrorCode() string { return "ServiceUnavailableException" }
 func (v *ServiceUnavailableException) HTTPStatus() int   { return 500 }
 func (v *ServiceUnavailableException) ErrorMessage() string {
@@ -139,6 +152,7 @@ func (v *ServiceUnavailableException) ErrorMessage() string {
 }
 
 func (v *ThrottlingException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ThrottlingException) ShapeName() string { return "ThrottlingException" }
 func (v *ThrottlingException) ErrorCode() string { return "ThrottlingException" }
 func (v *ThrottlingException) HTTPStatus() int   { return 400 }
 func (v *ThrottlingException) ErrorMessage() string {
@@ -149,6 +163,7 @@ func (v *ThrottlingException) ErrorMessage() string {
 }
 
 func (v *TooManyTagsException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *TooManyTagsException) ShapeName() string { return "TooManyTagsException" }
 func (v *TooManyTagsException) ErrorCode() string { return "TooManyTagsException" }
 func (v *TooManyTagsException) HTTPStatus() int   { return 400 }
 func (v *TooManyTagsException) ErrorMessage() string {
@@ -159,6 +174,7 @@ func (v *TooManyTagsException) ErrorMessage() string {
 }
 
 func (v *UnrecognizedClientException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *UnrecognizedClientException) ShapeName() string { return "UnrecognizedClientException" }
 func (v *UnrecognizedClientException) ErrorCode() string { return "UnrecognizedClientException" }
 func (v *UnrecognizedClientException) HTTPStatus() int   { return 400 }
 func (v *UnrecognizedClientException) ErrorMessage() string {
@@ -169,6 +185,7 @@ func (v *UnrecognizedClientException) ErrorMessage() string {
 }
 
 func (v *ValidationException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ValidationException) ShapeName() string { return "ValidationException" }
 func (v *ValidationException) ErrorCode() string { return "ValidationException" }
 func (v *ValidationException) HTTPStatus() int   { return 400 }
 func (v *ValidationException) ErrorMessage() string {

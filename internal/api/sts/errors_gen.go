@@ -3,6 +3,7 @@
 package sts
 
 func (v *ExpiredTokenException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *ExpiredTokenException) ShapeName() string { return "ExpiredTokenException" }
 func (v *ExpiredTokenException) ErrorCode() string { return "ExpiredTokenException" }
 func (v *ExpiredTokenException) HTTPStatus() int   { return 400 }
 func (v *ExpiredTokenException) ErrorMessage() string {
@@ -15,6 +16,7 @@ func (v *ExpiredTokenException) ErrorMessage() string {
 func (v *IDPCommunicationErrorException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *IDPCommunicationErrorException) ShapeName() string { return "IDPCommunicationErrorException" }
 func (v *IDPCommunicationErrorException) ErrorCode() string { return "IDPCommunicationError" }
 func (v *IDPCommunicationErrorException) HTTPStatus() int   { return 400 }
 func (v *IDPCommunicationErrorException) ErrorMessage() string {
@@ -25,6 +27,7 @@ func (v *IDPCommunicationErrorException) ErrorMessage() string {
 }
 
 func (v *IDPRejectedClaimException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *IDPRejectedClaimException) ShapeName() string { return "IDPRejectedClaimException" }
 func (v *IDPRejectedClaimException) ErrorCode() string { return "IDPRejectedClaim" }
 func (v *IDPRejectedClaimException) HTTPStatus() int   { return 403 }
 func (v *IDPRejectedClaimException) ErrorMessage() string {
@@ -36,6 +39,9 @@ func (v *IDPRejectedClaimException) ErrorMessage() string {
 
 func (v *InvalidAuthorizationMessageException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *InvalidAuthorizationMessageException) ShapeName() string {
+	return "InvalidAuthorizationMessageException"
 }
 func (v *InvalidAuthorizationMessageException) ErrorCode() string {
 	return "InvalidAuthorizationMessageException"
@@ -51,6 +57,7 @@ func (v *InvalidAuthorizationMessageException) ErrorMessage() string {
 func (v *InvalidIdentityTokenException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *InvalidIdentityTokenException) ShapeName() string { return "InvalidIdentityTokenException" }
 func (v *InvalidIdentityTokenException) ErrorCode() string { return "InvalidIdentityToken" }
 func (v *InvalidIdentityTokenException) HTTPStatus() int   { return 400 }
 func (v *InvalidIdentityTokenException) ErrorMessage() string {
@@ -62,6 +69,9 @@ func (v *InvalidIdentityTokenException) ErrorMessage() string {
 
 func (v *MalformedPolicyDocumentException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
+}
+func (v *MalformedPolicyDocumentException) ShapeName() string {
+	return "MalformedPolicyDocumentException"
 }
 func (v *MalformedPolicyDocumentException) ErrorCode() string { return "MalformedPolicyDocument" }
 func (v *MalformedPolicyDocumentException) HTTPStatus() int   { return 400 }
@@ -75,6 +85,7 @@ func (v *MalformedPolicyDocumentException) ErrorMessage() string {
 func (v *PackedPolicyTooLargeException) Error() string {
 	return v.ErrorCode() + ": " + v.ErrorMessage()
 }
+func (v *PackedPolicyTooLargeException) ShapeName() string { return "PackedPolicyTooLargeException" }
 func (v *PackedPolicyTooLargeException) ErrorCode() string { return "PackedPolicyTooLarge" }
 func (v *PackedPolicyTooLargeException) HTTPStatus() int   { return 400 }
 func (v *PackedPolicyTooLargeException) ErrorMessage() string {
@@ -85,6 +96,7 @@ func (v *PackedPolicyTooLargeException) ErrorMessage() string {
 }
 
 func (v *RegionDisabledException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *RegionDisabledException) ShapeName() string { return "RegionDisabledException" }
 func (v *RegionDisabledException) ErrorCode() string { return "RegionDisabledException" }
 func (v *RegionDisabledException) HTTPStatus() int   { return 403 }
 func (v *RegionDisabledException) ErrorMessage() string {

@@ -1,0 +1,98 @@
+package logs
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	api "brume/internal/api/logs"
+	"brume/internal/policy"
+	"brume/internal/schema"
+)
+
+// Checks maps the input of an operation to the permissions it needs.
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
+func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct) (checks []policy.Check, mapped bool, err error) {
+	sc := scopeOf(ctx)
+	// Operations on a group see its ARN with an empty stream behind it, so that the usual "log-group:NAME:*" matches.
+	onGroup := func(name *string) ([]policy.Check, bool, error) {
+		return []policy.Check{{Action: "logs:" + operation, Resource: sc.streamARN(*name, "")}}, true, nil
+	}
+	onStream := func(group, stream *string) ([]policy.Check, bool, error) {
+		return []policy.Check{{Action: "logs:" + operation, Resource: sc.streamARN(*group, *stream)}}, true, nil
+	}
+	onIdentified := func(name, identifier, stream *string) ([]policy.Check, bool, error) {
+		group, err := oneGroup(sc, name, identifier)
+		if err != nil {
+			return nil, true, err
+		}
+		if stream == nil {
+			stream = new("")
+		}
+		return onStream(&group, stream)
+	}
+	onARN := func(arn *string) ([]policy.Check, bool, error) {
+		return []policy.Check{{Action: "logs:" + operation, Resource: *arn}}, true, nil
+	}
+
+	switch in := in.(type) {
+	case *api.CreateLogGroupInput:
+		checks := []policy.Check{{
+			Action: "logs:CreateLogGroup", Resource: sc.streamARN(*in.LogGroupName, ""), Context: requestTags(in.Tags),
+		}}
+		if len(in.Tags) > 0 {
+			checks = append(checks, policy.Check{
+				Action: "logs:TagResource", Resource: sc.groupARN(*in.LogGroupName), Context: requestTags(in.Tags),
+			})
+		}
+		return checks, true, nil
+	case *api.DescribeLogGroupsInput:
+		return onGroup(new(""))
+	case *api.DeleteLogGroupInput:
+		return onGroup(in.LogGroupName)
+	case *api.PutRetentionPolicyInput:
+		return onGroup(in.LogGroupName)
+	case *api.DeleteRetentionPolicyInput:
+		return onGroup(in.LogGroupName)
+	case *api.CreateLogStreamInput:
+		return onStream(in.LogGroupName, in.LogStreamName)
+	case *api.DeleteLogStreamInput:
+		return onStream(in.LogGroupName, in.LogStreamName)
+	case *api.PutLogEventsInput:
+		return onStream(in.LogGroupName, in.LogStreamName)
+	case *api.DescribeLogStreamsInput:
+		return onIdentified(in.LogGroupName, in.LogGroupIdentifier, nil)
+	case *api.FilterLogEventsInput:
+		return onIdentified(in.LogGroupName, in.LogGroupIdentifier, nil)
+	case *api.GetLogEventsInput:
+		return onIdentified(in.LogGroupName, in.LogGroupIdentifier, in.LogStreamName)
+	case *api.TagResourceInput:
+		return []policy.Check{{Action: "logs:TagResource", Resource: *in.ResourceArn, Context: requestTags(in.Tags)}}, true, nil
+	case *api.UntagResourceInput:
+		return []policy.Check{{Action: "logs:UntagResource", Resource: *in.ResourceArn,
+			Context: map[string][]string{"aws:TagKeys": in.TagKeys}}}, true, nil
+	case *api.ListTagsForResourceInput:
+		return onARN(in.ResourceArn)
+	case *api.TagLogGroupInput:
+		return []policy.Check{{Action: "logs:TagLogGroup", Resource: sc.streamARN(*in.LogGroupName, ""),
+			Context: requestTags(in.Tags)}}, true, nil
+	case *api.UntagLogGroupInput:
+		return []policy.Check{{Action: "logs:UntagLogGroup", Resource: sc.streamARN(*in.LogGroupName, ""),
+			Context: map[string][]string{"aws:TagKeys": in.Tags}}}, true, nil
+	case *api.ListTagsLogGroupInput:
+		return onGroup(in.LogGroupName)
+	}
+	return nil, false, nil
+}
+
+// requestTags are the condition keys for tags in a request.
+func requestTags(tags map[string]string) map[string][]string {
+	if len(tags) == 0 {
+		return nil
+	}
+	keys := map[string][]string{"aws:TagKeys": slices.Sorted(maps.Keys(tags))}
+	for k, v := range tags {
+		keys["aws:RequestTag/"+k] = []string{v}
+	}
+	return keys
+}

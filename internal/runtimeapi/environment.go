@@ -1,0 +1,283 @@
+// Package runtimeapi is the AWS Lambda Runtime API, version 2018-06-01, for one execution environment: one process tree
+// that serves one function version for its whole life. The runtime inside speaks HTTP/1.1 to a listener; Lambda speaks
+// to an Environment.
+//
+// The package promises:
+//
+//   - Every transition between the states of an environment that state.go does not name is refused, with the status
+//     and the JSON that AWS documents.
+//   - An environment holds one invocation at a time. Ready says when it may get the next one.
+//   - Stock clients work unchanged: keep-alive, pipelining, chunked bodies and Expect: 100-continue are understood.
+//   - The runtime is not trusted. Connections, header blocks and bodies are bounded, everything else than strict
+//     HTTP/1.1 is refused, and a slow or silent client delays nobody but its own function.
+//   - After Close no goroutine and no connection is left.
+//
+// Where a client has sent its request for the next invocation right behind its response, without waiting for the 202,
+// that 202 travels together with the next invocation: one write there, one wake-up here.
+//
+// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+package runtimeapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// MaxPayload is the largest event and the largest response, in bytes: 6 MiB, and the 100 bytes that AWS adds to it.
+// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+const MaxPayload = 6<<20 + 100
+
+var (
+	// ErrBusy is returned by Invoke while another invocation is under way.
+	ErrBusy = errors.New("runtimeapi: the environment is busy with another invocation")
+	// ErrClosed is returned after Close.
+	ErrClosed = errors.New("runtimeapi: the environment is closed")
+)
+
+// An Invocation is one event for the function, with what the runtime is told about it. Empty fields are not sent.
+type Invocation struct {
+	// RequestID names the invocation in the paths of the API: letters, digits, '-', '_' and '.', at most 128.
+	RequestID string
+	// Deadline is when the function times out.
+	Deadline    time.Time
+	FunctionARN string
+	// TraceID is the AWS X-Ray tracing header.
+	TraceID string
+	// ClientContext and CognitoIdentity are JSON documents. Line breaks and other control characters in them, which JSON
+	// only has between its tokens, are sent as spaces.
+	ClientContext   string
+	CognitoIdentity string
+	// Payload is the event, at most MaxPayload bytes. It must not be modified afterwards.
+	Payload []byte
+}
+
+// A Result is how a function answered.
+type Result struct {
+	// Payload is what the runtime sent, at most MaxPayload bytes: the function's response, or the JSON that describes the
+	// error. The caller owns it.
+	Payload []byte
+	// ContentType is as the runtime sent it; it may be empty.
+	ContentType string
+	// Streamed says that the runtime used the streaming response mode. The whole response is in Payload all the same.
+	Streamed bool
+	// Failed says that this is a function error, and ErrorType is the runtime's name for it, "Runtime.HandlerNotFound"
+	// for instance: whatever the function's process sent, at most 256 printable ASCII characters, and possibly nothing.
+	Failed    bool
+	ErrorType string
+}
+
+// An InitError is what the runtime reported to /runtime/init/error.
+type InitError struct {
+	Type    string // as Result.ErrorType
+	Payload []byte // the JSON that describes the error, as the runtime sent it
+}
+
+func (e *InitError) Error() string { return "runtimeapi: the runtime failed to initialize: " + e.Type }
+
+// An ExitError says that the runtime's process ended.
+type ExitError struct {
+	Err error // what Exited was called with
+}
+
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return "runtimeapi: the runtime exited"
+	}
+	return "runtimeapi: the runtime exited: " + e.Err.Error()
+}
+
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// An Environment serves the API to one runtime. Its methods may be called from any goroutine.
+type Environment struct {
+	listener net.Listener
+	stop     chan struct{} // closed by Close
+	serving  sync.WaitGroup
+
+	mu      sync.Mutex
+	state   state
+	failure error           // why the environment is over, in the states initFailed, exited and closed
+	parked  *conn           // in the state ready: the connection whose request for the next invocation is unanswered
+	call    *call           // the invocation that Invoke brought
+	waiters []chan struct{} // Ready's, closed when the state becomes ready or the environment is over
+	conns   map[*conn]struct{}
+}
+
+// A call is an Invocation under way.
+type call struct {
+	Invocation
+	done chan outcome // holds one, so that nobody waits to report
+}
+
+type outcome struct {
+	result *Result
+	err    error
+}
+
+// New serves the API on l, which it owns from then on, until Close.
+func New(l net.Listener) *Environment {
+	e := &Environment{listener: l, stop: make(chan struct{}), conns: make(map[*conn]struct{})}
+	e.serving.Go(e.accept)
+	return e
+}
+
+// Ready waits until the runtime asks for an invocation: after the start that is the end of the init phase, and after an
+// invocation the end of everything the runtime does for it. It fails with the context's error, or for good with an
+// *InitError, an *ExitError, or ErrClosed.
+func (e *Environment) Ready(ctx context.Context) error {
+	for {
+		e.mu.Lock()
+		if e.state == ready || e.failure != nil {
+			err := e.failure
+			e.mu.Unlock()
+			return err
+		}
+		changed := make(chan struct{})
+		e.waiters = append(e.waiters, changed)
+		e.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Invoke hands inv to the runtime, as soon as it asks for one, and waits for the answer. The runtime may go on working
+// after it has answered: Ready says when it is done.
+//
+// Invoke fails with ErrBusy, with what Ready fails with, or with the context's error. If the context ends when the
+// runtime has inv already, the environment stays busy until the runtime answers: the caller closes it.
+func (e *Environment) Invoke(ctx context.Context, inv *Invocation) (*Result, error) {
+	if err := inv.check(); err != nil {
+		return nil, err
+	}
+	k := &call{Invocation: *inv, done: make(chan outcome, 1)}
+	e.mu.Lock()
+	if err := e.failure; err != nil {
+		e.mu.Unlock()
+		return nil, err
+	}
+	if e.call != nil {
+		e.mu.Unlock()
+		return nil, ErrBusy
+	}
+	e.call = k
+	c := e.parked
+	if c != nil {
+		e.parked = nil
+		e.enter(invoked)
+	}
+	e.mu.Unlock()
+	if c != nil {
+		deadline := time.Now().Add(writeTimeout)
+		if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+			deadline = d
+		}
+		c.sendInvocation(k, deadline)
+	}
+	select {
+	case o := <-k.done:
+		return o.result, o.err
+	case <-ctx.Done():
+		e.mu.Lock()
+		if e.call == k && e.state != running && e.state != responding { // it was not handed out
+			e.call = nil
+		}
+		e.mu.Unlock()
+		return nil, ctx.Err()
+	}
+}
+
+// Exited says that the runtime's process has ended. Whoever waits in Ready or Invoke gets an *ExitError with err, unless
+// the runtime had reported an init error before.
+func (e *Environment) Exited(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fail(exit, &ExitError{Err: err})
+}
+
+// Close ends the environment, closes the listener and every connection, and waits for the goroutines that serve them. It
+// may be called more than once.
+func (e *Environment) Close() error {
+	e.mu.Lock()
+	e.fail(shut, ErrClosed)
+	var err error
+	select {
+	case <-e.stop:
+	default:
+		close(e.stop)
+		err = e.listener.Close()
+		for c := range e.conns {
+			c.nc.Close()
+		}
+	}
+	e.mu.Unlock()
+	e.serving.Wait()
+	return err
+}
+
+func (inv *Invocation) check() error {
+	id := inv.RequestID
+	if id == "" || len(id) > 128 {
+		return errors.New("runtimeapi: a request ID has 1 to 128 characters")
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
+		default:
+			return fmt.Errorf("runtimeapi: character %q in a request ID", c)
+		}
+	}
+	if len(inv.Payload) > MaxPayload {
+		return fmt.Errorf("runtimeapi: an event of %d bytes is over the limit of %d", len(inv.Payload), MaxPayload)
+	}
+	return nil
+}
+
+// enter makes the transition for v and returns false if there is none. e.mu is held.
+func (e *Environment) enter(v event) bool {
+	next, ok := e.state.on(v)
+	if !ok {
+		return false
+	}
+	e.state = next
+	if next == ready {
+		e.wake()
+	}
+	return true
+}
+
+// fail ends the environment for good with err, if it has not ended before. e.mu is held.
+func (e *Environment) fail(v event, err error) bool {
+	if !e.enter(v) {
+		return false
+	}
+	if e.failure == nil {
+		e.failure = err
+	}
+	if e.call != nil {
+		e.call.done <- outcome{err: e.failure}
+		e.call = nil
+	}
+	e.parked = nil
+	e.wake()
+	return true
+}
+
+// answer ends the invocation under way with r. e.mu is held.
+func (e *Environment) answer(r *Result) {
+	e.call.done <- outcome{result: r}
+	e.call = nil
+}
+
+func (e *Environment) wake() {
+	for _, w := range e.waiters {
+		close(w)
+	}
+	e.waiters = nil
+}

@@ -1,0 +1,128 @@
+package policy
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"brume/internal/call"
+)
+
+// lookup returns the values of a condition key, given in lower case; none if it is absent. buf holds a single value.
+func (e *evaluation) lookup(key string, buf *[1]string) []string {
+	for name, values := range e.check.Context {
+		if len(name) == len(key) && strings.EqualFold(name, key) {
+			return values
+		}
+	}
+	name, isGlobal := strings.CutPrefix(key, "aws:")
+	if !isGlobal {
+		return nil
+	}
+	if tag, ok := strings.CutPrefix(name, "principaltag/"); ok {
+		for k, v := range e.policies.Tags {
+			if strings.EqualFold(k, tag) {
+				buf[0] = v
+				return buf[:]
+			}
+		}
+		return nil
+	}
+	if strings.HasPrefix(name, "calledvia") {
+		return e.calledVia(name, buf)
+	}
+	value, ok := e.globalKey(name)
+	if !ok {
+		return nil
+	}
+	buf[0] = value
+	return buf[:]
+}
+
+// calledVia answers aws:CalledVia, aws:CalledViaFirst and aws:CalledViaLast. A chain of services is one long here.
+func (e *evaluation) calledVia(name string, buf *[1]string) []string {
+	switch name {
+	case "calledvia", "calledviafirst", "calledvialast":
+		if via := e.info.ViaService; via != "" {
+			buf[0] = via
+			return buf[:]
+		}
+	}
+	return nil
+}
+
+// globalKey returns the value of a global condition key with a single value, named without its "aws:", and false if
+// the request does not have it. It is the one place that fills the global keys from a call.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+func (e *evaluation) globalKey(name string) (string, bool) {
+	info := e.info
+	p := &info.Principal
+	isService, isAnonymous := p.Type == call.Service, p.Type == call.Anonymous
+	switch name {
+	// Properties of the principal.
+	case "principalarn":
+		if p.Session != nil && p.Session.RoleARN != "" {
+			return p.Session.RoleARN, true
+		}
+		return p.ARN, !isService && !isAnonymous
+	case "principalaccount":
+		return p.Account, p.Account != "" && !isService && !isAnonymous
+	case "principaltype":
+		return string(p.Type), !isService
+	case "userid":
+		return p.ID, p.ID != "" && !isService
+	case "username":
+		return p.Name, p.Type == call.User
+	case "principalisawsservice":
+		return strconv.FormatBool(isService), true
+	case "principalservicename":
+		return p.ARN, isService
+
+	// Properties of the session.
+	case "tokenissuetime":
+		if p.Session != nil {
+			return formatTime(p.Session.IssuedAt), true
+		}
+	case "multifactorauthpresent":
+		if p.Session != nil {
+			return strconv.FormatBool(p.Session.MFA), true
+		}
+	case "multifactorauthage":
+		if p.Session != nil && p.Session.MFA {
+			return strconv.FormatInt(int64(info.Time.Sub(p.Session.IssuedAt)/time.Second), 10), true
+		}
+	case "sourceidentity":
+		if p.Session != nil {
+			return p.Session.SourceIdentity, p.Session.SourceIdentity != ""
+		}
+
+	// Properties of the network.
+	case "sourceip":
+		return info.SourceIP.Unmap().String(), info.SourceIP.IsValid() && info.ViaService == "" && !isService
+	case "securetransport":
+		return strconv.FormatBool(info.Secure), true
+
+	// Properties of the resource.
+	case "resourceaccount":
+		return e.resourceAccount(), true
+
+	// Properties of the request.
+	case "currenttime":
+		return formatTime(info.Time), true
+	case "epochtime":
+		return strconv.FormatInt(info.Time.Unix(), 10), true
+	case "requestedregion":
+		return info.Region, info.Region != ""
+	case "useragent":
+		return info.UserAgent, info.UserAgent != ""
+	case "viaawsservice":
+		return strconv.FormatBool(info.ViaService != ""), true
+	case "sourcearn":
+		return info.SourceARN, info.SourceARN != ""
+	case "sourceaccount":
+		return info.SourceAccount, info.SourceAccount != ""
+	}
+	return "", false
+}
+
+func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }

@@ -22,7 +22,7 @@ type Check struct {
 	// Context holds the condition keys that belong to this check: the service's own ("dynamodb:LeadingKeys") and the
 	// global ones that only the service knows ("aws:RequestTag/team", "aws:ResourceTag/team", "aws:TagKeys"). The case of
 	// the keys does not matter. A key given here wins over the global key of the same name; one with no values counts as
-	// absent. Do not give two keys that differ in case only.
+	// absent, and of keys that differ in case only, all values count.
 	Context map[string][]string
 	// ResourcePolicy is the policy on the resource itself, nil if it has none: a function's policy, a role's trust policy.
 	ResourcePolicy *Document

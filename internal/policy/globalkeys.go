@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,10 +11,19 @@ import (
 
 // lookup returns the values of a condition key, given in lower case; none if it is absent. buf holds a single value.
 func (e *evaluation) lookup(key string, buf *[1]string) []string {
+	found, given := []string(nil), false
 	for name, values := range e.check.Context {
-		if len(name) == len(key) && strings.EqualFold(name, key) {
-			return values
+		if !strings.EqualFold(name, key) {
+			continue
 		}
+		// Two tags may differ in case only. Then the key has both values.
+		if given {
+			values = slices.Concat(found, values)
+		}
+		found, given = values, true
+	}
+	if given {
+		return found
 	}
 	name, isGlobal := strings.CutPrefix(key, "aws:")
 	if !isGlobal {

@@ -315,13 +315,8 @@ func (p *parser) checkResource(resource string) *MalformedError {
 	if service == "" {
 		return p.legacy()
 	}
-	if !strings.HasPrefix(rest, ":") {
-		switch service {
-		case "iam":
-			return malformed("IAM resource %s cannot contain region information.", resource)
-		case "s3":
-			return malformed("Resource %s can not contain region information.", resource)
-		}
+	if service == "iam" && !strings.HasPrefix(rest, ":") {
+		return malformed("IAM resource %s cannot contain region information.", resource)
 	}
 	return nil
 }

@@ -92,7 +92,6 @@ func TestMalformed(t *testing.T) {
 		{Identity, allow(`"Action":"*","Resource":"arn:aws:s*:::b"`), "Resource vendor must be fully qualified and cannot contain regexes."},
 		{Identity, allow(`"Action":"*","Resource":"arn:aws:s3"`), "Resource vendor must be fully qualified and cannot contain regexes."},
 		{Identity, allow(`"Action":"*","Resource":"arn:aws::::b"`), legacy},
-		{Identity, allow(`"Action":"*","Resource":"arn:aws:s3:us-east-1::b"`), "Resource arn:aws:s3:us-east-1::b can not contain region information."},
 		{Identity, allow(`"Action":"*","Resource":"arn:aws:iam:us-east-1::user/b"`), "IAM resource arn:aws:iam:us-east-1::user/b cannot contain region information."},
 		{Identity, allow(`"Action":"*","Resource":"arn:aws:s3:::${aws:username"`), syntax},
 		{Identity, allow(`"Action":"*","Resource":"arn:aws:s3:::${username}"`), syntax},

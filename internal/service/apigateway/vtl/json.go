@@ -1,0 +1,253 @@
+package vtl
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// ParseJSON reads one JSON value. Objects keep the order of their members.
+func ParseJSON(text []byte) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	v, err := parseJSON(d, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("there is something after the JSON value")
+	}
+	return v, nil
+}
+
+func parseJSON(d *json.Decoder, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, errTooDeep
+	}
+	t, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch t := t.(type) {
+	case json.Number:
+		if n, err := strconv.ParseInt(string(t), 10, 64); err == nil {
+			return n, nil
+		}
+		return Number(t), nil
+	case json.Delim:
+		if t == '[' {
+			l := &List{}
+			for d.More() {
+				e, err := parseJSON(d, depth+1)
+				if err != nil {
+					return nil, err
+				}
+				l.Elems = append(l.Elems, e)
+			}
+			_, err := d.Token()
+			return l, err
+		}
+		m := NewMap()
+		for d.More() {
+			k, err := d.Token()
+			if err != nil {
+				return nil, err
+			}
+			v, err := parseJSON(d, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			name, ok := k.(string)
+			if !ok {
+				return nil, errors.New("a JSON object has a key that is no string")
+			}
+			m.Set(name, v)
+		}
+		_, err := d.Token()
+		return m, err
+	}
+	return t, nil // string, bool or nil
+}
+
+// JSON writes a value as JSON.
+func JSON(v any) (string, error) {
+	b, err := appendJSON(nil, v, 0)
+	return string(b), err
+}
+
+func appendJSON(b []byte, v any, depth int) ([]byte, error) {
+	if depth > maxDepth {
+		return nil, errTooDeep
+	}
+	var err error
+	switch v := v.(type) {
+	case string:
+		b = AppendJSONString(b, v)
+	case *List:
+		b = append(b, '[')
+		for i, e := range v.Elems {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendJSON(b, e, depth+1); err != nil {
+				return nil, err
+			}
+		}
+		b = append(b, ']')
+	case *Map:
+		b = append(b, '{')
+		for i, k := range v.Keys {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(AppendJSONString(b, k), ':')
+			if b, err = appendJSON(b, v.values[k], depth+1); err != nil {
+				return nil, err
+			}
+		}
+		b = append(b, '}')
+	default:
+		if b, err = appendText(b, v, depth); err != nil {
+			return nil, err
+		}
+	}
+	if len(b) > MaxOutput {
+		return nil, errTooLong
+	}
+	return b, nil
+}
+
+// AppendJSONString appends s in quotes, with the escapes that JSON asks for. Bytes that are not UTF-8 become U+FFFD.
+func AppendJSONString(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && n == 1 {
+				b = append(b, s[start:i]...)
+				b = append(b, "\ufffd"...)
+				start = i + 1
+			}
+			i += n
+			continue
+		}
+		if c >= ' ' && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		b = append(b, s[start:i]...)
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\r':
+			b = append(b, '\\', 'r')
+		case '\t':
+			b = append(b, '\\', 't')
+		case '\b':
+			b = append(b, '\\', 'b')
+		case '\f':
+			b = append(b, '\\', 'f')
+		default:
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+		i++
+		start = i
+	}
+	b = append(b, s[start:]...)
+	return append(b, '"')
+}
+
+// ErrPath is the error for a JSONPath expression that cannot be read.
+var ErrPath = errors.New("invalid JsonPath expression")
+
+// Path evaluates a JSONPath expression: "$" with .name, ['name'], [n], [*] and .* after it. Expressions that can match
+// several values give a List. What is not there is nil. Filters, slices and recursive descent are refused with ErrPath.
+func Path(v any, path string) (any, error) {
+	rest, ok := strings.CutPrefix(strings.TrimSpace(path), "$")
+	if !ok {
+		return nil, ErrPath
+	}
+	values, many := []any{v}, false
+	for rest != "" {
+		var names []string // nil: all
+		var index *int64
+		switch {
+		case strings.HasPrefix(rest, ".*"):
+			rest = rest[2:]
+		case strings.HasPrefix(rest, "[*]"):
+			rest = rest[3:]
+		case rest[0] == '.':
+			n := strings.IndexAny(rest[1:], ".[")
+			if n < 0 {
+				n = len(rest) - 1
+			}
+			name := rest[1 : n+1]
+			if name == "" || strings.ContainsAny(name, "()?@ ") {
+				return nil, ErrPath
+			}
+			names, rest = []string{name}, rest[n+1:]
+		case rest[0] == '[' && len(rest) > 1 && (rest[1] == '\'' || rest[1] == '"'):
+			end := strings.Index(rest[2:], string(rest[1])+"]")
+			if end < 0 {
+				return nil, ErrPath
+			}
+			names, rest = []string{rest[2 : 2+end]}, rest[2+end+2:]
+		case rest[0] == '[':
+			text, after, ok := strings.Cut(rest[1:], "]")
+			n, err := strconv.ParseInt(text, 10, 32)
+			if !ok || err != nil {
+				return nil, ErrPath
+			}
+			index, rest = &n, after
+		default:
+			return nil, ErrPath
+		}
+		var next []any
+		for _, v := range values {
+			switch v := v.(type) {
+			case *Map:
+				switch {
+				case names != nil:
+					if e, ok := v.values[names[0]]; ok {
+						next = append(next, e)
+					}
+				case index == nil:
+					for _, k := range v.Keys {
+						next = append(next, v.values[k])
+					}
+				}
+			case *List:
+				switch {
+				case index != nil:
+					i := *index
+					if i < 0 {
+						i += int64(len(v.Elems))
+					}
+					if i >= 0 && i < int64(len(v.Elems)) {
+						next = append(next, v.Elems[i])
+					}
+				case names == nil:
+					next = append(next, v.Elems...)
+				}
+			}
+		}
+		many = many || names == nil && index == nil
+		values = next
+	}
+	if many {
+		return &List{Elems: values}, nil
+	}
+	if len(values) == 0 {
+		return nil, nil
+	}
+	return values[0], nil
+}

@@ -16,9 +16,17 @@ import (
 	"brume/internal/wire/jsonvalue"
 )
 
-// A Codec is a codec.Codec for awsJson. Its zero value is ready.
+// A Codec is a codec.Codec for awsJson.
 type Codec struct {
 	decoders, encoders sync.Pool
+}
+
+// New returns a codec.
+func New() *Codec {
+	return &Codec{
+		decoders: sync.Pool{New: func() any { return new(jsonvalue.Decoder) }},
+		encoders: sync.Pool{New: func() any { return new(jsonvalue.Encoder) }},
+	}
 }
 
 // Decode implements codec.Codec. A body is required, as DynamoDB requires it.
@@ -29,10 +37,7 @@ func (c *Codec) Decode(svc *schema.Service, op *schema.Operation, r *codec.Reque
 	if len(r.Body) == 0 {
 		return codec.Serialization(nil, "")
 	}
-	d, _ := c.decoders.Get().(*jsonvalue.Decoder)
-	if d == nil {
-		d = new(jsonvalue.Decoder)
-	}
+	d := c.decoders.Get().(*jsonvalue.Decoder)
 	d.Reset(svc, dialectOf(svc).typePackage, r.Body)
 	err := d.Root(&svc.Shapes[op.Input], in, false)
 	d.Reset(svc, "", nil) // lets go of the body
@@ -45,7 +50,7 @@ func (c *Codec) Encode(svc *schema.Service, op *schema.Operation, requestID stri
 	if op.Output < 0 {
 		return codec.NoShape(svc, op.Name)
 	}
-	e := c.encoder()
+	e := c.encoders.Get().(*jsonvalue.Encoder)
 	e.Reset(svc, w.Body)
 	e.Root(&svc.Shapes[op.Output], out)
 	w.Status = http.StatusOK
@@ -56,18 +61,11 @@ func (c *Codec) Encode(svc *schema.Service, op *schema.Operation, requestID stri
 // EncodeError implements codec.Codec.
 func (c *Codec) EncodeError(svc *schema.Service, _ *schema.Operation, requestID string, err awserr.Error, w *codec.Response) {
 	shape := codec.ErrorShape(svc, err.ErrorCode())
-	e := c.encoder()
+	e := c.encoders.Get().(*jsonvalue.Encoder)
 	e.Reset(svc, w.Body)
 	e.Error(shape, err, dialectOf(svc).typeName(err.ErrorCode(), shape != nil), codec.MessageKey(err.ErrorCode()), nil)
 	w.Status = err.HTTPStatus()
 	c.finish(e, svc, requestID, w)
-}
-
-func (c *Codec) encoder() *jsonvalue.Encoder {
-	if e, ok := c.encoders.Get().(*jsonvalue.Encoder); ok {
-		return e
-	}
-	return new(jsonvalue.Encoder)
 }
 
 func (c *Codec) finish(e *jsonvalue.Encoder, svc *schema.Service, requestID string, w *codec.Response) {

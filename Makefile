@@ -1,0 +1,61 @@
+# `make run` is all a newcomer needs; `make help` lists the rest.
+
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+LDFLAGS     := -s -w -X main.version=$(VERSION)
+GOFILES      = $(shell git ls-files '*.go')
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Build Brume, see to what functions need, and start it
+	@scripts/prerequisites
+	@bin/brume runtimes install nodejs || true
+	bin/brume serve
+
+.PHONY: build
+build: ## Build bin/brume
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/brume ./cmd/brume
+
+.PHONY: walkthrough
+walkthrough: build ## The whole story against a temporary Brume: user, role, table, function, API, key
+	@scripts/prerequisites
+	@go run ./test/walkthrough -brume bin/brume
+
+.PHONY: test
+test: build ## Every test of the project
+	go vet ./...
+	go test -timeout 15m ./...
+	cd codegen && go vet ./... && go test ./...
+
+.PHONY: race
+race: ## The tests under the race detector
+	go test -race -timeout 30m ./...
+
+.PHONY: soak
+soak: ## The long tests: crashes, leaks
+	BRUME_SOAK=1 go test -timeout 80m ./...
+
+.PHONY: fuzz
+fuzz: ## Each fuzz target for FUZZTIME (10s)
+	scripts/fuzz $(or $(FUZZTIME),10s)
+
+.PHONY: bench
+bench: build ## Start-up, memory, size, and CPU per operation beside a bare echo server
+	@go run ./test/bench -brume bin/brume
+
+.PHONY: generate
+generate: ## Write the generated code, the managed policies and the README's table of operations
+	cd codegen && go run . && go run ./managedpolicies
+	go run ./scripts/coverage README.md
+
+.PHONY: lint
+lint: ## gofmt, vet and staticcheck
+	@test -z "$$(gofmt -l $(GOFILES))" || { echo 'not formatted:'; gofmt -l $(GOFILES); exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	cd codegen && go run $(STATICCHECK) ./...

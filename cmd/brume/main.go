@@ -1,0 +1,161 @@
+// Command brume is AWS on your own ground: every service in one process, state in one directory.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"brume/internal/app"
+	"brume/internal/sandbox"
+)
+
+// version is stamped by the linker (make build).
+var version = "devel"
+
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run every service on one address, until SIGTERM or Ctrl-C."`
+	Env     envCmd     `cmd:"" help:"Print shell exports that point AWS clients here: eval \"$(brume env)\"."`
+	Exec    execCmd    `cmd:"" help:"Run one command with that environment: brume exec -- aws s3 ls."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+type dataDir struct {
+	DataDir string `placeholder:"DIR" env:"BRUME_DATA_DIR" help:"Directory that holds all state. Default: ${data_dir}."`
+}
+
+type serveCmd struct {
+	dataDir
+	Listen          string `default:"127.0.0.1:4566" placeholder:"ADDR" env:"BRUME_LISTEN" help:"Address to listen on (${default})."`
+	AccountID       string `name:"account-id" default:"000000000000" placeholder:"ID" env:"BRUME_ACCOUNT_ID" help:"The default account, 12 digits (${default})."`
+	Region          string `default:"us-east-1" env:"BRUME_REGION" help:"Region of clients that name none (${default})."`
+	LogFormat       string `default:"text" enum:"text,json" env:"BRUME_LOG_FORMAT" help:"Format of the log on standard error: text or json (${default})."`
+	TestCredentials bool   `env:"BRUME_TEST_CREDENTIALS" help:"For throw-away test runs on a loopback address: accept test/test as root, any 12-digit access key id with the secret test as root of that account, and POST /_brume/reset, which empties everything."`
+}
+
+func (c *serveCmd) Run(ctx context.Context) error {
+	return app.Run(ctx, app.Config{
+		Listen:          c.Listen,
+		DataDir:         c.DataDir,
+		AccountID:       c.AccountID,
+		Region:          c.Region,
+		LogFormat:       c.LogFormat,
+		TestCredentials: c.TestCredentials,
+		Version:         version,
+	}, os.Stdout, os.Stderr)
+}
+
+type envCmd struct{ dataDir }
+
+func (c *envCmd) Run() error {
+	vars, err := app.ClientEnv(c.DataDir)
+	if err != nil {
+		return err
+	}
+	for _, v := range vars {
+		fmt.Printf("export %s='%s'\n", v.Name, v.Value)
+	}
+	return nil
+}
+
+type execCmd struct {
+	dataDir
+	Command []string `arg:"" passthrough:"" name:"command" help:"The command and its arguments."`
+}
+
+func (c *execCmd) Run() error {
+	args := c.Command
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return errors.New("exec: no command given")
+	}
+	vars, err := app.ClientEnv(c.DataDir)
+	if err != nil {
+		return err
+	}
+	path, err := exec.LookPath(args[0])
+	if err != nil {
+		return err
+	}
+	env := os.Environ()
+	for _, v := range vars {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	return syscall.Exec(path, args, env)
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run() error {
+	revision := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		revision = info.GoVersion
+	}
+	fmt.Println("brume", version, revision)
+	return nil
+}
+
+func main() {
+	if sandbox.IsInit(os.Args) {
+		sandbox.Init()
+		return
+	}
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	var c cli
+	parser, err := kong.New(&c,
+		kong.Name("brume"),
+		kong.Description("AWS Lambda and the services around it, on your own machine: durable, isolated, with IAM enforced.\n\n"+
+			"Start with `brume serve`, then `eval \"$(brume env)\"` in another shell, and use any AWS client."),
+		kong.Vars{"data_dir": defaultDataDir()},
+	)
+	if err != nil {
+		return fail(err)
+	}
+	kctx, err := parser.Parse(args)
+	if err != nil {
+		return fail(err)
+	}
+	for _, dir := range []*string{&c.Serve.DataDir, &c.Env.DataDir, &c.Exec.DataDir} {
+		if *dir == "" {
+			*dir = defaultDataDir()
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	kctx.BindTo(ctx, (*context.Context)(nil))
+	if err := kctx.Run(); err != nil {
+		return fail(err)
+	}
+	return 0
+}
+
+func fail(err error) int {
+	fmt.Fprintf(os.Stderr, "brume: %v\n", err)
+	return 1
+}
+
+// defaultDataDir is $XDG_DATA_HOME/brume, or ~/.local/share/brume.
+// https://specifications.freedesktop.org/basedir-spec/latest/
+func defaultDataDir() string {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "brume")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "brume-data"
+	}
+	return filepath.Join(home, ".local", "share", "brume")
+}

@@ -1,0 +1,78 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// clientFile tells clients on this machine how to reach the server: it holds the root access key, so its mode is 0600.
+const clientFile = "client.json"
+
+// client is the content of clientFile.
+type client struct {
+	Endpoint        string `json:"endpoint"`
+	Region          string `json:"region"`
+	AccessKeyID     string `json:"accessKeyId"`
+	SecretAccessKey string `json:"secretAccessKey"`
+}
+
+// A Variable is an environment variable.
+type Variable struct{ Name, Value string }
+
+// ClientEnv is the environment that points AWS clients to the server on dataDir, which need not be running.
+func ClientEnv(dataDir string) ([]Variable, error) {
+	data, err := os.ReadFile(filepath.Join(dataDir, clientFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no Brume data in %s: start one there with `brume serve`, or name another directory with --data-dir", dataDir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var c client
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, fmt.Errorf("%s is damaged: %w", filepath.Join(dataDir, clientFile), err)
+	}
+	return []Variable{
+		{"AWS_ENDPOINT_URL", c.Endpoint},
+		{"AWS_ACCESS_KEY_ID", c.AccessKeyID},
+		{"AWS_SECRET_ACCESS_KEY", c.SecretAccessKey},
+		{"AWS_DEFAULT_REGION", c.Region},
+	}, nil
+}
+
+// write replaces the file in dataDir at once, so that a reader sees the old or the new one.
+func (c *client) write(dataDir string) error {
+	data, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dataDir, clientFile+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(append(data, '\n'))
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), filepath.Join(dataDir, clientFile))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return nil
+}
+
+// endpointURL is the URL by which clients on this machine reach a server that listens on addr.
+func endpointURL(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return "http://" + addr.String()
+	}
+	if tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("http://127.0.0.1:%d", tcp.Port)
+	}
+	return "http://" + tcp.String()
+}

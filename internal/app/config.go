@@ -1,0 +1,54 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+)
+
+// Config is what a user decides about a server.
+type Config struct {
+	Listen    string // address and port
+	DataDir   string
+	AccountID string
+	Region    string
+	LogFormat string // "text" or "json"
+	// TestCredentials accepts well-known keys and opens the reset; on loopback addresses only.
+	TestCredentials bool
+	Version         string
+}
+
+var (
+	accountID  = regexp.MustCompile(`^[0-9]{12}$`)
+	regionName = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
+)
+
+func (c *Config) check() error {
+	if !accountID.MatchString(c.AccountID) {
+		return fmt.Errorf("--account-id: %q is not 12 digits", c.AccountID)
+	}
+	if !regionName.MatchString(c.Region) {
+		return fmt.Errorf("--region: %q is not a region such as us-east-1", c.Region)
+	}
+	if c.DataDir == "" {
+		return errors.New("--data-dir: no directory given")
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %q is not an address with a port, such as 127.0.0.1:4566", c.Listen)
+	}
+	if c.TestCredentials && !isLoopback(host) {
+		return fmt.Errorf("--test-credentials opens the server to whoever reaches it, so it needs a loopback address, not %s", c.Listen)
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}

@@ -1,0 +1,95 @@
+package wire
+
+import (
+	"net/http"
+	"strings"
+
+	"brume/internal/schema"
+	"brume/internal/wire/codec"
+	"brume/internal/wire/sigv4"
+)
+
+// endpoint is a service as the server reaches it.
+type endpoint struct {
+	svc      *schema.Service
+	codec    codec.Codec
+	resolver *codec.Resolver
+	// maxBody bounds a request's body, in bytes.
+	maxBody int64
+}
+
+// Bounds of request bodies, in bytes. Lambda takes a function's zip of 50 MB in base64; DynamoDB's largest request is a
+// BatchWriteItem of 16 MB, more with what JSON adds.
+const (
+	maxBody       = 24 << 20
+	maxLambdaBody = 72 << 20
+)
+
+// find returns the endpoint that a request is for: by the credential scope of its signature, its X-Amz-Target, its
+// host, or its path, in this order. It returns nil if none of them tells.
+func (s *Server) find(r *http.Request) *endpoint {
+	target := r.Header.Get("X-Amz-Target")
+	if i := strings.LastIndexByte(target, '.'); i >= 0 {
+		target = target[:i]
+	}
+	if scope, ok := sigv4.Identify(r); ok {
+		// dynamodb and dynamodbstreams share a signing name; their targets differ.
+		candidates := s.bySigningName[scope.Service]
+		for _, e := range candidates {
+			if e.svc.TargetPrefix == target {
+				return e
+			}
+		}
+		if len(candidates) > 0 {
+			return candidates[0]
+		}
+	}
+	if target != "" {
+		for _, e := range s.endpoints {
+			if e.svc.TargetPrefix == target {
+				return e
+			}
+		}
+	}
+	if e := s.findByHost(r.Host); e != nil {
+		return e
+	}
+	return s.findByPath(r)
+}
+
+// findByHost reads hosts such as dynamodb.eu-west-1.amazonaws.com and iam.localhost: the leading labels are the
+// service's endpoint prefix, which may have a dot of its own.
+func (s *Server) findByHost(host string) *endpoint {
+	for _, e := range s.endpoints {
+		rest, ok := strings.CutPrefix(host, e.svc.EndpointPrefix)
+		if ok && strings.HasPrefix(rest, ".") {
+			return e
+		}
+	}
+	return nil
+}
+
+// findByPath serves unsigned requests to a host that says nothing: of the REST services the one that has the path, and
+// of the query services the one that has the action.
+func (s *Server) findByPath(r *http.Request) *endpoint {
+	for _, e := range s.endpoints {
+		if e.svc.Protocol != schema.RestJSON && e.svc.Protocol != schema.RestXML {
+			continue
+		}
+		req, err := codec.NewRequest(r, nil)
+		if err != nil {
+			return nil
+		}
+		if _, err := e.resolver.Resolve(req); err == nil {
+			return e
+		}
+	}
+	if action := r.URL.Query().Get("Action"); action != "" {
+		for _, e := range s.endpoints {
+			if e.svc.Protocol == schema.AWSQuery && e.resolver.Operation(action) != nil {
+				return e
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package pebblekv
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+)
+
+// memTableSize is how many bytes of writes are collected in memory before they are flushed to a table. The first ones are
+// smaller: an idle store needs 256 KiB.
+const memTableSize = 8 << 20
+
+// maxOpenFiles bounds the tables that are kept open.
+const maxOpenFiles = 512
+
+// openTimeout is how long opening may go on after background work has failed.
+const openTimeout = time.Second
+
+// openPebble opens the database in the directory.
+func (s *Store) openPebble() error {
+	background := make(chan struct{}, 1) // a background job has failed
+	o := &pebble.Options{
+		FS:                 lockFS{s.files},
+		CacheSize:          s.opts.CacheSize,
+		MemTableSize:       memTableSize,
+		MaxOpenFiles:       maxOpenFiles,
+		FormatMajorVersion: pebble.FormatTableFormatV6,
+		Logger:             logger{s},
+		// Far above what waitForRoom lets happen.
+		MemTableStopWritesThreshold: 16 * maxMemTables,
+		L0StopWritesThreshold:       16 * maxSublevels,
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) {
+				signal(background)
+				if s.files.cause() == nil { // otherwise reported there
+					s.log.Error("background work of the store failed and is tried again", "error", err)
+				}
+			},
+			DataCorruption: func(info pebble.DataCorruptionInfo) {
+				s.log.Error("a file of the store is damaged", "file", info.Path, "error", info.Details)
+			},
+			FlushEnd:      func(pebble.FlushInfo) { signal(s.room) },
+			CompactionEnd: func(pebble.CompactionInfo) { signal(s.room) },
+		},
+	}
+	o.Experimental.CompactionScheduler = newScheduler()
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	exists, err := s.hasData()
+	if err != nil {
+		return err
+	}
+	// Without this, a store that has lost its markers would be taken for a new one.
+	o.ErrorIfNotExists = exists
+
+	type result struct {
+		db  *pebble.DB
+		err error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				opened <- result{err: fmt.Errorf("%w: %v\n%s", ErrDamaged, p, debug.Stack())}
+			}
+		}()
+		db, err := pebble.Open(s.opts.Dir, o)
+		opened <- result{db, err}
+	}()
+	var r result
+	select {
+	case r = <-opened:
+	case <-background:
+		// Where flushing the log of the last run fails, Pebble waits for it for ever. Its goroutine and the lock stay
+		// behind then; in a compaction it does not wait.
+		s.files.opened.Store(true)
+		select {
+		case r = <-opened:
+		case <-time.After(openTimeout):
+			return fmt.Errorf("flushing the log failed: %w", s.files.cause())
+		}
+	}
+	s.files.opened.Store(true)
+	s.db = r.db
+	cause := s.files.cause()
+	switch {
+	case r.err != nil && cause != nil:
+		return r.err
+	case r.err != nil:
+		return describe(r.err)
+	case cause != nil: // it was kept from Pebble
+		close(s.files.closing)
+		return errors.Join(cause, s.db.Close())
+	}
+	return nil
+}
+
+// hasData says whether the directory holds data of a store that was made completely: its tables, or a log.
+func (s *Store) hasData() (bool, error) {
+	names, err := s.files.List(s.opts.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
+		if ext := filepath.Ext(name); ext == ".sst" || ext == ".log" {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// describe sorts the errors of pebble.Open.
+func describe(err error) error {
+	if errors.Is(err, ErrLocked) || errors.Is(err, ErrDamaged) {
+		return err
+	}
+	var errno syscall.Errno
+	if pebble.IsCorruptionError(err) || errors.Is(err, pebble.ErrDBDoesNotExist) || errors.Is(err, pebble.ErrDBNotPristine) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || !errors.As(err, &errno) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+// closePebble ends all work on the database and closes it.
+func (s *Store) closePebble() error {
+	close(s.files.closing)
+	ended := make(chan struct{})
+	s.house.stop <- ended
+	<-ended
+	return s.db.Close()
+}
+
+// A lockFS tells a lock held by another from other errors.
+type lockFS struct{ *failStop }
+
+// Lock implements vfs.FS.
+func (l lockFS) Lock(name string) (io.Closer, error) {
+	lock, err := l.failStop.Lock(name)
+	var path *fs.PathError
+	if err == nil || errors.As(err, &path) { // the file could not be made
+		return lock, err
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) && errno != syscall.EAGAIN && errno != syscall.EACCES {
+		return nil, err
+	}
+	return nil, ErrLocked
+}
+
+// logger hands Pebble's messages on.
+type logger struct{ s *Store }
+
+// Infof implements pebble.Logger. Pebble says too much.
+func (logger) Infof(string, ...any) {}
+
+// Errorf implements pebble.Logger.
+func (l logger) Errorf(format string, args ...any) { l.s.log.Error(fmt.Sprintf(format, args...)) }
+
+// Fatalf implements pebble.Logger. Pebble does not expect it to return, but copes: it hands the error on, or answers
+// wrongly. So unless a failed write explains it, nothing is read any more.
+func (l logger) Fatalf(format string, args ...any) {
+	err := fmt.Errorf("pebble: "+format, args...)
+	if l.s.files.cause() == nil {
+		l.s.invariant.CompareAndSwap(nil, &err)
+		l.s.files.fail(err)
+	}
+	l.s.log.Error("pebble gave up", "error", err)
+}

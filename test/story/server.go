@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -27,10 +28,11 @@ type Server struct {
 // in ":0"; Restart then uses the port that it got.
 func StartServer(ctx context.Context, binary, dataDir, listen string, flags ...string) (*Server, error) {
 	s := &Server{binary: binary, dataDir: dataDir, listen: listen}
-	return s, s.start(ctx, flags...)
+	return s, s.start(ctx, s.reachable, flags...)
 }
 
-func (s *Server) start(ctx context.Context, flags ...string) error {
+// start starts the process and waits until ready reports no error.
+func (s *Server) start(ctx context.Context, ready func() error, flags ...string) error {
 	log, err := os.OpenFile(filepath.Join(s.dataDir, "..", "brume.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -43,31 +45,45 @@ func (s *Server) start(ctx context.Context, flags ...string) error {
 	}
 	s.exited = make(chan error, 1)
 	go func() { s.exited <- s.cmd.Wait() }()
-	return s.waitReady(ctx)
+	return s.waitReady(ctx, ready)
 }
 
-func (s *Server) waitReady(ctx context.Context) error {
+func (s *Server) waitReady(ctx context.Context, ready func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	for {
-		if err := s.readEnv(); err == nil {
-			resp, err := http.Get(s.Endpoint + "/_brume/health")
-			if err == nil {
-				resp.Body.Close()
-				if resp.StatusCode == http.StatusOK {
-					s.listen = strings.TrimPrefix(s.Endpoint, "http://")
-					return nil
-				}
-			}
+		if ready() == nil {
+			s.listen = strings.TrimPrefix(s.Endpoint, "http://")
+			return nil
 		}
 		select {
 		case err := <-s.exited:
 			return fmt.Errorf("brume ended before it was ready: %v\n%s", err, s.LogTail())
 		case <-ctx.Done():
 			return fmt.Errorf("brume is not ready: %w\n%s", ctx.Err(), s.LogTail())
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// reachable finds the server by brume env, and its health.
+func (s *Server) reachable() error {
+	if err := s.readEnv(); err != nil {
+		return err
+	}
+	return s.healthy()
+}
+
+func (s *Server) healthy() error {
+	resp, err := http.Get(s.Endpoint + "/_brume/health")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("health: %s", resp.Status)
+	}
+	return nil
 }
 
 // readEnv asks brume env, as a user would.
@@ -91,6 +107,21 @@ func (s *Server) readEnv() error {
 	return nil
 }
 
+// FreeAddress is a loopback address that nothing listened on a moment ago.
+func FreeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// StartServerAt is StartServer for a given port, and waits for nothing but the first 200.
+func StartServerAt(ctx context.Context, binary, dataDir, listen string) (*Server, error) {
+	s := &Server{binary: binary, dataDir: dataDir, listen: listen, Endpoint: "http://" + listen}
+	return s, s.start(ctx, s.healthy)
+}
+
 // Stop sends SIGTERM and waits; the process must exit with 0.
 func (s *Server) Stop() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -109,8 +140,11 @@ func (s *Server) Restart(ctx context.Context) error {
 	if err := s.Stop(); err != nil {
 		return fmt.Errorf("stopping: %w\n%s", err, s.LogTail())
 	}
-	return s.start(ctx)
+	return s.start(ctx, s.reachable)
 }
+
+// Binary is the binary that runs.
+func (s *Server) Binary() string { return s.binary }
 
 // PID is the id of the process.
 func (s *Server) PID() int { return s.cmd.Process.Pid }

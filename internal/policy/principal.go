@@ -190,13 +190,10 @@ func (ps *principals) grantTo(p *call.Principal) grant {
 			best = grantAccount
 		}
 		for _, b := range ps.arns {
-			if b.names(p.ARN, p.ID) {
-				if b.arn != "" || p.Type != call.AssumedRole {
-					return grantDirect
-				}
-				best = grantRole // the unique id of the role
-			}
-			if p.Session != nil && p.Session.RoleARN != "" && b.names(p.Session.RoleARN, p.ID) {
+			switch b.names(p) {
+			case grantDirect:
+				return grantDirect
+			case grantRole:
 				best = grantRole
 			}
 		}
@@ -204,11 +201,27 @@ func (ps *principals) grantTo(p *call.Principal) grant {
 	return best
 }
 
-// names says whether b stands for the principal with this ARN and unique id. The id of a session is that of its role, a
-// colon, and the session's name.
-func (b *boundARN) names(arn, id string) bool {
-	owner, _, _ := strings.Cut(id, ":")
-	return (b.arn == "" || b.arn == arn) && (b.id == "" || b.id == owner)
+// names says how b stands for p. Where a unique id is known it alone counts, so that a principal can be renamed. The id
+// of a session is that of its role, a colon, and the session's name.
+func (b *boundARN) names(p *call.Principal) grant {
+	isSession := p.Type == call.AssumedRole && p.Session != nil
+	if b.id != "" {
+		owner, _, _ := strings.Cut(p.ID, ":")
+		switch {
+		case owner != b.id:
+			return grantNone
+		case isSession:
+			return grantRole
+		}
+		return grantDirect
+	}
+	switch {
+	case b.arn == p.ARN:
+		return grantDirect
+	case isSession && b.arn == p.Session.RoleARN:
+		return grantRole
+	}
+	return grantNone
 }
 
 // excludes says whether a NotPrincipal element exempts p. For a role session it must name the session and the role, as
@@ -223,8 +236,8 @@ func (ps *principals) excludes(p *call.Principal) bool {
 	}
 	session, role := false, false
 	for _, b := range ps.arns {
-		session = session || b.names(p.ARN, p.ID)
-		role = role || p.Session != nil && b.names(p.Session.RoleARN, p.ID)
+		g := b.names(p)
+		session, role = session || g == grantDirect, role || g == grantRole
 	}
 	return session && role
 }

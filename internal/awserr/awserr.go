@@ -76,3 +76,8 @@ func Internal(cause error) *Generic {
 		Cause:   cause,
 	}
 }
+
+// IsInternal reports whether an error is a fault of ours, one whose cause belongs into the log.
+func IsInternal(err Error) bool {
+	return err.HTTPStatus() >= http.StatusInternalServerError && err.HTTPStatus() != http.StatusNotImplemented
+}

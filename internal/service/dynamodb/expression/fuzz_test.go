@@ -53,19 +53,19 @@ func FuzzUpdate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		before := string(item.Append(nil, it))
+		before := string(item.Append(nil, it, 0))
 		got, err := change.Apply(it)
-		if string(item.Append(nil, it)) != before {
+		if string(item.Append(nil, it, 0)) != before {
 			t.Fatalf("%q changed the old item", src)
 		}
 		if err != nil {
 			return
 		}
-		enc := item.Append(nil, got)
+		enc := item.Append(nil, got, 0)
 		if back, err := item.Decode(enc); err != nil || !item.EqualMap(back, got) {
 			t.Fatalf("%q made %v, which does not survive its encoding: %v", src, got, err)
 		}
-		if err := item.CanonicalMap(got); err != nil || string(item.Append(nil, got)) != string(enc) {
+		if err := item.CanonicalMap(got); err != nil || string(item.Append(nil, got, 0)) != string(enc) {
 			t.Fatalf("%q made an item that is not canonical: %v", src, err)
 		}
 		Project(got, change.Paths())

@@ -9,8 +9,8 @@ import (
 	"brume/internal/service/dynamodb/number"
 )
 
-// An encoded item is the version, the number of attributes, and for each, in the order of their names, the name and the
-// value. A value is its tag and, but for NULL and booleans, the length of its content and the content; so a reader
+// An encoded item is the version, its size, the number of attributes, and for each, in the order of their names, the name
+// and the value. A value is its tag and, but for NULL and booleans, the length of its content and the content; so a reader
 // steps over what it does not want. All numbers are uvarints, a name is its length and its bytes.
 //
 //	S, B        the bytes
@@ -41,8 +41,43 @@ const maxNumberText = number.MaxDigits + 3
 
 var errCorrupt = errors.New("item: corrupt encoding")
 
-// Append appends the encoding of a canonical item. Equal items have equal encodings.
-func Append(dst []byte, m Map) []byte { return appendMap(append(dst, version), m) }
+// Append appends the encoding of a canonical item, whose size, as Size counts it, is kept with it. Equal items have equal
+// encodings.
+func Append(dst []byte, m Map, size int) []byte {
+	return appendMap(binary.AppendUvarint(append(dst, version), uint64(size)), m)
+}
+
+// An Encoded is an encoded item, or empty for one that does not exist.
+type Encoded []byte
+
+// Attribute returns one attribute without decoding the others, nil if there is none.
+func (e Encoded) Attribute(name string) (api.AttributeValue, error) {
+	if len(e) == 0 {
+		return nil, nil
+	}
+	return lookup(e, name)
+}
+
+// Size returns the size that was kept with the item, 0 for one that does not exist.
+func (e Encoded) Size() (int, error) {
+	if len(e) == 0 {
+		return 0, nil
+	}
+	size, _, err := cutHeader(e)
+	return size, err
+}
+
+// cutHeader returns the size of an item and its encoded attributes.
+func cutHeader(b []byte) (size int, attributes []byte, err error) {
+	if len(b) == 0 || b[0] != version {
+		return 0, nil, errCorrupt
+	}
+	v, n := binary.Uvarint(b[1:])
+	if n <= 0 || v > 1<<40 {
+		return 0, nil, errCorrupt
+	}
+	return int(v), b[1+n:], nil
+}
 
 func appendMap(dst []byte, m Map) []byte {
 	var buf [24]string
@@ -141,11 +176,12 @@ func AppendValue(dst []byte, v api.AttributeValue) []byte {
 
 // Decode returns the item that b encodes. The item does not refer to b.
 func Decode(b []byte) (Map, error) {
-	if len(b) == 0 || b[0] != version {
-		return nil, errCorrupt
+	_, b, err := cutHeader(b)
+	if err != nil {
+		return nil, err
 	}
 	// One copy serves all names and strings of the item.
-	d := decoder{rest: string(b[1:])}
+	d := decoder{rest: string(b)}
 	m := d.attributes(0)
 	if d.bad || d.rest != "" {
 		return nil, errCorrupt
@@ -163,12 +199,11 @@ func DecodeValue(b []byte) (api.AttributeValue, error) {
 	return v, nil
 }
 
-// Lookup returns one attribute of an encoded item without decoding the others, nil if there is none.
-func Lookup(b []byte, name string) (api.AttributeValue, error) {
-	if len(b) == 0 || b[0] != version {
-		return nil, errCorrupt
+func lookup(b []byte, name string) (api.AttributeValue, error) {
+	_, b, err := cutHeader(b)
+	if err != nil {
+		return nil, err
 	}
-	b = b[1:]
 	count, n := binary.Uvarint(b)
 	if n <= 0 {
 		return nil, errCorrupt

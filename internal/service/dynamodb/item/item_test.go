@@ -240,19 +240,22 @@ func TestCodec(t *testing.T) {
 		if err := CanonicalMap(m); err != nil {
 			t.Fatal(err)
 		}
-		b := Append([]byte("prefix"), m)[len("prefix"):]
+		b := Append([]byte("prefix"), m, Size(m))[len("prefix"):]
 		back, err := Decode(b)
 		if err != nil || !EqualMap(m, back) {
 			t.Fatalf("%v came back as %v, %v", m, back, err)
 		}
-		if !bytes.Equal(Append(nil, back), b) {
+		if size, err := Encoded(b).Size(); err != nil || size != Size(m) {
+			t.Fatalf("size %d, %v; want %d", size, err, Size(m))
+		}
+		if !bytes.Equal(Append(nil, back, Size(back)), b) {
 			t.Fatalf("two encodings of %v", m)
 		}
 		for name, v := range m {
-			if got, err := Lookup(b, name); err != nil || !Equal(got, v) {
+			if got, err := Encoded(b).Attribute(name); err != nil || !Equal(got, v) {
 				t.Fatalf("Lookup(%q) = %v, %v; want %v", name, got, err, v)
 			}
-			if got, err := Lookup(b, name+"~"); got != nil || err != nil {
+			if got, err := Encoded(b).Attribute(name + "~"); got != nil || err != nil {
 				t.Fatalf("Lookup of an absent name = %v, %v", got, err)
 			}
 		}
@@ -265,7 +268,7 @@ func TestCodec(t *testing.T) {
 }
 
 func TestCodecKeepsNothing(t *testing.T) {
-	b := Append(nil, Map{"a": api.S("x"), "b": api.B("y")})
+	b := Append(nil, Map{"a": api.S("x"), "b": api.B("y")}, 4)
 	m, err := Decode(b)
 	if err != nil {
 		t.Fatal(err)
@@ -288,13 +291,26 @@ func TestCodecPacksNumbers(t *testing.T) {
 }
 
 func TestCodecDepth(t *testing.T) {
-	b := Append(nil, Map{"a": nest(api.S("x"), MaxDepth)})
+	b := Append(nil, Map{"a": nest(api.S("x"), MaxDepth)}, 1)
 	if _, err := Decode(b); err != nil {
 		t.Error(err)
 	}
-	b = Append(nil, Map{"a": nest(api.S("x"), MaxDepth+1)})
+	b = Append(nil, Map{"a": nest(api.S("x"), MaxDepth+1)}, 1)
 	if _, err := Decode(b); err == nil {
 		t.Error("an item beyond the limit decodes")
+	}
+}
+
+// A row that is not there is an item without attributes, as conditions see it.
+func TestEncodedNothing(t *testing.T) {
+	if v, err := Encoded(nil).Attribute("a"); v != nil || err != nil {
+		t.Errorf("Attribute: %v, %v", v, err)
+	}
+	if n, err := Encoded(nil).Size(); n != 0 || err != nil {
+		t.Errorf("Size: %d, %v", n, err)
+	}
+	if _, err := Decode(nil); err == nil {
+		t.Error("nothing decodes")
 	}
 }
 
@@ -305,15 +321,15 @@ func FuzzDecode(f *testing.F) {
 		if err := CanonicalMap(m); err != nil {
 			f.Fatal(err)
 		}
-		f.Add(Append(nil, m), "a")
+		f.Add(Append(nil, m, Size(m)), "a")
 	}
 	f.Fuzz(func(t *testing.T, b []byte, name string) {
-		v, lookupErr := Lookup(b, name)
+		v, lookupErr := Encoded(b).Attribute(name)
 		m, err := Decode(b)
 		if err != nil {
 			return
 		}
-		again := Append(nil, m)
+		again := Append(nil, m, Size(m))
 		back, err := Decode(again)
 		if err != nil || !EqualMap(m, back) {
 			t.Fatalf("%v came back as %v, %v", m, back, err)
@@ -335,15 +351,16 @@ func sample() Map {
 
 func BenchmarkAppend(b *testing.B) {
 	m := sample()
+	size := Size(m)
 	var buf []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = Append(buf[:0], m)
+		buf = Append(buf[:0], m, size)
 	}
 }
 
 func BenchmarkDecode(b *testing.B) {
-	enc := Append(nil, sample())
+	enc := Append(nil, sample(), Size(sample()))
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Decode(enc); err != nil {
@@ -353,10 +370,10 @@ func BenchmarkDecode(b *testing.B) {
 }
 
 func BenchmarkLookup(b *testing.B) {
-	enc := Append(nil, sample())
+	enc := Append(nil, sample(), Size(sample()))
 	b.ReportAllocs()
 	for b.Loop() {
-		if v, err := Lookup(enc, "sk"); v == nil || err != nil {
+		if v, err := Encoded(enc).Attribute("sk"); v == nil || err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -148,7 +148,7 @@ func (s *Service) Shape(m *Member) *Shape { return &s.Shapes[m.Shape] }
 
 // A Struct is a generated structure. Member indices are those of its Shape.
 type Struct interface {
-	// EncodeMembers writes each member that is set: Encoder.Member, then one value.
+	// EncodeMembers writes each member that is set, in the order of the shape: Encoder.Member, then one value.
 	EncodeMembers(e Encoder)
 	// DecodeMember reads the value of member i.
 	DecodeMember(i int, d Decoder)

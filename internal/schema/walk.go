@@ -1,9 +1,6 @@
 package schema
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
 // The helpers below keep generated code short. None of them is meant for hand-written code.
 
@@ -44,8 +41,10 @@ func DecodeStructPointer[T any, P Pointer[T]](d Decoder) *T {
 // EncodeList writes a list.
 func EncodeList[T any](e Encoder, list []T, elem func(Encoder, T)) {
 	e.BeginList(len(list))
-	for _, v := range list {
-		elem(e, v)
+	if c, ok := e.(*check); !ok || !c.skip() {
+		for _, v := range list {
+			elem(e, v)
+		}
 	}
 	e.EndList()
 }
@@ -53,8 +52,10 @@ func EncodeList[T any](e Encoder, list []T, elem func(Encoder, T)) {
 // EncodeStructList writes a list of structures without copying them.
 func EncodeStructList[T any, P Pointer[T]](e Encoder, list []T) {
 	e.BeginList(len(list))
-	for i := range list {
-		e.Struct(P(&list[i]))
+	if c, ok := e.(*check); !ok || !c.skip() {
+		for i := range list {
+			e.Struct(P(&list[i]))
+		}
 	}
 	e.EndList()
 }
@@ -62,9 +63,25 @@ func EncodeStructList[T any, P Pointer[T]](e Encoder, list []T) {
 // EncodeMap writes a map in the order of its keys, so that equal values encode equally.
 func EncodeMap[T any](e Encoder, m map[string]T, value func(Encoder, T)) {
 	e.BeginMap(len(m))
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		e.Key(k)
-		value(e, m[k])
+	if c, ok := e.(*check); ok {
+		// The order makes no difference here.
+		if !c.skip() || !c.skipKeys() {
+			for k, v := range m {
+				e.Key(k)
+				value(e, v)
+			}
+		}
+	} else {
+		var few [16]string // spares small maps an allocation
+		keys := few[:0]
+		for k := range m {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		for _, k := range keys {
+			e.Key(k)
+			value(e, m[k])
+		}
 	}
 	e.EndMap()
 }

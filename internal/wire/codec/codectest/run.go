@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"brume/internal/schema/schematest"
 	"brume/internal/wire/codec"
 )
 
@@ -66,7 +67,7 @@ func Resolve(t *testing.T, v Vector, req *codec.Request) {
 // Decode decodes req and compares what comes out with the vector's parameters.
 func Decode(t *testing.T, c codec.Codec, v Vector, req *codec.Request) {
 	t.Helper()
-	in := New(v.Svc, v.Op.Input, nil)
+	in := schematest.New(v.Svc, v.Op.Input, nil)
 	if err := c.Decode(v.Svc, v.Op, req, in); err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func Decode(t *testing.T, c codec.Codec, v Vector, req *codec.Request) {
 func Encode(t *testing.T, c codec.Codec, v Vector) *codec.Response {
 	t.Helper()
 	w := &codec.Response{Header: http.Header{}}
-	if err := c.Encode(v.Svc, v.Op, "requestid", New(v.Svc, v.Op.Output, v.Result), w); err != nil {
+	if err := c.Encode(v.Svc, v.Op, "requestid", schematest.New(v.Svc, v.Op.Output, v.Result), w); err != nil {
 		t.Fatal(err)
 	}
 	if w.Status != v.Response.StatusCode {

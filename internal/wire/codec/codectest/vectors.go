@@ -1,3 +1,4 @@
+// Package codectest runs the protocol vectors that come with AWS's service models.
 package codectest
 
 import (

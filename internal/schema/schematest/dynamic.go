@@ -1,6 +1,5 @@
-// Package codectest tests codecs with the protocol vectors that come with AWS's service models, through values that
-// know no Go type.
-package codectest
+// Package schematest has values that know no Go type, for tests of all that walks values.
+package schematest
 
 import (
 	"encoding/json"

@@ -1,0 +1,364 @@
+package iam
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	api "brume/internal/api/iam"
+	"brume/internal/call"
+	"brume/internal/policy"
+	"brume/internal/schema"
+)
+
+// Checks maps the input of an operation to the permissions it needs.
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
+func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct) (checks []policy.Check, mapped bool, err error) {
+	if _, ok := resourceOf(in); !ok {
+		return nil, false, nil
+	}
+	err = s.view(ctx, func(r reader) error {
+		check, err := r.check(ctx, in)
+		if err != nil {
+			return err
+		}
+		check.Action = "iam:" + operation
+		checks = []policy.Check{check}
+		// Who renames a user or group must be allowed to under the new name too.
+		if to := renamedTo(r.account, check.Resource, in); to != "" && to != check.Resource {
+			renamed := check
+			renamed.Resource = to
+			checks = append(checks, renamed)
+		}
+		return nil
+	})
+	return checks, true, err
+}
+
+// target is what an operation acts on.
+type target byte
+
+const (
+	onUser    target = iota // by name; without a name the caller
+	onNewUser               // by name and path
+	onUsers                 // all of them
+	onGroup
+	onNewGroup
+	onGroups
+	onRole
+	onNewRole
+	onRoles
+	onPolicy // by ARN
+	onNewPolicy
+	onPolicies
+	onKey // the user that an access key belongs to
+)
+
+// A resource is what an operation acts on, and the condition keys that are in its input.
+type resource struct {
+	target target
+	name   *string // or ARN, or access key id
+	path   *string
+	// keys
+	policyARN  *string
+	boundary   *string
+	tags       []api.Tag
+	tagKeys    []string
+	showTarget bool // the target's own boundary is a condition key
+}
+
+// resourceOf returns what an input acts on, and false for the input of an operation that is not implemented.
+func resourceOf(in schema.Struct) (resource, bool) {
+	switch in := in.(type) {
+	case *api.CreateUserInput:
+		return resource{target: onNewUser, name: in.UserName, path: in.Path, boundary: in.PermissionsBoundary, tags: in.Tags}, true
+	case *api.GetUserInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.ListUsersInput:
+		return resource{target: onUsers, path: in.PathPrefix}, true
+	case *api.UpdateUserInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.DeleteUserInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.ListGroupsForUserInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.TagUserInput:
+		return resource{target: onUser, name: in.UserName, tags: in.Tags}, true
+	case *api.UntagUserInput:
+		return resource{target: onUser, name: in.UserName, tagKeys: in.TagKeys}, true
+	case *api.ListUserTagsInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.PutUserPermissionsBoundaryInput:
+		return resource{target: onUser, name: in.UserName, boundary: in.PermissionsBoundary}, true
+	case *api.DeleteUserPermissionsBoundaryInput:
+		return resource{target: onUser, name: in.UserName, showTarget: true}, true
+
+	case *api.CreateAccessKeyInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.ListAccessKeysInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.UpdateAccessKeyInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.DeleteAccessKeyInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.GetAccessKeyLastUsedInput:
+		return resource{target: onKey, name: in.AccessKeyId}, true
+
+	case *api.CreateGroupInput:
+		return resource{target: onNewGroup, name: in.GroupName, path: in.Path}, true
+	case *api.GetGroupInput:
+		return resource{target: onGroup, name: in.GroupName}, true
+	case *api.ListGroupsInput:
+		return resource{target: onGroups, path: in.PathPrefix}, true
+	case *api.UpdateGroupInput:
+		return resource{target: onGroup, name: in.GroupName}, true
+	case *api.DeleteGroupInput:
+		return resource{target: onGroup, name: in.GroupName}, true
+	case *api.AddUserToGroupInput:
+		return resource{target: onGroup, name: in.GroupName}, true
+	case *api.RemoveUserFromGroupInput:
+		return resource{target: onGroup, name: in.GroupName}, true
+
+	case *api.CreateRoleInput:
+		return resource{target: onNewRole, name: in.RoleName, path: in.Path, boundary: in.PermissionsBoundary, tags: in.Tags}, true
+	case *api.GetRoleInput:
+		return resource{target: onRole, name: in.RoleName}, true
+	case *api.ListRolesInput:
+		return resource{target: onRoles, path: in.PathPrefix}, true
+	case *api.UpdateRoleInput:
+		return resource{target: onRole, name: in.RoleName}, true
+	case *api.UpdateRoleDescriptionInput:
+		return resource{target: onRole, name: in.RoleName}, true
+	case *api.UpdateAssumeRolePolicyInput:
+		return resource{target: onRole, name: in.RoleName}, true
+	case *api.DeleteRoleInput:
+		return resource{target: onRole, name: in.RoleName}, true
+	case *api.ListInstanceProfilesForRoleInput:
+		return resource{target: onRole, name: in.RoleName}, true
+	case *api.TagRoleInput:
+		return resource{target: onRole, name: in.RoleName, tags: in.Tags}, true
+	case *api.UntagRoleInput:
+		return resource{target: onRole, name: in.RoleName, tagKeys: in.TagKeys}, true
+	case *api.ListRoleTagsInput:
+		return resource{target: onRole, name: in.RoleName}, true
+	case *api.PutRolePermissionsBoundaryInput:
+		return resource{target: onRole, name: in.RoleName, boundary: in.PermissionsBoundary}, true
+	case *api.DeleteRolePermissionsBoundaryInput:
+		return resource{target: onRole, name: in.RoleName, showTarget: true}, true
+
+	case *api.CreatePolicyInput:
+		return resource{target: onNewPolicy, name: in.PolicyName, path: in.Path, tags: in.Tags}, true
+	case *api.GetPolicyInput:
+		return resource{target: onPolicy, name: in.PolicyArn}, true
+	case *api.ListPoliciesInput:
+		return resource{target: onPolicies, path: in.PathPrefix}, true
+	case *api.DeletePolicyInput:
+		return resource{target: onPolicy, name: in.PolicyArn}, true
+	case *api.CreatePolicyVersionInput:
+		return resource{target: onPolicy, name: in.PolicyArn}, true
+	case *api.GetPolicyVersionInput:
+		return resource{target: onPolicy, name: in.PolicyArn}, true
+	case *api.ListPolicyVersionsInput:
+		return resource{target: onPolicy, name: in.PolicyArn}, true
+	case *api.SetDefaultPolicyVersionInput:
+		return resource{target: onPolicy, name: in.PolicyArn}, true
+	case *api.DeletePolicyVersionInput:
+		return resource{target: onPolicy, name: in.PolicyArn}, true
+	case *api.ListEntitiesForPolicyInput:
+		return resource{target: onPolicy, name: in.PolicyArn}, true
+	case *api.TagPolicyInput:
+		return resource{target: onPolicy, name: in.PolicyArn, tags: in.Tags}, true
+	case *api.UntagPolicyInput:
+		return resource{target: onPolicy, name: in.PolicyArn, tagKeys: in.TagKeys}, true
+	case *api.ListPolicyTagsInput:
+		return resource{target: onPolicy, name: in.PolicyArn}, true
+
+	case *api.AttachUserPolicyInput:
+		return resource{target: onUser, name: in.UserName, policyARN: in.PolicyArn, showTarget: true}, true
+	case *api.DetachUserPolicyInput:
+		return resource{target: onUser, name: in.UserName, policyARN: in.PolicyArn, showTarget: true}, true
+	case *api.ListAttachedUserPoliciesInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.AttachGroupPolicyInput:
+		return resource{target: onGroup, name: in.GroupName, policyARN: in.PolicyArn}, true
+	case *api.DetachGroupPolicyInput:
+		return resource{target: onGroup, name: in.GroupName, policyARN: in.PolicyArn}, true
+	case *api.ListAttachedGroupPoliciesInput:
+		return resource{target: onGroup, name: in.GroupName}, true
+	case *api.AttachRolePolicyInput:
+		return resource{target: onRole, name: in.RoleName, policyARN: in.PolicyArn, showTarget: true}, true
+	case *api.DetachRolePolicyInput:
+		return resource{target: onRole, name: in.RoleName, policyARN: in.PolicyArn, showTarget: true}, true
+	case *api.ListAttachedRolePoliciesInput:
+		return resource{target: onRole, name: in.RoleName}, true
+
+	case *api.PutUserPolicyInput:
+		return resource{target: onUser, name: in.UserName, showTarget: true}, true
+	case *api.GetUserPolicyInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.ListUserPoliciesInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.DeleteUserPolicyInput:
+		return resource{target: onUser, name: in.UserName, showTarget: true}, true
+	case *api.PutGroupPolicyInput:
+		return resource{target: onGroup, name: in.GroupName}, true
+	case *api.GetGroupPolicyInput:
+		return resource{target: onGroup, name: in.GroupName}, true
+	case *api.ListGroupPoliciesInput:
+		return resource{target: onGroup, name: in.GroupName}, true
+	case *api.DeleteGroupPolicyInput:
+		return resource{target: onGroup, name: in.GroupName}, true
+	case *api.PutRolePolicyInput:
+		return resource{target: onRole, name: in.RoleName, showTarget: true}, true
+	case *api.GetRolePolicyInput:
+		return resource{target: onRole, name: in.RoleName}, true
+	case *api.ListRolePoliciesInput:
+		return resource{target: onRole, name: in.RoleName}, true
+	case *api.DeleteRolePolicyInput:
+		return resource{target: onRole, name: in.RoleName, showTarget: true}, true
+	}
+	return resource{}, false
+}
+
+// check returns the check for an input, but for its action. Names are not told apart by case and their owners have paths
+// and tags, so the resource is what the store has under the name; what it does not have goes by its bare name.
+func (r reader) check(ctx context.Context, in schema.Struct) (policy.Check, error) {
+	res, _ := resourceOf(in)
+	check := policy.Check{Context: map[string][]string{}}
+	name, path := str(res.name), "/"
+	if res.path != nil {
+		path = *res.path
+	}
+	var tags []tag
+	switch res.target {
+	case onUser, onGroup, onRole, onKey:
+		k := kindUser
+		switch res.target {
+		case onGroup:
+			k = kindGroup
+		case onRole:
+			k = kindRole
+		}
+		i, err := r.targetOf(ctx, res, k, name)
+		if err != nil {
+			return check, err
+		}
+		if i == nil {
+			check.Resource = arn(r.account, "root")
+			return check, nil
+		}
+		check.Resource, tags = i.arn(r.account), i.Tags
+		if res.showTarget && i.Boundary != "" {
+			check.Context["iam:PermissionsBoundary"] = []string{i.Boundary}
+		}
+	case onPolicy:
+		check.Resource = name
+		p, err := r.findPolicy(name)
+		if err != nil && !isClientError(err) {
+			return check, err
+		}
+		if p != nil {
+			tags = p.Tags
+		}
+	case onNewUser, onUsers:
+		check.Resource = arn(r.account, "user"+path+name)
+	case onNewGroup, onGroups:
+		check.Resource = arn(r.account, "group"+path+name)
+	case onNewRole, onRoles:
+		check.Resource = arn(r.account, "role"+path+name)
+	case onNewPolicy:
+		check.Resource = arn(r.account, "policy"+path+name)
+	case onPolicies:
+		check.Resource = "policy path " + path // it is no ARN: AWS calls it so
+	}
+	for _, t := range tags {
+		check.Context["aws:ResourceTag/"+t.Key] = []string{t.Value}
+		check.Context["iam:ResourceTag/"+t.Key] = []string{t.Value}
+	}
+	if res.policyARN != nil {
+		check.Context["iam:PolicyARN"] = []string{*res.policyARN}
+	}
+	if res.boundary != nil {
+		check.Context["iam:PermissionsBoundary"] = []string{*res.boundary}
+	}
+	keys := res.tagKeys
+	for _, t := range res.tags {
+		check.Context["aws:RequestTag/"+str(t.Key)] = []string{str(t.Value)}
+		keys = append(keys, str(t.Key))
+	}
+	if len(keys) > 0 {
+		check.Context["aws:TagKeys"] = keys
+	}
+	return check, nil
+}
+
+// targetOf returns the user, group or role that an operation acts on, nil for the root of the account. For one that does
+// not exist it returns what it would be.
+func (r reader) targetOf(ctx context.Context, res resource, k kind, name string) (*identity, error) {
+	var (
+		i   *identity
+		err error
+	)
+	switch {
+	case res.target == onKey:
+		if i, err = r.keyUser(name); err == nil {
+			return i, nil
+		}
+		name = "*"
+	case res.name == nil && res.target == onUser:
+		p := &call.From(ctx).Principal
+		if p.Type != call.User {
+			return nil, nil
+		}
+		name = p.Name
+		i, err = r.identity(k, name)
+	default:
+		i, err = r.identity(k, name)
+	}
+	if err != nil {
+		if !isClientError(err) {
+			return nil, err
+		}
+		i = &identity{Kind: k, Path: "/", Name: name}
+	}
+	return i, nil
+}
+
+// renamedTo returns the ARN that an operation gives to the user or group with the ARN from.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_users_manage.html
+func renamedTo(account, from string, in schema.Struct) string {
+	var k kind
+	var newName, newPath *string
+	switch in := in.(type) {
+	case *api.UpdateUserInput:
+		k, newName, newPath = kindUser, in.NewUserName, in.NewPath
+	case *api.UpdateGroupInput:
+		k, newName, newPath = kindGroup, in.NewGroupName, in.NewPath
+	default:
+		return ""
+	}
+	path := strings.TrimPrefix(from, arn(account, k.String()))
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	path = strings.TrimSuffix(path, name)
+	if newName != nil {
+		name = *newName
+	}
+	if newPath != nil {
+		path = *newPath
+	}
+	return arn(account, k.String()+path+name)
+}
+
+// isClientError says whether err is one for the caller, who is told by the operation itself if they may know.
+func isClientError(err error) bool {
+	var missing *api.NoSuchEntityException
+	var invalid *api.InvalidInputException
+	return errors.As(err, &missing) || errors.As(err, &invalid)
+}
+
+func str(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

@@ -1,0 +1,176 @@
+package iam
+
+import (
+	"bytes"
+	"strings"
+
+	"brume/internal/kv"
+	"brume/internal/kv/tuple"
+)
+
+// The layout of this service's part of the store. Names are in lower case, as IAM tells none apart by case. ID is the
+// unique id of a user, group or role: what belongs to one of them is filed under it, so that it can be renamed.
+//
+//	iam n ACCOUNT KIND NAME      → identity, JSON
+//	iam x ID                     → the key of its identity
+//	iam k ACCESSKEYID            → accessKeyRow, JSON
+//	iam o OWNER ACCESSKEYID      → nothing: the keys of a user by ID, of a root by account
+//	iam g GROUP USER             → nothing: the members of a group, both by ID
+//	iam u USER GROUP             → nothing: the groups of a user, both by ID
+//	iam p ACCOUNT NAME           → policyRow, JSON
+//	iam v POLICYID NUMBER        → versionRow, JSON
+//	iam a ID POLICYARN           → nothing: the policies attached to an identity
+//	iam A ACCOUNT POLICYARN USAGE ID → nothing: the identities that use a policy
+//	iam i ID NAME                → inlineRow, JSON: the policies in an identity
+//	iam l KEYID or ROLEID        → useRow, JSON: when an access key or a role was last used
+const (
+	tagIdentity  = 'n'
+	tagID        = 'x'
+	tagKey       = 'k'
+	tagOwner     = 'o'
+	tagMember    = 'g'
+	tagGroupOf   = 'u'
+	tagPolicy    = 'p'
+	tagVersion   = 'v'
+	tagAttached  = 'a'
+	tagUsedBy    = 'A'
+	tagInline    = 'i'
+	tagLastUsed  = 'l'
+	usageAttach  = 'a'
+	usageBounded = 'b'
+)
+
+func table(tag byte) []byte { return tuple.AppendByte(tuple.AppendString(nil, "iam"), tag) }
+
+func row(tag byte, elements ...string) []byte {
+	key := table(tag)
+	for _, s := range elements {
+		key = tuple.AppendString(key, s)
+	}
+	return key
+}
+
+// parseRow returns the elements of a key that row made.
+func parseRow(tag byte, key []byte, elements ...*string) error {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tag)))
+	for _, s := range elements {
+		*s = r.String()
+	}
+	return r.End()
+}
+
+func fold(name string) string { return strings.ToLower(name) }
+
+func identityScope(account string, k kind) []byte {
+	return tuple.AppendByte(row(tagIdentity, account), byte(k))
+}
+
+func identityKey(account string, k kind, name string) []byte {
+	return tuple.AppendString(identityScope(account, k), fold(name))
+}
+
+func parseIdentityKey(key []byte) (account string, k kind, name string, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagIdentity)))
+	account, k, name = r.String(), kind(r.Byte()), r.String()
+	return account, k, name, r.End()
+}
+
+func idKey(id string) []byte { return row(tagID, id) }
+
+func accessKeyKey(id string) []byte { return row(tagKey, id) }
+
+func ownerScope(owner string) []byte { return row(tagOwner, owner) }
+
+func ownerKey(owner, accessKeyID string) []byte { return row(tagOwner, owner, accessKeyID) }
+
+func parseOwnerKey(key []byte) (owner, accessKeyID string, err error) {
+	err = parseRow(tagOwner, key, &owner, &accessKeyID)
+	return owner, accessKeyID, err
+}
+
+func memberScope(group string) []byte { return row(tagMember, group) }
+
+func memberKey(group, user string) []byte { return row(tagMember, group, user) }
+
+func parseMemberKey(key []byte) (group, user string, err error) {
+	err = parseRow(tagMember, key, &group, &user)
+	return group, user, err
+}
+
+func groupOfScope(user string) []byte { return row(tagGroupOf, user) }
+
+func groupOfKey(user, group string) []byte { return row(tagGroupOf, user, group) }
+
+func parseGroupOfKey(key []byte) (user, group string, err error) {
+	err = parseRow(tagGroupOf, key, &user, &group)
+	return user, group, err
+}
+
+func policyScope(account string) []byte { return row(tagPolicy, account) }
+
+func policyKey(account, name string) []byte { return row(tagPolicy, account, fold(name)) }
+
+func parsePolicyKey(key []byte) (account, name string, err error) {
+	err = parseRow(tagPolicy, key, &account, &name)
+	return account, name, err
+}
+
+func versionScope(policyID string) []byte { return row(tagVersion, policyID) }
+
+func versionKey(policyID string, number uint64) []byte {
+	return tuple.AppendUint64(versionScope(policyID), number)
+}
+
+func parseVersionKey(key []byte) (policyID string, number uint64, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagVersion)))
+	policyID, number = r.String(), r.Uint64()
+	return policyID, number, r.End()
+}
+
+func attachedScope(id string) []byte { return row(tagAttached, id) }
+
+func attachedKey(id, policyARN string) []byte { return row(tagAttached, id, policyARN) }
+
+func parseAttachedKey(key []byte) (id, policyARN string, err error) {
+	err = parseRow(tagAttached, key, &id, &policyARN)
+	return id, policyARN, err
+}
+
+func usedByScope(account string) []byte { return row(tagUsedBy, account) }
+
+func usedByPolicy(account, policyARN string) []byte { return row(tagUsedBy, account, policyARN) }
+
+func usedByKey(account, policyARN string, usage byte, id string) []byte {
+	return tuple.AppendString(tuple.AppendByte(usedByPolicy(account, policyARN), usage), id)
+}
+
+func parseUsedByKey(key []byte) (account, policyARN string, usage byte, id string, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagUsedBy)))
+	account, policyARN, usage, id = r.String(), r.String(), r.Byte(), r.String()
+	return account, policyARN, usage, id, r.End()
+}
+
+func inlineScope(id string) []byte { return row(tagInline, id) }
+
+func inlineKey(id, name string) []byte { return row(tagInline, id, fold(name)) }
+
+func parseInlineKey(key []byte) (id, name string, err error) {
+	err = parseRow(tagInline, key, &id, &name)
+	return id, name, err
+}
+
+func lastUsedKey(id string) []byte { return row(tagLastUsed, id) }
+
+func parseLastUsedKey(key []byte) (id string, err error) {
+	err = parseRow(tagLastUsed, key, &id)
+	return id, err
+}
+
+// after is the range of the keys in scope that come after the one whose last element is name.
+func after(scope []byte, name string) kv.Range {
+	keys := kv.Prefix(scope)
+	if name != "" {
+		keys.Start = append(tuple.AppendString(bytes.Clone(scope), name), 0)
+	}
+	return keys
+}

@@ -1,0 +1,239 @@
+package iam
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	"brume/internal/call"
+	"brume/internal/kv"
+	"brume/internal/policy"
+)
+
+// A longTermKey is what the verification of a signature needs to know of an access key.
+type longTermKey struct {
+	secret    string
+	principal call.Principal
+	status    string
+}
+
+// AccessKey returns the secret of a long-term access key and who it belongs to. status is "Active" or "Inactive", and
+// empty if there is no such key.
+func (s *Service) AccessKey(ctx context.Context, id string) (secret string, p call.Principal, status string, err error) {
+	k, ok, err := s.keys.get(id, func() (*longTermKey, bool, error) { return s.loadKey(ctx, id) })
+	if err != nil || !ok {
+		return "", call.Principal{}, "", err
+	}
+	return k.secret, k.principal, k.status, nil
+}
+
+func (s *Service) loadKey(ctx context.Context, id string) (k *longTermKey, ok bool, err error) {
+	if len(id) > maxAccessKeyID {
+		return nil, false, nil
+	}
+	err = s.store.View(ctx, func(r kv.Reader) error {
+		var row accessKeyRow
+		found, err := (reader{r, ""}).getJSON(accessKeyKey(id), &row)
+		if err != nil || !found {
+			return err
+		}
+		principal := rootPrincipal(row.Account, id)
+		if row.Owner != row.Account {
+			account, u, err := identityByID(r, row.Owner)
+			if err != nil || u == nil {
+				return err
+			}
+			principal = call.Principal{
+				Type: call.User, Account: account, ARN: u.arn(account), ID: u.ID, Name: u.Name, AccessKeyID: id,
+			}
+		}
+		secret, err := s.sealer.Open(row.Secret, []byte(id))
+		if err != nil {
+			return err
+		}
+		k, ok = &longTermKey{string(secret), principal, row.Status}, true
+		return nil
+	})
+	return k, ok, err
+}
+
+// maxAccessKeyID is the longest access key id that is looked for.
+const maxAccessKeyID = 128
+
+// EnsureRootKey returns an active access key of an account's root, made if there is none. It needs no caller.
+func (s *Service) EnsureRootKey(ctx context.Context, account string) (id, secret string, err error) {
+	defer s.changed()
+	err = s.store.Update(ctx, func(tx kv.Tx) error {
+		t := txn{reader{tx, account}, tx}
+		for pair, err := range t.Scan(kv.Prefix(ownerScope(account))) {
+			if err != nil {
+				return err
+			}
+			if _, id, err = parseOwnerKey(pair.Key); err != nil {
+				return err
+			}
+			row, err := t.accessKey(account, id)
+			if err != nil {
+				return err
+			}
+			if row.Status == statusActive {
+				opened, err := s.sealer.Open(row.Secret, []byte(id))
+				secret = string(opened)
+				return err
+			}
+		}
+		id, secret, _, err = s.newAccessKey(t, account)
+		return err
+	})
+	if err != nil {
+		return "", "", err
+	}
+	return id, secret, nil
+}
+
+// principalPolicies is what a user or role brings to every call.
+type principalPolicies struct {
+	exists   bool
+	policies policy.Policies
+}
+
+// PoliciesFor returns the policies that apply to what p does. They must not be changed. A user or role that no longer
+// exists has none, and so may do nothing.
+func (s *Service) PoliciesFor(ctx context.Context, p *call.Principal) (*policy.Policies, error) {
+	own, err := s.principal(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	session := p.Session
+	if session == nil || session.Policy == "" && len(session.Tags) == 0 {
+		return &own.policies, nil
+	}
+	policies := own.policies
+	if session.Policy != "" {
+		doc, err := s.documents.parse(session.Policy)
+		if err != nil {
+			return nil, err
+		}
+		policies.Session = []*policy.Document{doc}
+	}
+	if len(session.Tags) > 0 {
+		// The tags of the session win, whatever their case.
+		policies.Tags = make(map[string]string, len(own.policies.Tags)+len(session.Tags))
+		for key, value := range own.policies.Tags {
+			policies.Tags[fold(key)] = value
+		}
+		for key, value := range session.Tags {
+			policies.Tags[fold(key)] = value
+		}
+	}
+	return &policies, nil
+}
+
+// Exists says whether the user or role behind p still does. Principals of other types always exist.
+func (s *Service) Exists(ctx context.Context, p *call.Principal) (bool, error) {
+	own, err := s.principal(ctx, p)
+	return err == nil && own.exists, err
+}
+
+func (s *Service) principal(ctx context.Context, p *call.Principal) (*principalPolicies, error) {
+	if p.Type != call.User && p.Type != call.AssumedRole {
+		return &principalPolicies{exists: true}, nil
+	}
+	id, _, _ := strings.Cut(p.ID, ":")
+	own, ok, err := s.principals.get(id, func() (own *principalPolicies, ok bool, err error) {
+		err = s.store.View(ctx, func(r kv.Reader) error {
+			account, i, err := identityByID(r, id)
+			if err != nil || i == nil || account != p.Account {
+				return err
+			}
+			own, ok = &principalPolicies{exists: true}, true
+			own.policies, err = s.policiesOf(reader{r, account}, i)
+			return err
+		})
+		return own, ok, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return &principalPolicies{}, nil
+	}
+	return own, nil
+}
+
+// policiesOf compiles the policies of a user and its groups, or of a role.
+func (s *Service) policiesOf(r reader, i *identity) (policies policy.Policies, err error) {
+	owners := []item[*identity]{{value: i}}
+	if i.Kind == kindUser {
+		groups, err := r.groupsOf(i.ID)
+		if err != nil {
+			return policy.Policies{}, err
+		}
+		owners = append(owners, groups...)
+	}
+	add := func(document string) error {
+		doc, err := s.documents.parse(document)
+		if err == nil {
+			policies.Identity = append(policies.Identity, doc)
+		}
+		return err
+	}
+	for _, owner := range owners {
+		for p, err := range r.attached(owner.value.ID, "", nil) {
+			if err != nil {
+				return policy.Policies{}, err
+			}
+			v, err := r.version(p.value, p.value.Default)
+			if err != nil {
+				return policy.Policies{}, err
+			}
+			if err := add(v.Document); err != nil {
+				return policy.Policies{}, err
+			}
+		}
+		for p, err := range r.inline(owner.value.ID, "") {
+			if err != nil {
+				return policy.Policies{}, err
+			}
+			if err := add(p.value.Document); err != nil {
+				return policy.Policies{}, err
+			}
+		}
+	}
+	if i.Boundary != "" {
+		if policies.Boundary, err = s.boundaryOf(r, i.Boundary); err != nil {
+			return policy.Policies{}, err
+		}
+	}
+	policies.Tags = tagMap(i.Tags)
+	return policies, nil
+}
+
+// boundaryOf compiles a permissions boundary. One whose policy is gone allows nothing.
+func (s *Service) boundaryOf(r reader, policyARN string) (*policy.Document, error) {
+	p, err := r.findPolicy(policyARN)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return new(policy.Document), nil
+	}
+	v, err := r.version(p, p.Default)
+	if err != nil {
+		return nil, err
+	}
+	return s.documents.parse(v.Document)
+}
+
+func tagMap(tags []tag) map[string]string {
+	if len(tags) == 0 {
+		return nil
+	}
+	return maps.Collect(func(yield func(string, string) bool) {
+		for _, t := range tags {
+			if !yield(t.Key, t.Value) {
+				return
+			}
+		}
+	})
+}

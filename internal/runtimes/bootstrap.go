@@ -1,0 +1,70 @@
+package runtimes
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+//go:embed bootstrap/bootstrap.py
+var bootstrapPython []byte
+
+//go:embed bootstrap/index.cjs
+var bootstrapNode []byte
+
+// bootstrapDir returns the directory that a sandbox shows as RuntimeDir for an interpreter: below dir, and another one
+// for another interpreter and for another bootstrap.
+func bootstrapDir(dir string, p program) string {
+	source := bootstrapPython
+	if p.family == nodejs {
+		source = bootstrapNode
+	}
+	h := sha256.New()
+	h.Write([]byte(p.stamp() + "\x00"))
+	h.Write(source)
+	return filepath.Join(dir, "bootstrap", hex.EncodeToString(h.Sum(nil)[:8]))
+}
+
+// placeBootstrap makes bootstrapDir. It calls finish with the path of the directory before the directory has its name,
+// so that what is there is complete.
+func placeBootstrap(dir string, p program, finish func(dir string) error) (err error) {
+	final := bootstrapDir(dir, p)
+	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp(filepath.Dir(final), ".new-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	if p.family == python {
+		err = os.WriteFile(filepath.Join(work, "bootstrap.py"), bootstrapPython, 0o644)
+	} else {
+		err = os.WriteFile(filepath.Join(work, "index.cjs"), bootstrapNode, 0o644)
+		if err == nil {
+			err = os.Mkdir(filepath.Join(work, "node_modules"), 0o755) // a place for the SDK to appear at
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := finish(work); err != nil {
+		return err
+	}
+	if err := readableForAll(work); err != nil {
+		return err
+	}
+	if err := os.Rename(work, final); err != nil && !exists(final) {
+		return err
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,646 @@
+// Brume's runtime for Node.js functions: it loads the handler and answers invocations from the Lambda Runtime API.
+//
+// It runs on Node.js 18 and later, in the function's sandbox, and answers as Lambda's own runtime does:
+// https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html
+//
+// What the function writes to stdout and stderr is cut into log events at each LF. Inside of what one call of a console
+// method writes, line breaks are written as CR, so that it stays one event.
+//
+// A cold start waits for this file, so it loads nothing that is not needed to serve.
+'use strict';
+
+const fs = require('node:fs');
+const net = require('node:net');
+const path = require('node:path');
+const util = require('node:util');
+
+const API = '/2018-06-01/runtime/';
+const JSON_TYPE = 'application/json';
+const ERROR_TYPE = 'application/vnd.aws.lambda.error+json';
+const REQUEST_ID = Symbol.for('aws.lambda.runtime.requestId'); // where logging libraries look for it
+const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming'); // what streamifyResponse leaves on a handler
+const HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
+const env = process.env;
+
+// Errors that the runtime finds itself.
+
+class RuntimeError extends Error {
+  constructor(type, message, stack) {
+    super(message);
+    Object.defineProperty(this, 'name', { value: 'Runtime.' + type, enumerable: false });
+    this.stack = stack ?? this.stack.replace(/^Error/, this.name);
+  }
+}
+
+class UnhandledPromiseRejection extends RuntimeError {
+  constructor(reason, promise) {
+    super('UnhandledPromiseRejection', String(reason));
+    this.reason = reason;
+    this.promise = promise;
+  }
+}
+
+const isError = (e) =>
+  util.types.isNativeError(e) ||
+  (e && typeof e.name === 'string' && typeof e.message === 'string' && typeof e.stack === 'string');
+
+// describe returns an error as Lambda describes it: https://docs.aws.amazon.com/lambda/latest/dg/nodejs-exceptions.html
+function describe(error) {
+  try {
+    if (isError(error)) {
+      return { errorType: error.name, errorMessage: error.message, trace: error.stack.split('\n') };
+    }
+    return { errorType: typeof error, errorMessage: error.toString(), trace: [] };
+  } catch {
+    return {
+      errorType: 'handled',
+      errorMessage:
+        'callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack',
+    };
+  }
+}
+
+// The Runtime API, over one connection. It keeps the event loop alive only while an answer is awaited.
+
+class Connection {
+  #host;
+  #socket;
+  #waiting = []; // one callback for each answer that is to come
+  #head = null; // of the answer that is arriving: { status, headers, length }
+  #parts = []; // what has arrived and is not used
+  #size = 0;
+  #next;
+
+  constructor(address) {
+    const colon = address.lastIndexOf(':');
+    this.#host = address;
+    this.#next = `GET ${API}invocation/next HTTP/1.1\r\nHost: ${address}\r\n\r\n`;
+    this.#socket = net.connect({
+      host: address.slice(0, colon).replace(/^\[|\]$/g, ''),
+      port: Number(address.slice(colon + 1)),
+      noDelay: true,
+      onread: {
+        buffer: Buffer.allocUnsafe(64 << 10),
+        callback: (n, buffer) => {
+          this.#receive(buffer.subarray(0, n));
+          return true;
+        },
+      },
+    });
+    const gone = () => process.exit(1); // so is the platform
+    this.#socket.on('error', gone).on('close', gone);
+    this.#socket.unref();
+  }
+
+  // next asks for an invocation: done gets its headers, with names in lower case, and its event.
+  next(done) {
+    this.#await(done);
+    this.#socket.write(this.#next);
+  }
+
+  // answer sends an answer and asks for the next invocation behind it: one write, and one wake-up for both answers.
+  // Whether the answer was accepted changes nothing: if it was too large, the caller has been told already.
+  answer(id, kind, body, headers, done) {
+    this.#await(() => {});
+    this.#await(done);
+    this.#post(`invocation/${encodeURIComponent(id)}/${kind}`, body, headers, this.#next);
+  }
+
+  // last sends an answer after which the process ends.
+  last(where, body, headers, done) {
+    this.#await(done);
+    this.#post(where, body, headers, '');
+  }
+
+  #post(where, body, headers, behind) {
+    const head =
+      `POST ${API}${where} HTTP/1.1\r\nHost: ${this.#host}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
+      headers + '\r\n';
+    if (typeof body === 'string') {
+      this.#socket.write(head + body + behind);
+    } else {
+      this.#socket.cork();
+      this.#socket.write(head);
+      this.#socket.write(body);
+      if (behind) this.#socket.write(behind);
+      this.#socket.uncork();
+    }
+  }
+
+  #await(done) {
+    if (this.#waiting.push(done) === 1) this.#socket.ref();
+  }
+
+  #receive(data) {
+    if (this.#size > 0 || this.#head) {
+      // data is overwritten by the next read.
+      this.#parts.push(Buffer.from(data));
+      this.#size += data.length;
+      if (this.#head && this.#size < this.#head.length) return;
+      data = this.#parts.length === 1 ? this.#parts[0] : Buffer.concat(this.#parts, this.#size);
+      this.#parts = [];
+      this.#size = 0;
+    }
+    for (;;) {
+      if (!this.#head) {
+        const end = data.indexOf('\r\n\r\n');
+        if (end < 0) break;
+        this.#head = parseHead(data.toString('utf8', 0, end));
+        data = data.subarray(end + 4);
+      }
+      const { status, headers, length } = this.#head;
+      if (data.length < length) break;
+      const body = data.toString('utf8', 0, length);
+      data = data.subarray(length);
+      this.#head = null;
+      const done = this.#waiting.shift();
+      if (this.#waiting.length === 0) this.#socket.unref();
+      done(status, headers, body);
+    }
+    if (data.length > 0) {
+      this.#parts.push(Buffer.from(data));
+      this.#size = data.length;
+    }
+  }
+}
+
+function parseHead(text) {
+  const lines = text.split('\r\n');
+  const headers = {};
+  for (let i = 1; i < lines.length; i++) {
+    const colon = lines[i].indexOf(':');
+    headers[lines[i].slice(0, colon).toLowerCase()] = lines[i].slice(colon + 1).trim();
+  }
+  return { status: Number(lines[0].split(' ', 2)[1]), headers, length: Number(headers['content-length'] ?? 0) };
+}
+
+const contentType = (type) => `Content-Type: ${type}\r\n`;
+
+function errorHeaders(type) {
+  const printable = String(type).replace(/[^\x20-\x7e]/g, '?');
+  return contentType(ERROR_TYPE) + `Lambda-Runtime-Function-Error-Type: ${printable}\r\n`;
+}
+
+// Logs: https://docs.aws.amazon.com/lambda/latest/dg/nodejs-logging.html
+
+const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
+const jsonLogs = env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON';
+
+// writeOut writes to stdout at once, whether or not the function's own use of process.stdout made it non-blocking.
+function writeOut(text) {
+  let data = Buffer.from(text);
+  while (data.length > 0) {
+    try {
+      data = data.subarray(fs.writeSync(1, data));
+    } catch (e) {
+      if (e.code !== 'EAGAIN') return; // nobody listens any more
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
+
+function logText(level, args) {
+  const line = `${new Date().toISOString()}\t${globalThis[REQUEST_ID]}\t${level}\t${util.format(...args)}`;
+  writeOut(line.replaceAll('\n', '\r') + '\n');
+}
+
+function logJSON(level, args) {
+  const record = { timestamp: new Date().toISOString(), level, requestId: globalThis[REQUEST_ID] };
+  let line;
+  if (args.length === 1) {
+    try {
+      line = JSON.stringify({ ...record, message: args[0] }, (_, v) =>
+        v instanceof Error ? { ...errorFields(v), ...v } : v);
+    } catch {
+      line = undefined; // a cycle, a BigInt: as text then
+    }
+  }
+  if (line === undefined) {
+    const error = args.length > 1 && args.find((a) => a instanceof Error);
+    line = JSON.stringify({ ...record, message: util.format(...args), ...(error && errorFields(error)) });
+  }
+  writeOut(line + '\n');
+}
+
+const errorFields = (e) => ({
+  errorType: e.constructor?.name ?? 'UnknownError',
+  errorMessage: e.message,
+  stackTrace: typeof e.stack === 'string' ? e.stack.split('\n') : [],
+});
+
+function patchConsole() {
+  const least = Math.max(0, LEVELS.indexOf(env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase()));
+  const log = jsonLogs ? logJSON : logText;
+  LEVELS.forEach((level, i) => {
+    console[level.toLowerCase()] = i < least ? () => {} : (...args) => log(level, args);
+  });
+  console.log = console.info;
+}
+
+function logError(title, error) {
+  if (jsonLogs) {
+    console.error(error instanceof Error ? error : new Error(error));
+    return;
+  }
+  const full = (_, v) =>
+    v instanceof Error
+      ? {
+          errorType: v.name,
+          errorMessage: v.message,
+          code: v.code,
+          ...v,
+          ...(typeof v.stack === 'string' && { stack: v.stack.split('\n') }),
+        }
+      : v;
+  let text;
+  try {
+    text = JSON.stringify(error instanceof Error ? error : new Error(error), full);
+  } catch {
+    text = JSON.stringify(describe(error));
+  }
+  console.error(title, '\t' + text);
+}
+
+// What runs when the event loop is empty.
+
+let whenIdle = () => {};
+const clearIdle = () => { whenIdle = () => {}; };
+
+// Response streams: https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html
+
+let ResponseStream;
+
+function newResponseStream(handler) {
+  ResponseStream ??= class ResponseStream extends require('node:stream').Writable {
+    contentType = 'application/octet-stream';
+    parts = [];
+    prelude = null;
+
+    setContentType(type) {
+      this.contentType = type;
+    }
+    takePrelude() {
+      if (this.prelude === null) return;
+      // The prelude and eight zero bytes.
+      this.parts.push(Buffer.from(this.prelude), Buffer.alloc(8));
+      this.prelude = null;
+    }
+    _write(chunk, encoding, done) {
+      this.takePrelude();
+      this.parts.push(Buffer.from(chunk, encoding));
+      done();
+    }
+    _final(done) {
+      this.takePrelude();
+      done();
+    }
+  };
+  const highWaterMark = handler[HIGH_WATER_MARK];
+  return new ResponseStream(highWaterMark === undefined ? {} : { highWaterMark });
+}
+
+function provideGlobal() {
+  if (['1', 'true'].includes(env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA)) return;
+  globalThis.awslambda = {
+    streamifyResponse(handler, options) {
+      handler[STREAMING] = 'response';
+      if (typeof options?.highWaterMark === 'number') handler[HIGH_WATER_MARK] = Math.trunc(options.highWaterMark);
+      return handler;
+    },
+    HttpResponseStream: {
+      from(stream, metadata) {
+        stream.setContentType('application/vnd.awslambda.http-integration-response');
+        stream.prelude = JSON.stringify(metadata);
+        return stream;
+      },
+    },
+  };
+}
+
+// The function.
+
+// nodePathOutside returns the node_modules directories in NODE_PATH that the usual search from root upwards does not
+// find anyway.
+function nodePathOutside(root) {
+  const found = new Set();
+  const identity = (dir) => {
+    const s = fs.statSync(dir, { throwIfNoEntry: false });
+    return s?.isDirectory() ? `${s.dev}:${s.ino}` : undefined;
+  };
+  for (let dir = root; ; dir = path.dirname(dir)) {
+    found.add(identity(path.join(dir, 'node_modules')));
+    if (dir === path.dirname(dir)) break;
+  }
+  return (env.NODE_PATH ?? '').split(':').filter((dir) => {
+    if (!dir.startsWith('/') || path.basename(dir) !== 'node_modules') return false;
+    const id = identity(dir);
+    return id !== undefined && !found.has(id);
+  });
+}
+
+// useNodePath lets import find packages in NODE_PATH, as Lambda does since Node.js 18. Node.js itself only does that for
+// require.
+function useNodePath(root) {
+  const dirs = nodePathOutside(root);
+  if (dirs.length === 0) return;
+  const { pathToFileURL } = require('node:url');
+  const module = require('node:module');
+  const parents = dirs.map((dir) => pathToFileURL(path.join(path.dirname(dir), 'x')).href);
+  const bare = (specifier) => !/^(\.{0,2}\/|[a-z][a-z0-9+.-]*:|#)/i.test(specifier);
+  if (module.registerHooks) {
+    module.registerHooks({
+      resolve(specifier, context, next) {
+        try {
+          return next(specifier, context);
+        } catch (e) {
+          if (e.code !== 'ERR_MODULE_NOT_FOUND' || !bare(specifier)) throw e;
+          for (const parentURL of parents) {
+            try {
+              return next(specifier, { ...context, parentURL });
+            } catch {
+              // Not there either. The first error says it best.
+            }
+          }
+          throw e;
+        }
+      },
+    });
+    return;
+  }
+  const hooks = `
+    const parents = ${JSON.stringify(parents)};
+    const bare = ${bare};
+    export async function resolve(specifier, context, next) {
+      try {
+        return await next(specifier, context);
+      } catch (e) {
+        if (e.code !== 'ERR_MODULE_NOT_FOUND' || !bare(specifier)) throw e;
+        for (const parentURL of parents) {
+          try {
+            return await next(specifier, { ...context, parentURL });
+          } catch {}
+        }
+        throw e;
+      }
+    }`;
+  module.register('data:text/javascript,' + encodeURIComponent(hooks));
+}
+
+// inModulePackage says whether the nearest package.json above file makes .js files ES modules.
+function inModulePackage(file) {
+  for (let dir = path.dirname(file); ; dir = path.dirname(dir)) {
+    if (path.basename(dir) === 'node_modules') return false;
+    const manifest = path.join(dir, 'package.json');
+    if (fs.existsSync(manifest)) {
+      try {
+        return JSON.parse(fs.readFileSync(manifest, 'utf8'))?.type === 'module';
+      } catch (e) {
+        console.warn(`${manifest} cannot be read, it will be ignored for ES module detection purposes.`, e);
+        return false;
+      }
+    }
+    if (dir === path.dirname(dir)) return false;
+  }
+}
+
+async function loadModule(root, directory, name) {
+  const file = path.resolve(root, directory, name);
+  const esm = inModulePackage(file);
+  const typescript = Number(process.versions.node.split('.')[0]) >= 24;
+  const kinds = [['', false], ['.js', esm], ['.mjs', true], ['.cjs', false]];
+  if (typescript) kinds.push(['.ts', esm], ['.mts', true], ['.cts', false]);
+  for (const [extension, isESM] of kinds) {
+    const candidate = file + extension;
+    if (!fs.statSync(candidate, { throwIfNoEntry: false })?.isFile()) continue;
+    if (!isESM) return require(candidate);
+    useNodePath(root);
+    return await import(require('node:url').pathToFileURL(candidate).href);
+  }
+  return require(require.resolve(name, { paths: [root, path.resolve(root, directory)] }));
+}
+
+// load returns the handler that _HANDLER names: FILE.EXPORT, where FILE may have directories and EXPORT may be nested.
+async function load(root, name) {
+  if (name.includes('..')) {
+    throw new RuntimeError('MalformedHandlerName',
+      `'${name}' is not a valid handler name. Use absolute paths when specifying root directories in handler names.`);
+  }
+  const base = path.basename(name);
+  const directory = name.slice(0, name.indexOf(base));
+  const dot = base.indexOf('.');
+  if (dot < 0) throw new RuntimeError('MalformedHandlerName', 'Bad handler');
+  let found;
+  try {
+    found = await loadModule(root, directory, base.slice(0, dot));
+  } catch (e) {
+    if (e instanceof SyntaxError) throw new RuntimeError('UserCodeSyntaxError', String(e), e.stack);
+    if (e?.code === 'MODULE_NOT_FOUND') throw new RuntimeError('ImportModuleError', String(e));
+    throw e;
+  }
+  for (const key of base.slice(dot + 1).split('.')) found = found?.[key];
+  if (!found) throw new RuntimeError('HandlerNotFound', `${name} is undefined or not exported`);
+  if (typeof found !== 'function') throw new RuntimeError('HandlerNotFound', `${name} is not a function`);
+  return found;
+}
+
+function parseHeader(text, name) {
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (e) {
+    throw new Error(`Cannot parse ${name} as json: ${e}`);
+  }
+}
+
+// https://docs.aws.amazon.com/lambda/latest/dg/nodejs-context.html
+function addContext(context, headers) {
+  const deadline = Number(headers['lambda-runtime-deadline-ms']);
+  return Object.assign(context, {
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+    clientContext: parseHeader(headers['lambda-runtime-client-context'], 'ClientContext'),
+    identity: parseHeader(headers['lambda-runtime-cognito-identity'], 'CognitoIdentity'),
+    invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
+    awsRequestId: headers['lambda-runtime-aws-request-id'],
+    tenantId: headers['lambda-runtime-aws-tenant-id'],
+    getRemainingTimeInMillis: () => deadline - Date.now(),
+  });
+}
+
+class Runtime {
+  #connection;
+  #handler;
+  #streaming;
+  #async;
+  #phase = 'init'; // then 'serving', until a crash: 'over'
+  #current = null; // the id of the invocation under way
+
+  constructor(connection) {
+    this.#connection = connection;
+  }
+
+  serve(handler) {
+    this.#handler = handler;
+    this.#streaming = handler[STREAMING] === 'response';
+    this.#async = handler.constructor?.name === 'AsyncFunction';
+    // What the module has left to fail in this turn is still part of the init phase.
+    setImmediate(() => {
+      if (this.#phase !== 'init') return;
+      this.#phase = 'serving';
+      this.#connection.next(this.#begin);
+    });
+  }
+
+  // crash reports an error that no handler caught and ends the process.
+  crash(title, error, code) {
+    logError(title, error);
+    if (this.#phase === 'over') return; // the first one is being reported
+    const description = describe(error);
+    const exit = () => process.exit(code);
+    if (this.#phase === 'init') {
+      this.#connection.last('init/error', JSON.stringify(description), errorHeaders(description.errorType), exit);
+    } else if (this.#current) {
+      const where = `invocation/${encodeURIComponent(this.#current)}/error`;
+      this.#connection.last(where, JSON.stringify(description), errorHeaders(description.errorType), exit);
+    } else {
+      exit(); // between invocations there is nobody to tell
+    }
+    this.#phase = 'over';
+    this.#current = null;
+  }
+
+  #begin = (status, headers, body) => {
+    if (status !== 200) {
+      console.error(`The Runtime API answered ${status} to invocation/next: ${body}`);
+      process.exit(1);
+    }
+    // A new turn, so that nothing of the answer before this one is on the stack.
+    setImmediate(() => {
+      this.#current = globalThis[REQUEST_ID] = headers['lambda-runtime-aws-request-id'];
+      const traceID = headers['lambda-runtime-trace-id'];
+      if (traceID === undefined) delete env._X_AMZN_TRACE_ID;
+      else if (env._X_AMZN_TRACE_ID !== traceID) env._X_AMZN_TRACE_ID = traceID;
+      if (this.#streaming) this.#stream(headers, body);
+      else this.#invoke(headers, body);
+    });
+  };
+
+  #end(id, kind, body, headers) {
+    if (this.#current !== id) return; // crashed meanwhile
+    this.#current = null;
+    clearIdle();
+    this.#connection.answer(id, kind, body, headers, this.#begin);
+  }
+
+  #succeed(id, result) {
+    let body;
+    try {
+      body = JSON.stringify(result === undefined ? null : result) ?? 'null'; // a function, a symbol
+    } catch {
+      this.#fail(id, new RuntimeError('JSONStringifyError', 'Unable to stringify response body'));
+      return;
+    }
+    this.#end(id, 'response', body, contentType(JSON_TYPE));
+  }
+
+  #fail(id, error) {
+    logError('Invoke Error', error);
+    const description = describe(error);
+    this.#end(id, 'error', JSON.stringify(description), errorHeaders(description.errorType));
+  }
+
+  #invoke(headers, body) {
+    const id = this.#current;
+    let settled = false;
+    let waits = true;
+    const once = (f) => (...args) => {
+      if (settled) return;
+      settled = true;
+      clearIdle();
+      f(...args);
+    };
+    const done = (error, result) => {
+      if (error !== undefined && error !== null) this.#fail(id, error);
+      else this.#succeed(id, result);
+    };
+    const callback = once((error, result) => {
+      if ((error !== undefined && error !== null) || !waits) done(error, result);
+      else whenIdle = () => this.#succeed(id, result);
+    });
+    const context = {
+      get callbackWaitsForEmptyEventLoop() { return waits; },
+      set callbackWaitsForEmptyEventLoop(value) { waits = value; },
+      done: once(done),
+      succeed: once((result) => done(null, result)),
+      fail: once((error) => done(error ?? 'handled')),
+    };
+    // A handler that neither calls back nor keeps a promise ends when there is nothing left to do.
+    whenIdle = once(() => {
+      if (this.#async) {
+        this.#fail(id, new RuntimeError('NodeJsExit',
+          'The Lambda runtime client detected an unexpected Node.js exit code. This is most commonly caused by a Promise that was never settled. For more information, see https://nodejs.org/docs/latest/api/process.html#exit-codes'));
+      } else {
+        this.#succeed(id, null);
+      }
+    });
+    try {
+      addContext(context, headers);
+      const result = this.#handler(JSON.parse(body), context, callback);
+      if (typeof result?.then === 'function') result.then(context.succeed, context.fail);
+    } catch (e) {
+      callback(e ?? 'handled');
+    }
+  }
+
+  async #stream(headers, body) {
+    const id = this.#current;
+    try {
+      const context = addContext({ callbackWaitsForEmptyEventLoop: true }, headers);
+      const stream = newResponseStream(this.#handler);
+      const finished = new Promise((resolve, reject) => {
+        stream.once('finish', resolve);
+        stream.once('error', reject);
+      });
+      const ended = new Promise((_, reject) => {
+        whenIdle = () => reject(new Error('Response stream is not finished.'));
+      });
+      finished.catch(() => {});
+      ended.catch(() => {});
+      const result = this.#handler(JSON.parse(body), stream, context);
+      if (typeof result?.then !== 'function') throw new Error('Streaming does not support non-async handlers.');
+      if ((await Promise.race([result, ended])) !== undefined) console.warn('Streaming handlers ignore return values.');
+      await Promise.race([finished, ended]);
+      this.#end(id, 'response', Buffer.concat(stream.parts),
+        contentType(stream.contentType) + 'Lambda-Runtime-Function-Response-Mode: streaming\r\n');
+    } catch (e) {
+      this.#fail(id, e ?? 'handled');
+    }
+  }
+}
+
+async function main() {
+  patchConsole();
+  provideGlobal();
+  const runtime = new Runtime(new Connection(env.AWS_LAMBDA_RUNTIME_API));
+  process.on('uncaughtException', (e) => runtime.crash('Uncaught Exception', e, 129));
+  process.on('unhandledRejection', (reason, promise) =>
+    runtime.crash('Unhandled Promise Rejection', new UnhandledPromiseRejection(reason, promise), 128));
+  process.on('beforeExit', () => {
+    const run = whenIdle;
+    clearIdle();
+    run();
+  });
+  let handler;
+  try {
+    handler = await load(env.LAMBDA_TASK_ROOT ?? '/var/task', env._HANDLER ?? '');
+  } catch (e) {
+    runtime.crash('Uncaught Exception', e, 129);
+    return;
+  }
+  runtime.serve(handler);
+}
+
+main();

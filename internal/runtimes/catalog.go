@@ -1,0 +1,319 @@
+package runtimes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// rescanAfter is how old what is known must at least be before something missing is looked for again.
+const rescanAfter = 3 * time.Second
+
+// A Catalog finds the runtimes of this machine. Its methods may be called from any goroutine; the first call that needs
+// to know looks for them, which takes a second or so per interpreter that was never seen before, and some milliseconds
+// otherwise.
+type Catalog struct {
+	dir  string   // where it keeps its files
+	path []string // directories that may have interpreters
+
+	lock     chan struct{} // holds one while somebody uses what follows
+	scanned  time.Time
+	runtimes map[string]*Runtime
+	problems []string
+}
+
+// NewCatalog returns a Catalog that keeps its files in dir, which it makes when it needs it: what interpreters said, the
+// bootstraps, and the place for the SDK of Node.js (see NodeSDKDir). Interpreters are looked for in the directories of
+// path, in the form of $PATH, in the system's, and in those of pyenv and nvm below home.
+func NewCatalog(dir, path, home string) *Catalog {
+	c := &Catalog{dir: dir, lock: make(chan struct{}, 1)}
+	for _, d := range append(filepath.SplitList(path), "/usr/local/bin", "/usr/bin") {
+		if !filepath.IsAbs(d) {
+			continue
+		}
+		c.path = append(c.path, d)
+		if filepath.Base(d) == "shims" { // $PYENV_ROOT is wherever its shims are
+			c.path = append(c.path, versions(filepath.Dir(d), "versions")...)
+		}
+	}
+	if filepath.IsAbs(home) {
+		c.path = append(c.path, versions(home, ".pyenv/versions")...)
+		c.path = append(c.path, versions(home, ".nvm/versions/node")...)
+	}
+	return c
+}
+
+// versions returns the bin directories of what a version manager has installed.
+func versions(root, dir string) (found []string) {
+	dir = filepath.Join(root, dir)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // the version manager is not there
+	}
+	for _, e := range entries {
+		found = append(found, filepath.Join(dir, e.Name(), "bin"))
+	}
+	return found
+}
+
+// Find returns the runtime with a name, or an *UnavailableError that says what would help. A runtime that was installed
+// meanwhile is found after a few seconds at most. Any other error is the context's, or one of the Catalog's files.
+func (c *Catalog) Find(ctx context.Context, name string) (*Runtime, error) {
+	if err := c.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer c.release()
+	r := c.runtimes[name]
+	if stale := time.Since(c.scanned) > rescanAfter; stale && (r == nil || r.family != provided && r.SDK == "") {
+		if err := c.scan(ctx); err != nil {
+			return nil, err
+		}
+		r = c.runtimes[name]
+	}
+	if r == nil {
+		return nil, &UnavailableError{name, thisDistribution().installCommand(name), names(c.runtimes)}
+	}
+	return r, nil
+}
+
+// All returns the runtimes that are here, by name.
+func (c *Catalog) All(ctx context.Context) ([]*Runtime, error) {
+	if err := c.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer c.release()
+	if c.runtimes == nil {
+		if err := c.scan(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var all []*Runtime
+	for _, name := range names(c.runtimes) {
+		all = append(all, c.runtimes[name])
+	}
+	return all, nil
+}
+
+// Refresh looks for the runtimes again.
+func (c *Catalog) Refresh(ctx context.Context) error {
+	if err := c.acquire(ctx); err != nil {
+		return err
+	}
+	defer c.release()
+	return c.scan(ctx)
+}
+
+// Advise says what functions usually need and this machine lacks: a Python with boto3, and a Node.js with the AWS SDK.
+func (c *Catalog) Advise(ctx context.Context) ([]Advice, error) {
+	all, err := c.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append(
+		advise(all, python, Advice{"Python 3", "apt-get install -y python3 python3-boto3"}, "boto3"),
+		advise(all, nodejs, Advice{"Node.js", "apt-get install -y nodejs npm"}, "the AWS SDK for JavaScript v3")...), nil
+}
+
+func advise(all []*Runtime, f family, missing Advice, sdk string) []Advice {
+	var command string
+	for _, r := range all {
+		if r.family == f {
+			if r.SDK != "" {
+				return nil
+			}
+			command = r.InstallSDK
+		}
+	}
+	if command == "" {
+		return []Advice{missing}
+	}
+	return []Advice{{sdk, command}}
+}
+
+// Problems says which interpreters were found that cannot run functions, and why: one line each.
+func (c *Catalog) Problems(ctx context.Context) ([]string, error) {
+	if _, err := c.All(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer c.release()
+	return slices.Clone(c.problems), nil
+}
+
+func (c *Catalog) acquire(ctx context.Context) error {
+	select {
+	case c.lock <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *Catalog) release() { <-c.lock }
+
+// scan finds out everything anew. The lock is held.
+func (c *Catalog) scan(ctx context.Context) error {
+	programs := candidates(c.path)
+	findings, err := c.findings(ctx, programs)
+	if err != nil {
+		return err
+	}
+	found := providedRuntimes()
+	var problems []string
+	for i, p := range programs {
+		r, err := c.newRuntime(p, findings[i])
+		if err != nil {
+			problems = append(problems, p.path+": "+err.Error())
+			continue
+		}
+		if old := found[r.Name]; old == nil || better(r, old) {
+			found[r.Name] = r
+		}
+	}
+	c.runtimes, c.problems, c.scanned = found, problems, time.Now()
+	return nil
+}
+
+// better prefers an interpreter with an SDK, then a newer one; of equals the one found first stays.
+func better(a, b *Runtime) bool {
+	if (a.SDK == "") != (b.SDK == "") {
+		return a.SDK != ""
+	}
+	return compareVersions(a.Version, b.Version) > 0
+}
+
+// findings returns what each program said, from the cache file where that still holds.
+func (c *Catalog) findings(ctx context.Context, programs []program) ([]*finding, error) {
+	kept := c.load()
+	results := make([]*finding, len(programs))
+	errs := make([]error, len(programs))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 2)
+	changed := false
+	for i, p := range programs {
+		if f := kept[p.stamp()]; f != nil && f.current() && exists(bootstrapDir(c.dir, p)) {
+			results[i] = f
+			continue
+		}
+		changed = true
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			results[i], errs[i] = probe(ctx, c.dir, p)
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil || !changed {
+		return results, err
+	}
+	kept = make(map[string]*finding, len(programs))
+	for i, p := range programs {
+		kept[p.stamp()] = results[i]
+	}
+	return results, c.store(kept)
+}
+
+func (c *Catalog) cacheFile() string { return filepath.Join(c.dir, "interpreters.json") }
+
+// load reads the cache file. A missing or damaged one holds nothing: it is made again.
+func (c *Catalog) load() map[string]*finding {
+	var kept map[string]*finding
+	b, err := os.ReadFile(c.cacheFile())
+	if err != nil || json.Unmarshal(b, &kept) != nil {
+		return nil
+	}
+	return kept
+}
+
+func (c *Catalog) store(kept map[string]*finding) error {
+	b, err := json.MarshalIndent(kept, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(c.dir, ".interpreters-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), c.cacheFile())
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// newRuntime makes a Runtime of a program and what it said.
+func (c *Catalog) newRuntime(p program, f *finding) (*Runtime, error) {
+	if f.Problem != "" {
+		return nil, errors.New(f.Problem)
+	}
+	r := &Runtime{
+		Version: f.Version, Interpreter: p.path, SDK: f.SDK, family: p.family, lang: language(),
+		binds: append(systemBinds(), Bind{bootstrapDir(c.dir, p), RuntimeDir}),
+	}
+	parts := strings.SplitN(f.Version, ".", 3)
+	if len(parts) != 3 {
+		return nil, errors.New("strange version " + f.Version)
+	}
+	var supported bool
+	if p.family == python {
+		r.script = RuntimeDir + "/bootstrap.pyc"
+		r.Name = "python" + parts[0] + "." + parts[1]
+		r.major, supported = pythonMajor(r.Name)
+	} else {
+		r.script = RuntimeDir + "/index.cjs"
+		r.Name = "nodejs" + parts[0] + ".x"
+		r.major, supported = nodeMajor(r.Name)
+	}
+	if !supported {
+		return nil, errors.New("version " + f.Version + " is too old")
+	}
+	if !inSystem(p.path) {
+		r.prefix = f.Prefix
+		r.binds = append(r.binds, Bind{f.Prefix, f.Prefix})
+	}
+	for _, dir := range append(libraryDirs(p.path, r.prefix), f.Sites...) {
+		if !inSystem(dir) && (r.prefix == "" || !within(dir, r.prefix)) {
+			r.binds = append(r.binds, Bind{dir, dir})
+		}
+	}
+	if p.family == nodejs {
+		c.addNodeSDK(r, f)
+	} else if inSystem(p.path) {
+		r.InstallSDK = "apt-get install -y python3-boto3"
+	} else {
+		r.InstallSDK = p.path + " -m pip install boto3"
+	}
+	if r.SDK != "" {
+		r.InstallSDK = ""
+	}
+	return r, nil
+}
+
+// addNodeSDK finds the SDK where InstallNodeSDK puts it, or among the packages that are installed globally.
+func (c *Catalog) addNodeSDK(r *Runtime, f *finding) {
+	for _, dir := range []string{
+		filepath.Join(NodeSDKDir(c.dir), "node_modules"), filepath.Join(f.Prefix, "lib", "node_modules"),
+		"/usr/local/lib/node_modules", "/usr/lib/node_modules", "/usr/share/nodejs",
+	} {
+		if r.SDK = nodeSDKVersion(dir); r.SDK != "" {
+			r.binds = append(r.binds, Bind{dir, RuntimeDir + "/node_modules"})
+			return
+		}
+	}
+	r.InstallSDK = npmCommand(NodeSDKDir(c.dir))
+}

@@ -1,0 +1,354 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+)
+
+// plainArg is the argument after InitArg with which the plain driver executes its own binary. The limit of RLIMIT_DATA and
+// the command follow.
+const plainArg = "plain"
+
+// plain is the Driver for systems without sandboxes: ordinary processes, with the server's user and file system. It
+// keeps the contract where it can: the exact environment, no descriptor but the standard ones, resource limits, sockets,
+// and a process group of its own that is killed as one. Binds, Files and /tmp do not exist; Dir and Command[0] are taken
+// to where Config.HostPath says they are.
+type plain struct {
+	reason string
+	logger *slog.Logger
+
+	mu      sync.Mutex
+	closed  bool
+	running map[*plainProcess]bool
+	starts  sync.WaitGroup
+}
+
+// NewPlain returns the plain driver, whatever the machine could do.
+func NewPlain(o Options) Driver { return newPlain(o, "not asked for") }
+
+func newPlain(o Options, reason string) *plain {
+	return &plain{reason: reason, logger: o.logger(), running: make(map[*plainProcess]bool)}
+}
+
+func (d *plain) Features() Features { return Features{} }
+
+func (d *plain) Protections() []Protection {
+	missing := func(name, what string) Protection {
+		return Protection{name, false, what + ": " + d.reason}
+	}
+	ps := []Protection{
+		missing("processes", "functions see and can signal the processes of Brume's user"),
+		missing("file system", "functions can read and write what Brume's user can"),
+		missing("network", "functions have the host's network"),
+		missing("unprivileged user", "functions run as Brume's user"),
+		missing("no privileges to gain", "set-user-id programs work"),
+		missing("system calls", "not filtered"),
+		missing("/proc", "the host's"),
+	}
+	if samplesMemory {
+		ps = append(ps, missing("memory limit", "sampled, not exact"))
+	} else {
+		ps = append(ps, missing("memory limit", "none"))
+	}
+	ps = append(ps, missing("process limit", "none"), missing("processor share", "none"))
+	if diesWithServer {
+		return append(ps, missing("ends with Brume", "only the function's first process does"))
+	}
+	return append(ps, missing("ends with Brume", "functions outlive a Brume that is killed"))
+}
+
+func (d *plain) Start(ctx context.Context, c *Config) (_ Process, err error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil, ErrClosed
+	}
+	d.starts.Add(1)
+	d.mu.Unlock()
+	defer d.starts.Done()
+
+	p := &plainProcess{limit: c.MemoryBytes, logger: d.logger, dying: make(chan struct{}), done: make(chan struct{})}
+	p.ended = func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.running, p)
+	}
+	if p.sockets, err = listen(c.Listen); err != nil {
+		return nil, err
+	}
+	failed, theirs, err := os.Pipe()
+	if err != nil {
+		p.closeSockets()
+		return nil, err
+	}
+	defer failed.Close()
+
+	self, err := os.Executable()
+	if err != nil {
+		p.closeSockets()
+		_ = theirs.Close()
+		return nil, err
+	}
+	var data int64
+	if c.MemoryBytes > 0 {
+		data = 2*c.MemoryBytes + 1<<30 // well above what runtimes map without using it
+	}
+	cmd := exec.Command(self, slices.Concat(
+		[]string{InitArg, plainArg, strconv.FormatInt(data, 10), c.HostPath(c.Command[0])}, c.Command)...)
+	cmd.Env = append([]string{}, c.Env...) // never nil, which would mean the server's own
+	cmd.Dir = "/"
+	if c.Dir != "" {
+		cmd.Dir = c.HostPath(c.Dir)
+	}
+	if c.Stdout != nil {
+		cmd.Stdout = c.Stdout
+	}
+	if c.Stderr != nil {
+		cmd.Stderr = c.Stderr
+	}
+	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.SysProcAttr = plainAttr()
+
+	started := make(chan error)
+	go p.run(cmd, started)
+	err = <-started
+	_ = theirs.Close()
+	if err != nil {
+		<-p.done
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	d.mu.Lock()
+	d.running[p] = true
+	d.mu.Unlock()
+	stop := context.AfterFunc(ctx, p.Kill)
+	msg, err := io.ReadAll(failed)
+	switch {
+	case !stop():
+		err = context.Cause(ctx)
+	case err == nil && len(msg) > 0:
+		err = errors.New(string(msg))
+	}
+	if err != nil {
+		p.Kill()
+		<-p.done
+		return nil, fmt.Errorf("sandbox: execute %s: %w", c.Command[0], err)
+	}
+	return p, nil
+}
+
+// listen opens the sockets at free ports.
+func listen(specs []ListenSpec) (sockets []Socket, err error) {
+	for _, l := range specs {
+		addr := netip.AddrPortFrom(netip.MustParseAddrPort(l.Address).Addr(), 0).String() // as Config.check did
+		var s Socket
+		if l.Network == "udp" {
+			s.Packet, err = net.ListenPacket("udp", addr)
+		} else {
+			s.Listener, err = net.Listen("tcp", addr)
+		}
+		if err != nil {
+			for _, s := range sockets {
+				s.close()
+			}
+			return nil, fmt.Errorf("sandbox: %w", err)
+		}
+		sockets = append(sockets, s)
+	}
+	return sockets, nil
+}
+
+func (d *plain) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.starts.Wait()
+	d.mu.Lock()
+	running := slices.Collect(maps.Keys(d.running))
+	d.mu.Unlock()
+	for _, p := range running {
+		p.Kill()
+		<-p.done
+	}
+	return nil
+}
+
+// plainProcess is a process of the plain driver.
+type plainProcess struct {
+	sockets []Socket
+	limit   int64
+	logger  *slog.Logger
+	ended   func()
+
+	mu      sync.Mutex
+	pid     int // also of its process group
+	alive   bool
+	oom     bool
+	sampled int64
+	exit    Exit
+
+	dying chan struct{}
+	done  chan struct{}
+}
+
+func (p *plainProcess) PID() int              { return p.pid }
+func (p *plainProcess) Sockets() []Socket     { return p.sockets }
+func (p *plainProcess) Done() <-chan struct{} { return p.done }
+
+func (p *plainProcess) Wait() Exit {
+	<-p.done
+	return p.exit
+}
+
+func (p *plainProcess) closeSockets() {
+	for _, s := range p.sockets {
+		s.close()
+	}
+}
+
+func (p *plainProcess) Kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kill()
+}
+
+func (p *plainProcess) kill() {
+	if !p.alive {
+		return
+	}
+	if err := syscall.Kill(-p.pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+		p.logger.Error("sandbox: kill", "pid", p.pid, "error", err)
+	}
+}
+
+func (p *plainProcess) Stats() Stats {
+	select {
+	case <-p.done:
+		return p.exit.Stats
+	default:
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Stats{MaxMemoryBytes: p.sampled, CPUTime: plainCPUTime(p.pid)}
+}
+
+// run starts the process, waits for its end, cleans up and says so.
+func (p *plainProcess) run(cmd *exec.Cmd, started chan<- error) {
+	// The parent-death signal comes when the thread ends that has started the process; see spawner.keep.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(p.done)
+	defer p.closeSockets()
+	if err := cmd.Start(); err != nil {
+		started <- err
+		return
+	}
+	p.mu.Lock()
+	p.pid, p.alive = cmd.Process.Pid, true
+	p.mu.Unlock()
+	started <- nil
+
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		watchPlain(p.pid, p.limit, p.dying, func(used int64) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.sampled = max(p.sampled, used)
+		}, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.oom = true
+			p.kill()
+		})
+	})
+	err := cmd.Wait()
+	var exitErr *exec.ExitError
+	if err != nil && !errors.As(err, &exitErr) {
+		p.logger.Error("sandbox: wait", "pid", p.pid, "error", err)
+	}
+	close(p.dying)
+	p.mu.Lock()
+	p.kill() // the rest of its group
+	p.alive = false
+	p.mu.Unlock()
+	watcher.Wait()
+
+	exit := Exit{Code: -1, Signal: syscall.SIGKILL}
+	if state := cmd.ProcessState; state != nil {
+		if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+			exit.Signal = ws.Signal()
+		} else {
+			exit.Code, exit.Signal = state.ExitCode(), 0
+		}
+		exit.CPUTime = state.UserTime() + state.SystemTime()
+		if ru, ok := state.SysUsage().(*syscall.Rusage); ok {
+			exit.MaxMemoryBytes = max(p.sampled, maxrssBytes(ru))
+		}
+	}
+	if p.limit > 0 {
+		exit.MaxMemoryBytes = min(exit.MaxMemoryBytes, p.limit)
+	}
+	exit.OutOfMemory = p.oom
+	p.exit = exit
+	p.ended()
+}
+
+// failedFD is the pipe to which plainInit writes why it cannot execute the command.
+const failedFD = 3
+
+// plainInit limits itself as a Lambda function is limited, and executes the command. It does not return.
+func plainInit() {
+	args := os.Args[min(len(os.Args), 2):]
+	if len(args) < 4 || args[0] != plainArg {
+		fmt.Fprintln(os.Stderr, "brume: "+InitArg+" is for Brume's own use")
+		os.Exit(2)
+	}
+	syscall.CloseOnExec(failedFD)
+	err := plainExec(args[1], args[2], args[3:])
+	_, _ = os.NewFile(failedFD, "failed").WriteString(err.Error()) // to whom else
+	os.Exit(127)
+}
+
+func plainExec(data, file string, argv []string) error {
+	limit := func(resource int, n uint64) error {
+		var own syscall.Rlimit
+		if err := syscall.Getrlimit(resource, &own); err != nil {
+			return os.NewSyscallError("getrlimit", err)
+		}
+		own.Max = min(own.Max, n)
+		own.Cur = min(own.Cur, n)
+		return os.NewSyscallError("setrlimit", syscall.Setrlimit(resource, &own))
+	}
+	bytes, err := strconv.ParseUint(data, 10, 64)
+	if err != nil {
+		return err
+	}
+	if bytes > 0 {
+		if err := limit(syscall.RLIMIT_DATA, bytes); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(limit(syscall.RLIMIT_CORE, 0), limit(syscall.RLIMIT_NOFILE, MaxOpenFiles)); err != nil {
+		return err
+	}
+	syscall.Umask(0o022)
+	return syscall.Exec(file, argv, os.Environ())
+}

@@ -1,0 +1,180 @@
+// Package app is the composition root: it builds every part, connects them, starts them, and stops them in the reverse
+// order. Nothing else knows more than its neighbours.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"brume/internal/obs"
+)
+
+const (
+	// drainTime is how long requests under way may take after SIGTERM.
+	drainTime = 20 * time.Second
+	// headerTime is how long a client may take to send a request's headers.
+	headerTime = 20 * time.Second
+	// idleTime is how long a connection may be idle.
+	idleTime = 2 * time.Minute
+	// maxHeader is the largest header block of a request, in bytes.
+	maxHeader = 64 << 10
+)
+
+// Run serves until ctx ends, then drains and stops. It tells the user on stdout where the server is, and logs to stderr.
+func Run(ctx context.Context, c Config, stdout, stderr io.Writer) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
+	log, err := obs.NewLog(stderr, c.LogFormat, slog.LevelInfo)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	if c.DataDir, err = filepath.Abs(c.DataDir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return fmt.Errorf("the data directory cannot be made: %w", err)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen: %w", err)
+	}
+	defer listener.Close()
+
+	host := &host{config: c, log: log.Logger}
+	if host.stack, err = newStack(ctx, c, endpointURL(listener.Addr()), log.Logger); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, host.close()) }()
+
+	server := &http.Server{
+		Handler:           host,
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	greet(stdout, c, endpointURL(listener.Addr()))
+	log.Info("ready", "address", listener.Addr().String(), "data_dir", c.DataDir, "version", c.Version)
+
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("stopping: waiting for requests under way")
+	drain, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		// What is still running is cut off; it was not acknowledged.
+		log.Warn("requests were cut off", "error", err.Error())
+		return server.Close()
+	}
+	return nil
+}
+
+func greet(w io.Writer, c Config, endpoint string) {
+	flags := ""
+	if dir := os.Getenv("BRUME_DATA_DIR"); dir != c.DataDir {
+		flags = " --data-dir " + c.DataDir
+	}
+	self := "brume"
+	if strings.Contains(os.Args[0], "/") {
+		self = os.Args[0]
+	}
+	fmt.Fprintf(w, `Brume %s is ready at %s
+
+  In another shell, point any AWS client here:
+      eval "$(%s env%s)"
+  and try:
+      aws sts get-caller-identity
+      aws dynamodb list-tables
+  The whole story, from a user to a key-protected API: make walkthrough
+
+`, c.Version, endpoint, self, flags)
+}
+
+// host serves a stack, and can put a new one in its place.
+type host struct {
+	config Config
+	log    *slog.Logger
+
+	mu    sync.RWMutex // held for reading by every request
+	stack *stack
+}
+
+func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.config.TestCredentials && r.URL.Path == "/_brume/reset" {
+		h.serveReset(w, r)
+		return
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.stack == nil {
+		http.Error(w, "Brume could not start again after a reset; its log says why.", http.StatusServiceUnavailable)
+		return
+	}
+	h.stack.handler.ServeHTTP(w, r)
+}
+
+func (h *host) close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stack == nil {
+		return nil
+	}
+	stack := h.stack
+	h.stack = nil
+	return stack.close()
+}
+
+// serveReset empties everything: it waits for the requests under way, closes the stack, removes its state and builds a
+// new one, while new requests wait.
+func (h *host) serveReset(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "use POST", http.StatusMethodNotAllowed)
+		return
+	}
+	if err := h.reset(context.WithoutCancel(r.Context())); err != nil {
+		h.log.Error("reset failed", "error", err.Error())
+		http.Error(w, "reset failed: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	io.WriteString(w, "{\"status\":\"reset\"}\n")
+}
+
+func (h *host) reset(ctx context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stack == nil {
+		return errors.New("an earlier reset failed")
+	}
+	stack := h.stack
+	h.stack = nil
+	if err := stack.close(); err != nil {
+		return err
+	}
+	for _, dir := range stateDirs {
+		if err := os.RemoveAll(filepath.Join(h.config.DataDir, dir)); err != nil {
+			return err
+		}
+	}
+	stack, err := newStack(ctx, h.config, stack.endpoint, h.log)
+	h.stack = stack
+	return err
+}

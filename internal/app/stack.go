@@ -1,0 +1,154 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	iamapi "brume/internal/api/iam"
+	logsapi "brume/internal/api/logs"
+	"brume/internal/dispatch"
+	"brume/internal/kv/pebblekv"
+	"brume/internal/obs"
+	"brume/internal/schema"
+	"brume/internal/seal"
+	"brume/internal/service/iam"
+	"brume/internal/service/logs"
+	"brume/internal/wire"
+)
+
+// What lies in the data directory. A reset removes stateDirs; the keys and the certificate authority stay.
+const (
+	storeDir  = "store"
+	blobDir   = "blobs"
+	cacheDir  = "cache"
+	masterKey = "master.key"
+)
+
+var stateDirs = []string{storeDir, blobDir, cacheDir}
+
+// stack is everything that stands on one opened data directory.
+type stack struct {
+	endpoint string
+	handler  http.Handler
+	log      *slog.Logger
+
+	// closers run in reverse order.
+	closers []func() error
+	// loops are the background loops of the services; stopLoops ends them.
+	loops     sync.WaitGroup
+	stopLoops context.CancelFunc
+}
+
+// newStack opens the data directory and builds the services on it. endpoint is the URL under which clients on this
+// machine reach the server. On an error nothing stays open.
+func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) (s *stack, err error) {
+	s = &stack{endpoint: endpoint, log: log}
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.stopLoops = cancel
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+			s = nil
+		}
+	}()
+
+	store, err := pebblekv.Open(ctx, pebblekv.Options{Dir: filepath.Join(c.DataDir, storeDir), Logger: log})
+	switch {
+	case errors.Is(err, pebblekv.ErrLocked):
+		return s, fmt.Errorf("another Brume runs on the data directory %s: stop it, or name another directory with --data-dir", c.DataDir)
+	case err != nil:
+		return s, fmt.Errorf("the data directory %s cannot be opened: %w", c.DataDir, err)
+	}
+	s.onClose(store.Close)
+
+	master, err := loadMaster(c.DataDir)
+	if err != nil {
+		return s, err
+	}
+	keyBox, err := master.Box("access-key")
+	if err != nil {
+		return s, err
+	}
+	identities := iam.New(store, keyBox, log)
+	s.loop(background, identities.Run)
+
+	metrics := obs.NewMetrics()
+	dispatcher := dispatch.New(identities, metrics)
+	var services []*schema.Service
+	add := func(svc *schema.Service, handlers []schema.Handler, checks dispatch.Checks) {
+		services = append(services, svc)
+		dispatcher.Add(svc, handlers, checks)
+	}
+	add(iamapi.Schema(), iamapi.Handlers(identities), identities.Checks)
+
+	cloudWatchLogs := logs.New(store, log)
+	s.loop(background, cloudWatchLogs.Run)
+	add(logsapi.Schema(), logsapi.Handlers(cloudWatchLogs), cloudWatchLogs.Checks)
+
+	root, err := writeClient(ctx, c, endpoint, identities)
+	if err != nil {
+		return s, err
+	}
+	_ = root
+	s.handler, err = wire.NewServer(wire.Config{
+		Services:    services,
+		Dispatcher:  dispatcher,
+		Credentials: credentials{keys: identities},
+		DataPlane:   noDataPlane{},
+		Region:      c.Region,
+		Metrics:     metrics,
+		Log:         log,
+		Now:         time.Now,
+	})
+	return s, err
+}
+
+type noDataPlane struct{ http.Handler }
+
+func (noDataPlane) Serves(*http.Request) bool { return false }
+
+func (s *stack) onClose(f func() error) { s.closers = append(s.closers, f) }
+
+// loop runs a background loop until the stack closes.
+func (s *stack) loop(ctx context.Context, run func(context.Context)) {
+	s.loops.Go(func() { run(ctx) })
+}
+
+func (s *stack) close() error {
+	s.stopLoops()
+	s.loops.Wait()
+	var err error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, s.closers[i]())
+	}
+	return err
+}
+
+// loadMaster is the key that secrets are sealed with: out of BRUME_MASTER_KEY, or a file beside the store.
+func loadMaster(dataDir string) (*seal.Master, error) {
+	if text := os.Getenv("BRUME_MASTER_KEY"); text != "" {
+		master, err := seal.ParseMaster(text)
+		if err != nil {
+			return nil, fmt.Errorf("BRUME_MASTER_KEY: %w", err)
+		}
+		return master, nil
+	}
+	return seal.LoadMaster(filepath.Join(dataDir, masterKey))
+}
+
+// writeClient sees that the default account's root has a key, and tells clients.
+func writeClient(ctx context.Context, c Config, endpoint string, identities *iam.Service) (*client, error) {
+	id, secret, err := identities.EnsureRootKey(ctx, c.AccountID)
+	if err != nil {
+		return nil, err
+	}
+	root := &client{Endpoint: endpoint, Region: c.Region, AccessKeyID: id, SecretAccessKey: secret}
+	return root, root.write(c.DataDir)
+}

@@ -33,6 +33,9 @@ func (s *Store) commit(ctx context.Context, t *tx) error {
 	t.outcome = make(chan error, 1)
 	s.mu.Lock()
 	s.pending = append(s.pending, t)
+	if last := len(s.pending) - 1; t.first {
+		s.pending[0], s.pending[last] = t, s.pending[0]
+	}
 	s.mu.Unlock()
 	signal(s.wake)
 	select {
@@ -202,7 +205,7 @@ func (s *Store) publish(version uint64, clock int64, txs []*tx) {
 // Pebble blocks a writer whose flushes or compactions are behind, in a place where nothing can wake it if they never
 // end. So the committer waits before that, where it sees a failed disk.
 const (
-	maxMemTables = 4  // filled and not yet flushed
+	maxMemTables = 4  // worth of memory not yet flushed
 	maxSublevels = 20 // of L0, each of which a read may have to look at
 )
 

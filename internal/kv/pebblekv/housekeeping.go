@@ -48,7 +48,7 @@ func (s *Store) keepHouse() {
 			wake, pause = h.wake, nil
 		case reply := <-h.ask:
 			m := s.db.Metrics()
-			reply <- m.MemTable.Count < maxMemTables && m.Levels[0].Sublevels < maxSublevels
+			reply <- m.MemTable.Size < maxMemTables*memTableSize && m.Levels[0].Sublevels < maxSublevels
 		case ended := <-h.stop:
 			s.sweep()
 			close(ended)

@@ -7,8 +7,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -21,12 +21,9 @@ const memTableSize = 8 << 20
 // maxOpenFiles bounds the tables that are kept open.
 const maxOpenFiles = 512
 
-// openTimeout is how long opening may go on after background work has failed.
-const openTimeout = time.Second
-
 // openPebble opens the database in the directory.
 func (s *Store) openPebble() error {
-	background := make(chan struct{}, 1) // a background job has failed
+	stuck := make(chan struct{}, 1) // a flush has failed
 	o := &pebble.Options{
 		FS:                 lockFS{s.files},
 		CacheSize:          s.opts.CacheSize,
@@ -39,7 +36,6 @@ func (s *Store) openPebble() error {
 		L0StopWritesThreshold:       16 * maxSublevels,
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) {
-				signal(background)
 				if s.files.cause() == nil { // otherwise reported there
 					s.log.Error("background work of the store failed and is tried again", "error", err)
 				}
@@ -47,7 +43,12 @@ func (s *Store) openPebble() error {
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
 				s.log.Error("a file of the store is damaged", "file", info.Path, "error", info.Details)
 			},
-			FlushEnd:      func(pebble.FlushInfo) { signal(s.room) },
+			FlushEnd: func(info pebble.FlushInfo) {
+				signal(s.room)
+				if info.Err != nil && s.files.cause() != nil {
+					signal(stuck)
+				}
+			},
 			CompactionEnd: func(pebble.CompactionInfo) { signal(s.room) },
 		},
 	}
@@ -79,15 +80,11 @@ func (s *Store) openPebble() error {
 	var r result
 	select {
 	case r = <-opened:
-	case <-background:
-		// Where flushing the log of the last run fails, Pebble waits for it for ever. Its goroutine and the lock stay
-		// behind then; in a compaction it does not wait.
+	case <-stuck:
+		// The log of the last run cannot be flushed, and Pebble tries again for ever. Its goroutines stay behind, and
+		// with them the lock; they sleep.
 		s.files.opened.Store(true)
-		select {
-		case r = <-opened:
-		case <-time.After(openTimeout):
-			return fmt.Errorf("flushing the log failed: %w", s.files.cause())
-		}
+		return fmt.Errorf("the log of the last run could not be flushed: %w", s.files.cause())
 	}
 	s.files.opened.Store(true)
 	s.db = r.db
@@ -121,18 +118,27 @@ func (s *Store) hasData() (bool, error) {
 	return false, nil
 }
 
-// describe sorts the errors of pebble.Open.
+// describe sorts the errors of opening.
 func describe(err error) error {
 	if errors.Is(err, ErrLocked) || errors.Is(err, ErrDamaged) {
 		return err
 	}
 	var errno syscall.Errno
-	if pebble.IsCorruptionError(err) || errors.Is(err, pebble.ErrDBDoesNotExist) || errors.Is(err, pebble.ErrDBNotPristine) ||
-		errors.Is(err, io.ErrUnexpectedEOF) || !errors.As(err, &errno) {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	if pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist) || !errors.As(err, &errno) {
+		return fmt.Errorf("%w: %w", ErrDamaged, oneLine{err})
 	}
 	return err
 }
+
+// A oneLine is an error without the details that Pebble puts on further lines.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string {
+	first, _, _ := strings.Cut(e.error.Error(), "\n")
+	return first
+}
+
+func (e oneLine) Unwrap() error { return e.error }
 
 // closePebble ends all work on the database and closes it.
 func (s *Store) closePebble() error {

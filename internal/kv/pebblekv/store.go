@@ -137,7 +137,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	clock, fresh, err := s.readMeta()
 	if err != nil {
 		close(s.files.closing)
-		return nil, fmt.Errorf("pebblekv: open %q: %w", o.Dir, errors.Join(err, s.db.Close()))
+		return nil, fmt.Errorf("pebblekv: open %q: %w", o.Dir, errors.Join(describe(err), s.db.Close()))
 	}
 	if ahead := time.Unix(0, clock).Sub(o.Now()); ahead > time.Minute {
 		s.log.Warn("the clock is behind the last commit: the time of transactions stands still until it has caught up",
@@ -194,12 +194,13 @@ func (s *Store) View(ctx context.Context, fn func(kv.Reader) error) error {
 	return fn(r)
 }
 
-// How often Update runs a transaction that keeps losing. From patience on the losers run one at a time, each against
-// newcomers only: of many that fight for one key all get their turn, without running again and again in vain.
+// How often Update runs a transaction that keeps losing. After patience losses it waits for its turn: the losers run one
+// at a time then, against newcomers only and decided on before them. So of many that fight for one key all get through,
+// and few run in vain.
 const (
 	maxAttempts = 100
 	patience    = 4
-	maxBackoff  = 5 * time.Millisecond
+	minBackoff  = 50 * time.Microsecond
 )
 
 // errAgain says that a transaction has lost.
@@ -207,35 +208,32 @@ var errAgain = errors.New("pebblekv: conflict")
 
 // Update implements kv.Store.
 func (s *Store) Update(ctx context.Context, fn func(kv.Tx) error) error {
-	for attempt := range maxAttempts {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if attempt == patience {
+	for losses := range maxAttempts {
+		switch {
+		case losses > 0 && losses < patience:
+			select {
+			case <-time.After(rand.N(minBackoff << losses)):
+			case <-ctx.Done():
+			}
+		case losses == patience:
 			select {
 			case s.turn <- struct{}{}:
 				defer func() { <-s.turn }()
 			case <-ctx.Done():
-				return ctx.Err()
 			}
 		}
-		if err := s.attempt(ctx, fn); err != errAgain {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if attempt > 0 {
-			limit := min(50*time.Microsecond<<min(attempt, 10), maxBackoff)
-			select {
-			case <-time.After(rand.N(limit)):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		if err := s.attempt(ctx, fn, losses >= patience); err != errAgain {
+			return err
 		}
 	}
 	return kv.ErrConflict
 }
 
 // attempt runs fn and commits. It returns errAgain if the transaction lost.
-func (s *Store) attempt(ctx context.Context, fn func(kv.Tx) error) error {
+func (s *Store) attempt(ctx context.Context, fn func(kv.Tx) error, first bool) error {
 	if err := s.Err(); err != nil {
 		return err
 	}
@@ -244,7 +242,7 @@ func (s *Store) attempt(ctx context.Context, fn func(kv.Tx) error) error {
 		return err
 	}
 	defer s.end(snap, true)
-	t := &tx{reader: reader{store: s, snap: snap, ctx: ctx}}
+	t := &tx{reader: reader{store: s, snap: snap, ctx: ctx}, first: first}
 	defer t.finish()
 	if err := fn(t); err != nil {
 		return err

@@ -98,6 +98,7 @@ type tx struct {
 	// compactAt is the length at which reads is freed of duplicates.
 	compactAt int
 
+	first   bool         // decided on before the others of its group
 	state   atomic.Int32 // pending, taken or withdrawn
 	outcome chan error
 }

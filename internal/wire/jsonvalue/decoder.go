@@ -64,9 +64,12 @@ func (d *Decoder) Payload(shape *schema.Shape, i int, v schema.Struct) error {
 // Err returns the first error, which is an awserr.Error.
 func (d *Decoder) Err() error {
 	err := d.s.Err()
+	if err == nil {
+		return nil
+	}
 	var known awserr.Error
-	if err == nil || errors.As(err, &known) {
-		return err
+	if errors.As(err, &known) {
+		return known
 	}
 	return codec.Serialization(err, "")
 }
@@ -347,16 +350,20 @@ func (d *Decoder) mismatch(got jsontext.Kind) {
 	if d.s.Err() != nil {
 		return
 	}
-	if got == jsontext.None {
-		d.s.Skip() // leaves the syntax error
+	kind := d.shape.Kind
+	switch got {
+	case jsontext.Object:
+		d.fail("Start of structure or map found where not expected")
+		return
+	case jsontext.Array:
+		d.fail("Unrecognized collection type %s", d.className(d.shape, false))
 		return
 	}
-	kind := d.shape.Kind
+	token := d.tokenName(got)
+	if d.s.Skip(); d.s.Err() != nil {
+		return // it is no value at all
+	}
 	switch {
-	case got == jsontext.Object:
-		d.fail("Start of structure or map found where not expected")
-	case got == jsontext.Array:
-		d.fail("Unrecognized collection type %s", d.className(d.shape, false))
 	case kind == schema.Structure && d.element:
 		d.fail("Unexpected value type in payload")
 	case kind == schema.Structure, kind == schema.List, kind == schema.Map:
@@ -366,10 +373,11 @@ func (d *Decoder) mismatch(got jsontext.Kind) {
 	case kind == schema.Boolean && got == jsontext.String:
 		d.fail("Unexpected token received from parser")
 	default:
-		d.fail("%s cannot be converted to %s", d.tokenName(got), typeName(kind))
+		d.fail("%s cannot be converted to %s", token, typeName(kind))
 	}
 }
 
+// tokenName is what AWS calls the scalar that comes next.
 func (d *Decoder) tokenName(k jsontext.Kind) string {
 	switch k {
 	case jsontext.String:
@@ -379,7 +387,8 @@ func (d *Decoder) tokenName(k jsontext.Kind) string {
 	case jsontext.False:
 		return "FALSE_VALUE"
 	case jsontext.Number:
-		if strings.ContainsAny(string(d.s.Number()), ".eE") {
+		number := d.s
+		if bytes.ContainsAny(number.Number(), ".eE") {
 			return "DECIMAL_VALUE"
 		}
 		return "NUMBER_VALUE"

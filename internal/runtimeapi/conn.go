@@ -20,6 +20,8 @@ const (
 	maxChunkLine = 256
 	// maxDiscard is how much of a body that nobody wants is read, so that the client gets to read why.
 	maxDiscard = 64 << 20
+	// drainTimeout bounds how long a process that has ended may seem to send something.
+	drainTimeout = 100 * time.Millisecond
 	// writeTimeout bounds one write to a client that does not read, unless the invocation has a deadline.
 	writeTimeout = 30 * time.Second
 )
@@ -87,6 +89,10 @@ func (c *conn) serve() {
 	defer func() {
 		c.env.mu.Lock()
 		delete(c.env.conns, c)
+		if len(c.env.conns) == 0 && c.env.drained != nil {
+			close(c.env.drained)
+			c.env.drained = nil
+		}
 		if c.env.parked == c {
 			c.env.parked = nil
 		}

@@ -105,6 +105,7 @@ type Environment struct {
 	call    *call           // the invocation that Invoke brought
 	waiters []chan struct{} // Ready's, closed when the state becomes ready or the environment is over
 	conns   map[*conn]struct{}
+	drained chan struct{} // Exited's, closed when the last connection ends
 }
 
 // A call is an Invocation under way.
@@ -193,11 +194,23 @@ func (e *Environment) Invoke(ctx context.Context, inv *Invocation) (*Result, err
 	}
 }
 
-// Exited says that the runtime's process has ended. Whoever waits in Ready or Invoke gets an *ExitError with err, unless
-// the runtime had reported an init error before.
+// Exited says that the runtime's process has ended. What it had sent before is read first: its connections end with it,
+// and if somebody else holds one, drainTimeout is enough. After that, whoever waits in Ready or Invoke gets an *ExitError
+// with err, unless the runtime had reported an init error.
 func (e *Environment) Exited(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if len(e.conns) > 0 && e.failure == nil {
+		drained := make(chan struct{})
+		e.drained = drained
+		e.mu.Unlock()
+		select {
+		case <-drained:
+		case <-e.stop:
+		case <-time.After(drainTimeout):
+		}
+		e.mu.Lock()
+	}
 	e.fail(exit, &ExitError{Err: err})
 }
 

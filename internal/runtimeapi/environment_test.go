@@ -687,3 +687,24 @@ func TestStockClient(t *testing.T) {
 		}
 	}
 }
+
+// A runtime may answer and end in one breath.
+func TestExitBehindAnswer(t *testing.T) {
+	for range 50 {
+		e, addr := start(t)
+		c := dial(t, addr)
+		c.next()
+		done := invoke(e, &Invocation{RequestID: "a"})
+		c.receive(200)
+		c.post("invocation/a/response", strings.Repeat("x", 200<<10))
+		c.Close()
+		e.Exited(nil)
+		if got := <-done; got.err != nil || len(got.result.Payload) != 200<<10 {
+			t.Fatalf("%v", got.err)
+		}
+		if _, ok := errors.AsType[*ExitError](e.Ready(t.Context())); !ok {
+			t.Fatal("the environment goes on")
+		}
+		e.Close()
+	}
+}

@@ -16,16 +16,20 @@ var bootstrapPython []byte
 //go:embed bootstrap/index.cjs
 var bootstrapNode []byte
 
+//go:embed bootstrap/hooks.mjs
+var bootstrapNodeHooks []byte
+
 // bootstrapDir returns the directory that a sandbox shows as RuntimeDir for an interpreter: below dir, and another one
 // for another interpreter and for another bootstrap.
 func bootstrapDir(dir string, p program) string {
-	source := bootstrapPython
-	if p.family == nodejs {
-		source = bootstrapNode
-	}
 	h := sha256.New()
 	h.Write([]byte(p.stamp() + "\x00"))
-	h.Write(source)
+	if p.family == python {
+		h.Write(bootstrapPython)
+	} else {
+		h.Write(bootstrapNode)
+		h.Write(bootstrapNodeHooks)
+	}
 	return filepath.Join(dir, "bootstrap", hex.EncodeToString(h.Sum(nil)[:8]))
 }
 
@@ -44,7 +48,9 @@ func placeBootstrap(dir string, p program, finish func(dir string) error) (err e
 	if p.family == python {
 		err = os.WriteFile(filepath.Join(work, "bootstrap.py"), bootstrapPython, 0o644)
 	} else {
-		err = os.WriteFile(filepath.Join(work, "index.cjs"), bootstrapNode, 0o644)
+		err = errors.Join(
+			os.WriteFile(filepath.Join(work, "index.cjs"), bootstrapNode, 0o644),
+			os.WriteFile(filepath.Join(work, "hooks.mjs"), bootstrapNodeHooks, 0o644))
 		if err == nil {
 			err = os.Mkdir(filepath.Join(work, "node_modules"), 0o755) // a place for the SDK to appear at
 		}

@@ -29,7 +29,7 @@ type Catalog struct {
 }
 
 // NewCatalog returns a Catalog that keeps its files in dir, which it makes when it needs it: what interpreters said, the
-// bootstraps, and the place for the SDK of Node.js (see NodeSDKDir). Interpreters are looked for in the directories of
+// bootstraps, and what InstallNodeSDK installs. Interpreters are looked for in the directories of
 // path, in the form of $PATH, in the system's, and in those of pyenv and nvm below home.
 func NewCatalog(dir, path, home string) *Catalog {
 	c := &Catalog{dir: dir, lock: make(chan struct{}, 1)}
@@ -307,7 +307,7 @@ func (c *Catalog) newRuntime(p program, f *finding) (*Runtime, error) {
 // addNodeSDK finds the SDK where InstallNodeSDK puts it, or among the packages that are installed globally.
 func (c *Catalog) addNodeSDK(r *Runtime, f *finding) {
 	for _, dir := range []string{
-		filepath.Join(NodeSDKDir(c.dir), "node_modules"), filepath.Join(f.Prefix, "lib", "node_modules"),
+		filepath.Join(nodeSDKDir(c.dir), "node_modules"), filepath.Join(f.Prefix, "lib", "node_modules"),
 		"/usr/local/lib/node_modules", "/usr/lib/node_modules", "/usr/share/nodejs",
 	} {
 		if r.SDK = nodeSDKVersion(dir); r.SDK != "" {
@@ -315,5 +315,5 @@ func (c *Catalog) addNodeSDK(r *Runtime, f *finding) {
 			return
 		}
 	}
-	r.InstallSDK = npmCommand(NodeSDKDir(c.dir))
+	r.InstallSDK = npmCommand(nodeSDKDir(c.dir), r.major)
 }

@@ -20,10 +20,15 @@ import (
 	"brume/internal/runtimeapi"
 )
 
-// catalogDir is what the tests' own Catalog keeps its files in.
-var catalogDir string
+// catalogDir is what the tests' own Catalog keeps its files in: BRUME_TEST_RUNTIMES, which may have the SDK of Node.js
+// installed, or a directory for the time of the tests.
+var catalogDir = os.Getenv("BRUME_TEST_RUNTIMES")
 
 func TestMain(m *testing.M) {
+	if catalogDir != "" {
+		goleak.VerifyTestMain(m)
+		return
+	}
 	dir, err := os.MkdirTemp("", "brume-runtimes-")
 	if err != nil {
 		panic(err)
@@ -111,15 +116,15 @@ func run(t testing.TB, r *Runtime, handler string, files map[string]string, env 
 		}
 	}
 	// As in a sandbox, /var/task is the directory "task" of the files, and /opt the directory "opt".
+	binds := append(r.Binds(Options{}), Bind{root + "/task", TaskRoot}, Bind{root + "/opt", LayerRoot})
 	o := Options{MemoryMB: 128, HostPath: func(p string) string {
-		for _, b := range append(r.Binds(Options{}), Bind{root + "/task", TaskRoot}, Bind{root + "/opt", LayerRoot}) {
-			if within(p, b.Target) && !inSystem(b.Target) {
-				if host := b.Source + strings.TrimPrefix(p, b.Target); exists(host) || b.Target != RuntimeDir {
-					return host
-				}
+		best := Bind{}
+		for _, b := range binds {
+			if within(p, b.Target) && len(b.Target) > len(best.Target) {
+				best = b
 			}
 		}
-		return p
+		return best.Source + strings.TrimPrefix(p, best.Target)
 	}}
 	for _, e := range env {
 		if wrapper, ok := strings.CutPrefix(e, "AWS_LAMBDA_EXEC_WRAPPER="); ok {

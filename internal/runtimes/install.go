@@ -99,9 +99,9 @@ func nodeMajor(runtime string) (string, bool) {
 	return major, ok && ok2 && ok3 && n >= 18
 }
 
-// number reads one to four digits.
+// number reads one to four digits without zeros before them.
 func number(s string) (n int, ok bool) {
-	if len(s) == 0 || len(s) > 4 {
+	if len(s) == 0 || len(s) > 4 || len(s) > 1 && s[0] == '0' {
 		return 0, false
 	}
 	for _, c := range []byte(s) {

@@ -15,12 +15,15 @@ import (
 	"strings"
 )
 
-// nodeSDK are the packages that Node.js functions find without bringing them, and their versions: the one place where
-// these are pinned. Lambda's runtime has all of the AWS SDK for JavaScript v3; these are the services that Brume has or
-// will have.
+// nodeSDK are the packages that Node.js functions find without bringing them, with the versions for a Node.js: the one
+// place where these are pinned. Lambda's runtime has all of the AWS SDK for JavaScript v3; these are the services that
+// Brume has or will have.
 // https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html#nodejs-sdk-included
-func nodeSDK() map[string]string {
-	const version = "3"
+func nodeSDK(major string) map[string]string {
+	version := "3"
+	if compareVersions(major, "20") < 0 {
+		version = "<3.968.0" // later ones need Node.js 20
+	}
 	packages := make(map[string]string)
 	for _, name := range []string{
 		"client-api-gateway", "client-apigatewaymanagementapi", "client-cloudformation", "client-cloudwatch",
@@ -35,13 +38,33 @@ func nodeSDK() map[string]string {
 	return packages
 }
 
-// NodeSDKDir is the directory below dir, the Dir of a Catalog, for InstallNodeSDK.
-func NodeSDKDir(dir string) string { return filepath.Join(dir, "nodejs") }
+// nodeSDKDir is the directory below dir, a Catalog's, for installNodeSDK.
+func nodeSDKDir(dir string) string { return filepath.Join(dir, "nodejs") }
 
-// InstallNodeSDK installs the AWS SDK for JavaScript v3 into dir/node_modules with npm, which must be on PATH and reach
-// its registry. No script of a package is run. What was there before is replaced only after everything has worked. What
-// npm says goes to progress.
-func InstallNodeSDK(ctx context.Context, dir string, progress io.Writer) (err error) {
+// InstallNodeSDK installs the AWS SDK for JavaScript v3, in the newest version that all of the Node.js runtimes here
+// run, for every function to find. It uses npm, which must be on PATH and reach its registry, and runs no script of a
+// package. What was there before is replaced only after everything has worked. What npm says goes to progress.
+func (c *Catalog) InstallNodeSDK(ctx context.Context, progress io.Writer) error {
+	all, err := c.All(ctx)
+	if err != nil {
+		return err
+	}
+	oldest := ""
+	for _, r := range all {
+		if r.family == nodejs && (oldest == "" || compareVersions(r.major, oldest) < 0) {
+			oldest = r.major
+		}
+	}
+	if oldest == "" {
+		return errors.New("no Node.js is installed; install it with: apt-get install -y nodejs npm")
+	}
+	if err := installNodeSDK(ctx, nodeSDKDir(c.dir), oldest, progress); err != nil {
+		return err
+	}
+	return c.Refresh(ctx)
+}
+
+func installNodeSDK(ctx context.Context, dir, major string, progress io.Writer) (err error) {
 	npm, err := exec.LookPath("npm")
 	if err != nil {
 		return errors.New("npm is not installed; install it with: apt-get install -y npm")
@@ -54,7 +77,7 @@ func InstallNodeSDK(ctx context.Context, dir string, progress io.Writer) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	manifest, err := json.Marshal(map[string]any{"private": true, "dependencies": nodeSDK()})
+	manifest, err := json.Marshal(map[string]any{"private": true, "dependencies": nodeSDK(major)})
 	if err != nil {
 		return err
 	}
@@ -110,10 +133,10 @@ func nodeSDKVersion(dir string) string {
 }
 
 // npmCommand is what a user types to the effect of InstallNodeSDK.
-func npmCommand(dir string) string {
+func npmCommand(dir, major string) string {
 	var b strings.Builder
 	b.WriteString("npm install --ignore-scripts --prefix " + shellQuote(dir))
-	packages := nodeSDK()
+	packages := nodeSDK(major)
 	for _, name := range slices.Sorted(maps.Keys(packages)) {
 		b.WriteString(" " + shellQuote(name+"@"+packages[name]))
 	}

@@ -24,7 +24,7 @@ exit $STATUS
 		t.Setenv("VERSION", version)
 		t.Setenv("STATUS", status)
 		var progress bytes.Buffer
-		err := InstallNodeSDK(t.Context(), NodeSDKDir(dir), &progress)
+		err := installNodeSDK(t.Context(), nodeSDKDir(dir), "20", &progress)
 		return progress.String(), err
 	}
 	sdk := func() string {
@@ -58,15 +58,35 @@ exit $STATUS
 	if got := sdk(); got != "3.3.0" {
 		t.Errorf("after another install: version %q", got)
 	}
-	entries, err := os.ReadDir(NodeSDKDir(dir))
+	entries, err := os.ReadDir(nodeSDKDir(dir))
 	if err != nil || len(entries) != 1 {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
-	if c := npmCommand("/it's"); !strings.HasPrefix(c, `npm install --ignore-scripts --prefix '/it'\''s' @aws-sdk/`) {
+	if c := npmCommand("/it's", "18"); !strings.HasPrefix(c, `npm install --ignore-scripts --prefix '/it'\''s' '@aws-sdk/client-api-gateway@<3.968.0' `) {
 		t.Error(c)
 	}
 	t.Setenv("PATH", t.TempDir())
-	if err := InstallNodeSDK(t.Context(), dir, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "apt-get install -y npm") {
+	if err := installNodeSDK(t.Context(), dir, "20", &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "apt-get install -y npm") {
 		t.Errorf("%v", err)
+	}
+}
+
+// With BRUME_TEST_NPM set, the real npm installs the real SDK, into BRUME_TEST_RUNTIMES for the other tests.
+func TestInstallRealNodeSDK(t *testing.T) {
+	if os.Getenv("BRUME_TEST_NPM") == "" {
+		t.Skip("needs the network; set BRUME_TEST_NPM")
+	}
+	c := NewCatalog(catalogDir, os.Getenv("PATH"), os.Getenv("HOME"))
+	if err := c.InstallNodeSDK(t.Context(), os.Stderr); err != nil {
+		t.Fatal(err)
+	}
+	all, err := c.All(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		if r.family == nodejs && r.SDK == "" {
+			t.Errorf("%s has no SDK", r.Name)
+		}
 	}
 }

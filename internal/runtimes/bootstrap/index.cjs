@@ -339,51 +339,35 @@ function nodePathOutside(root) {
 }
 
 // useNodePath lets import find packages in NODE_PATH, as Lambda does since Node.js 18. Node.js itself only does that for
-// require.
+// require. It is for functions with layers: hooks.mjs, which older versions of Node.js need, runs in a thread of its own,
+// and that takes longer to start than all of the rest.
 function useNodePath(root) {
   const dirs = nodePathOutside(root);
   if (dirs.length === 0) return;
   const { pathToFileURL } = require('node:url');
   const module = require('node:module');
   const parents = dirs.map((dir) => pathToFileURL(path.join(path.dirname(dir), 'x')).href);
-  const bare = (specifier) => !/^(\.{0,2}\/|[a-z][a-z0-9+.-]*:|#)/i.test(specifier);
-  if (module.registerHooks) {
-    module.registerHooks({
-      resolve(specifier, context, next) {
-        try {
-          return next(specifier, context);
-        } catch (e) {
-          if (e.code !== 'ERR_MODULE_NOT_FOUND' || !bare(specifier)) throw e;
-          for (const parentURL of parents) {
-            try {
-              return next(specifier, { ...context, parentURL });
-            } catch {
-              // Not there either. The first error says it best.
-            }
-          }
-          throw e;
-        }
-      },
-    });
+  if (!module.registerHooks) {
+    module.register(pathToFileURL(path.join(__dirname, 'hooks.mjs')), { data: parents });
     return;
   }
-  const hooks = `
-    const parents = ${JSON.stringify(parents)};
-    const bare = ${bare};
-    export async function resolve(specifier, context, next) {
+  module.registerHooks({
+    resolve(specifier, context, next) {
       try {
-        return await next(specifier, context);
+        return next(specifier, context);
       } catch (e) {
-        if (e.code !== 'ERR_MODULE_NOT_FOUND' || !bare(specifier)) throw e;
+        if (e.code !== 'ERR_MODULE_NOT_FOUND' || !/^[^./#:][^:]*$/.test(specifier)) throw e;
         for (const parentURL of parents) {
           try {
-            return await next(specifier, { ...context, parentURL });
-          } catch {}
+            return next(specifier, { ...context, parentURL });
+          } catch {
+            // Not there either. The first error says it best.
+          }
         }
         throw e;
       }
-    }`;
-  module.register('data:text/javascript,' + encodeURIComponent(hooks));
+    },
+  });
 }
 
 // inModulePackage says whether the nearest package.json above file makes .js files ES modules.

@@ -3,6 +3,8 @@
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 LDFLAGS     := -s -w -X main.version=$(VERSION)
+# What runtimes need beyond the system's packages is installed once for all test runs.
+RUNTIMES    := BRUME_RUNTIMES_DIR=$(CURDIR)/.brume/runtimes
 GOFILES      = $(shell git ls-files '*.go')
 
 .DEFAULT_GOAL := help
@@ -14,7 +16,7 @@ help: ## List what can be made
 .PHONY: run
 run: build ## Build Brume, see to what functions need, and start it
 	@scripts/prerequisites
-	@bin/brume runtimes install nodejs || true
+	@bin/brume runtimes install nodejs || echo 'Going on without Node.js functions.'
 	bin/brume serve
 
 .PHONY: build
@@ -22,31 +24,35 @@ build: ## Build bin/brume
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/brume ./cmd/brume
 
 .PHONY: walkthrough
-walkthrough: build ## The whole story against a temporary Brume: user, role, table, function, API, key
+walkthrough: build runtimes ## The whole story against a temporary Brume: user, role, table, function, API, key
+	@$(RUNTIMES) go run ./test/walkthrough -brume bin/brume
+
+.PHONY: runtimes
+runtimes: build
 	@scripts/prerequisites
-	@go run ./test/walkthrough -brume bin/brume
+	@$(RUNTIMES) bin/brume runtimes install nodejs || echo 'Going on without Node.js functions.'
 
 .PHONY: test
-test: build ## Every test of the project
+test: runtimes ## Every test of the project
 	go vet ./...
-	go test -timeout 15m ./...
+	$(RUNTIMES) go test -timeout 15m ./...
 	cd codegen && go vet ./... && go test ./...
 
 .PHONY: race
-race: ## The tests under the race detector
-	go test -race -timeout 30m ./...
+race: runtimes ## The tests under the race detector
+	$(RUNTIMES) go test -race -timeout 30m ./...
 
 .PHONY: soak
-soak: ## The long tests: crashes, leaks
-	BRUME_SOAK=1 go test -timeout 80m ./...
+soak: runtimes ## The long tests: crashes, leaks
+	$(RUNTIMES) BRUME_SOAK=1 go test -timeout 80m ./...
 
 .PHONY: fuzz
 fuzz: ## Each fuzz target for FUZZTIME (10s)
 	scripts/fuzz $(or $(FUZZTIME),10s)
 
 .PHONY: bench
-bench: build ## Start-up, memory, size, and CPU per operation beside a bare echo server
-	@go run ./test/bench -brume bin/brume
+bench: runtimes ## Start-up, memory, size, and CPU per operation beside a bare echo server
+	@$(RUNTIMES) go run ./test/bench -brume bin/brume
 
 .PHONY: generate
 generate: ## Write the generated code, the managed policies and the README's table of operations

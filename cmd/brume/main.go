@@ -22,10 +22,11 @@ import (
 var version = "devel"
 
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run every service on one address, until SIGTERM or Ctrl-C."`
-	Env     envCmd     `cmd:"" help:"Print shell exports that point AWS clients here: eval \"$(brume env)\"."`
-	Exec    execCmd    `cmd:"" help:"Run one command with that environment: brume exec -- aws s3 ls."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve    serveCmd    `cmd:"" help:"Run every service on one address, until SIGTERM or Ctrl-C."`
+	Env      envCmd      `cmd:"" help:"Print shell exports that point AWS clients here: eval \"$(brume env)\"."`
+	Exec     execCmd     `cmd:"" help:"Run one command with that environment: brume exec -- aws s3 ls."`
+	Runtimes runtimesCmd `cmd:"" help:"Show what functions can be written in on this machine, and what to install for more."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 type dataDir struct {
@@ -34,6 +35,7 @@ type dataDir struct {
 
 type serveCmd struct {
 	dataDir
+	runtimesDir
 	Listen          string `default:"127.0.0.1:4566" placeholder:"ADDR" env:"BRUME_LISTEN" help:"Address to listen on (${default})."`
 	AccountID       string `name:"account-id" default:"000000000000" placeholder:"ID" env:"BRUME_ACCOUNT_ID" help:"The default account, 12 digits (${default})."`
 	Region          string `default:"us-east-1" env:"BRUME_REGION" help:"Region of clients that name none (${default})."`
@@ -42,7 +44,12 @@ type serveCmd struct {
 }
 
 func (c *serveCmd) Run(ctx context.Context) error {
+	catalog, err := newCatalog(c.path(c.DataDir))
+	if err != nil {
+		return err
+	}
 	return app.Run(ctx, app.Config{
+		Runtimes:        catalog,
 		Listen:          c.Listen,
 		DataDir:         c.DataDir,
 		AccountID:       c.AccountID,
@@ -128,7 +135,7 @@ func run(args []string) int {
 	if err != nil {
 		return fail(err)
 	}
-	for _, dir := range []*string{&c.Serve.DataDir, &c.Env.DataDir, &c.Exec.DataDir} {
+	for _, dir := range []*string{&c.Serve.DataDir, &c.Env.DataDir, &c.Exec.DataDir, &c.Runtimes.List.DataDir, &c.Runtimes.Install.DataDir} {
 		if *dir == "" {
 			*dir = defaultDataDir()
 		}

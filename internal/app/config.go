@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+
+	"brume/internal/runtimes"
 )
 
 // Config is what a user decides about a server.
@@ -17,7 +19,9 @@ type Config struct {
 	LogFormat string // "text" or "json"
 	// TestCredentials accepts well-known keys and opens the reset; on loopback addresses only.
 	TestCredentials bool
-	Version         string
+	// Runtimes are what functions can be written in.
+	Runtimes *runtimes.Catalog
+	Version  string
 }
 
 var (

@@ -1,40 +1,36 @@
 package story
 
 import (
-	"bufio"
-	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os/exec"
 	"strings"
 )
 
-// Runtimes returns the Python and the Node.js that this machine offers with an AWS SDK, as `brume runtimes --names`
+// Runtimes returns the Python and the Node.js that this machine offers with an AWS SDK, as `brume runtimes --json`
 // tells: at most one of each.
 func Runtimes(ctx context.Context, brume string) ([]Runtime, error) {
-	out, err := exec.CommandContext(ctx, brume, "runtimes", "--names").Output()
+	out, err := exec.CommandContext(ctx, brume, "runtimes", "--json").Output()
 	if err != nil {
 		return nil, fmt.Errorf("brume runtimes: %w", err)
 	}
-	found := map[string]Runtime{}
-	lines := bufio.NewScanner(bytes.NewReader(out))
-	for lines.Scan() {
-		name, sdk, _ := strings.Cut(lines.Text(), "\t")
-		if sdk == "" {
-			continue
-		}
-		switch {
-		case strings.HasPrefix(name, "python"):
-			found["python"] = Runtime{Name: name, Handler: "lambda_function.lambda_handler", File: "python/lambda_function.py"}
-		case strings.HasPrefix(name, "nodejs"):
-			found["nodejs"] = Runtime{Name: name, Handler: "index.handler", File: "nodejs/index.mjs"}
-		}
+	var all []struct{ Name, SDK string }
+	if err := json.Unmarshal(out, &all); err != nil {
+		return nil, fmt.Errorf("brume runtimes printed %q: %w", out, err)
 	}
 	var list []Runtime
-	for _, kind := range []string{"python", "nodejs"} {
-		if rt, ok := found[kind]; ok {
-			list = append(list, rt)
+	for _, want := range []Runtime{
+		{Name: "python", Handler: "lambda_function.lambda_handler", File: "python/lambda_function.py"},
+		{Name: "nodejs", Handler: "index.handler", File: "nodejs/index.mjs"},
+	} {
+		for _, rt := range all {
+			if strings.HasPrefix(rt.Name, want.Name) && rt.SDK != "" {
+				want.Name = rt.Name
+				list = append(list, want)
+				break
+			}
 		}
 	}
-	return list, lines.Err()
+	return list, nil
 }

@@ -1,0 +1,245 @@
+package apigateway
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	api "brume/internal/api/apigateway"
+	"brume/internal/service/apigateway/vtl"
+)
+
+// A snapshot is what a deployment keeps of an API: everything that the data plane needs, as it was at that moment.
+type snapshot struct {
+	Resources                 []api.Resource `json:"resources"`
+	BinaryMediaTypes          []string       `json:"binaryMediaTypes,omitempty"`
+	APIKeySource              string         `json:"apiKeySource,omitempty"`
+	DisableExecuteAPIEndpoint bool           `json:"disableExecuteApiEndpoint,omitempty"`
+}
+
+// A stage is a deployment with its stage's settings, compiled for requests. It is never changed.
+type stage struct {
+	account, region   string
+	apiID, name       string
+	deploymentID      string
+	variables         map[string]string
+	variableFields    []Field // the same, sorted
+	binaryTypes       []string
+	keyFromAuthorizer bool
+	disabled          bool
+	routes            router
+}
+
+type resource struct {
+	id, path string
+	params   []string // names, in the order of the path
+	methods  map[string]*method
+}
+
+// method returns the method for an HTTP method: its own, or else ANY.
+func (r *resource) method(httpMethod string) *method {
+	if m := r.methods[httpMethod]; m != nil {
+		return m
+	}
+	return r.methods["ANY"]
+}
+
+type method struct {
+	resource       *resource
+	httpMethod     string // "ANY" among them
+	authorization  string
+	apiKeyRequired bool
+	operationName  string
+	throttle       *limit // set on the stage; nil for none
+	// planKey is what a usage plan's throttles for single methods name it: "pets/{id}/GET".
+	planKey     string
+	bucket      string // names its buckets
+	responses   map[string]bool
+	integration *integration // nil if there is none
+}
+
+type integration struct {
+	kind             string // AWS, AWS_PROXY or MOCK
+	target           lambdaTarget
+	credentials      string
+	timeout          time.Duration
+	passthrough      string
+	requestTemplates map[string]*vtl.Template
+	responses        []integrationResponse
+	// problem is why the integration cannot run, as the execution log says it.
+	problem error
+}
+
+type integrationResponse struct {
+	statusCode  string
+	pattern     *regexp.Regexp // nil for the default response
+	parameters  []responseParameter
+	templates   map[string]*vtl.Template
+	defaultType string // the template for clients that ask for no type that is there
+}
+
+type responseParameter struct{ header, source string }
+
+// selectResponse returns the response whose pattern matches all of s, or else the default one. nil if there is none.
+func (in *integration) selectResponse(s string) *integrationResponse {
+	var fallback *integrationResponse
+	for i := range in.responses {
+		r := &in.responses[i]
+		if r.pattern == nil {
+			if fallback == nil {
+				fallback = r
+			}
+		} else if r.pattern.MatchString(s) {
+			return r
+		}
+	}
+	return fallback
+}
+
+// compileStage makes a stage ready for requests. Faults in single integrations are kept for those who call them.
+func compileStage(sc scope, apiID string, st *api.Stage, snap *snapshot) *stage {
+	s := &stage{
+		account: sc.account, region: sc.region, apiID: apiID, name: *st.StageName, deploymentID: *st.DeploymentId,
+		variables: st.Variables, variableFields: fieldsOf(st.Variables), binaryTypes: snap.BinaryMediaTypes,
+		keyFromAuthorizer: snap.APIKeySource == "AUTHORIZER", disabled: snap.DisableExecuteAPIEndpoint,
+	}
+	for i := range snap.Resources {
+		if len(snap.Resources[i].ResourceMethods) > 0 {
+			s.routes.add(s.compileResource(&snap.Resources[i], st.MethodSettings))
+		}
+	}
+	return s
+}
+
+func (s *stage) compileResource(row *api.Resource, settings map[string]api.MethodSetting) *resource {
+	r := &resource{id: *row.Id, path: *row.Path, methods: make(map[string]*method, len(row.ResourceMethods))}
+	for name := range row.ResourceMethods {
+		m := row.ResourceMethods[name]
+		r.methods[name] = s.compileMethod(r, &m, settings)
+	}
+	return r
+}
+
+func (s *stage) compileMethod(r *resource, row *api.Method, settings map[string]api.MethodSetting) *method {
+	m := &method{
+		resource: r, httpMethod: *row.HttpMethod, authorization: value(row.AuthorizationType), apiKeyRequired: value(row.ApiKeyRequired),
+		operationName: value(row.OperationName), responses: make(map[string]bool, len(row.MethodResponses)),
+		planKey: strings.TrimPrefix(r.path, "/") + "/" + *row.HttpMethod,
+		bucket:  s.apiID + "/" + s.name + "/" + r.id + "/" + *row.HttpMethod,
+	}
+	m.throttle = stageThrottle(settings, m.planKey)
+	for code := range row.MethodResponses {
+		m.responses[code] = true
+	}
+	if row.MethodIntegration != nil {
+		m.integration = compileIntegration(row.MethodIntegration, s.variables)
+	}
+	return m
+}
+
+// stageThrottle is the limit that a stage sets for a method, or else for all its methods, each on its own.
+func stageThrottle(settings map[string]api.MethodSetting, planKey string) *limit {
+	var all *limit
+	for key, setting := range settings {
+		if setting.ThrottlingRateLimit == nil || setting.ThrottlingBurstLimit == nil || *setting.ThrottlingRateLimit < 0 || *setting.ThrottlingBurstLimit < 0 {
+			continue // a negative number takes a limit away
+		}
+		l := &limit{*setting.ThrottlingRateLimit, int(*setting.ThrottlingBurstLimit)}
+		switch methodSettingPath(key) {
+		case planKey:
+			return l
+		case "*/*":
+			all = l
+		}
+	}
+	return all
+}
+
+// methodSettingPath is "pets/{id}/GET" for the key "~1pets~1{id}/GET", which is how the settings of a method are named.
+func methodSettingPath(key string) string {
+	return strings.TrimPrefix(strings.ReplaceAll(key, "~1", "/"), "/")
+}
+
+func compileIntegration(row *api.Integration, variables map[string]string) *integration {
+	in := &integration{
+		kind: *row.Type, credentials: substituteStageVariables(value(row.Credentials), variables),
+		timeout: maxIntegrationTimeout, passthrough: value(row.PassthroughBehavior),
+	}
+	if row.TimeoutInMillis != nil {
+		in.timeout = time.Duration(*row.TimeoutInMillis) * time.Millisecond
+	}
+	fail := func(format string, args ...any) {
+		if in.problem == nil {
+			in.problem = misconfigured(format, args...)
+		}
+	}
+	if in.kind == "AWS" || in.kind == "AWS_PROXY" {
+		var err error
+		if in.target, err = parseLambdaURI(substituteStageVariables(value(row.Uri), variables)); err != nil {
+			in.problem = err
+		}
+	}
+	if in.kind == "AWS_PROXY" {
+		return in
+	}
+	in.requestTemplates = make(map[string]*vtl.Template, len(row.RequestTemplates))
+	for media, src := range row.RequestTemplates {
+		t, err := vtl.Parse(src)
+		if err != nil {
+			fail("Unable to parse the request template for %s: %v", media, err)
+			continue
+		}
+		in.requestTemplates[mediaType(media)] = t
+	}
+	for _, code := range slices.Sorted(maps.Keys(row.IntegrationResponses)) {
+		row := row.IntegrationResponses[code]
+		r := integrationResponse{statusCode: code, templates: make(map[string]*vtl.Template, len(row.ResponseTemplates))}
+		if p := value(row.SelectionPattern); p != "" {
+			re, err := compilePattern(p)
+			if err != nil {
+				fail("Invalid selection pattern: %v", err)
+				continue
+			}
+			r.pattern = re
+		}
+		for _, media := range slices.Sorted(maps.Keys(row.ResponseTemplates)) {
+			t, err := vtl.Parse(row.ResponseTemplates[media])
+			if err != nil {
+				fail("Unable to parse the response template for %s: %v", media, err)
+				continue
+			}
+			media = mediaType(media)
+			r.templates[media] = t
+			if r.defaultType == "" || media == "application/json" {
+				r.defaultType = media
+			}
+		}
+		for _, target := range slices.Sorted(maps.Keys(row.ResponseParameters)) {
+			if name, ok := strings.CutPrefix(target, "method.response.header."); ok {
+				r.parameters = append(r.parameters, responseParameter{name, row.ResponseParameters[target]})
+			}
+		}
+		in.responses = append(in.responses, r)
+	}
+	return in
+}
+
+// compilePattern makes a selection pattern match whole strings only, line breaks included.
+func compilePattern(pattern string) (*regexp.Regexp, error) {
+	return regexp.Compile("^(?:" + pattern + ")$")
+}
+
+// maxIntegrationTimeout is the default and the longest timeout of an integration.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+const maxIntegrationTimeout = 29 * time.Second
+
+// value is what p points to, the zero value for nil.
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

@@ -1,0 +1,70 @@
+package apigateway
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// An executionLog is the log of one request, in API Gateway's form. A nil log takes no lines, so that a request nobody
+// looks at costs nothing.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-test-method.html
+type executionLog struct {
+	requestID string
+	b         strings.Builder
+}
+
+const logTime = "Mon Jan 02 15:04:05 UTC 2006"
+
+func newExecutionLog(requestID string) *executionLog {
+	l := &executionLog{requestID: requestID}
+	l.b.WriteString("Execution log for request " + requestID + "\n")
+	return l
+}
+
+// printf adds a line. Callers for whom the arguments are costly ask for nil first.
+func (l *executionLog) printf(format string, args ...any) {
+	if l == nil {
+		return
+	}
+	l.b.WriteString(time.Now().UTC().Format(logTime))
+	l.b.WriteString(" : ")
+	fmt.Fprintf(&l.b, format, args...)
+	l.b.WriteByte('\n')
+}
+
+func (l *executionLog) String() string { return l.b.String() }
+
+// logFields writes fields as Java writes a map: {a=1, b=2}.
+func logFields(fields []Field) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, f := range fields {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(f.Name + "=" + f.Value)
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+// clip shortens what goes into a line of a log.
+func clip(s string) string {
+	const most = 1024
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + " [TRUNCATED]"
+}
+
+// A configError is a fault in how an API is set up, in the words of API Gateway's execution log.
+type configError struct{ reason string }
+
+func (e *configError) Error() string {
+	return "Execution failed due to configuration error: " + e.reason
+}
+
+func misconfigured(format string, args ...any) error {
+	return &configError{fmt.Sprintf(format, args...)}
+}

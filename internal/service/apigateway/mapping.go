@@ -1,0 +1,362 @@
+package apigateway
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+
+	"brume/internal/service/apigateway/vtl"
+)
+
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+
+// templateInput is $input: a body and the parameters of the method request.
+type templateInput struct {
+	x      *exchange
+	body   []byte
+	parsed bool
+	json   any
+}
+
+func (in *templateInput) Get(name string) (any, bool) {
+	if name == "body" {
+		return string(in.body), true
+	}
+	return nil, false
+}
+
+func (in *templateInput) Call(method string, args []any) (any, bool, error) {
+	switch {
+	case method == "params" && len(args) == 0:
+		all := lenientMap(nil)
+		all.Set("path", lenientMap(in.x.params))
+		all.Set("querystring", lenientMap(in.x.req.Query))
+		all.Set("header", lenientMap(in.x.req.Header))
+		return all, true, nil
+	case method == "params" && len(args) == 1:
+		name, ok := args[0].(string)
+		if !ok {
+			return nil, true, nil
+		}
+		v, _ := in.x.param(name)
+		return v, true, nil
+	case method == "json" && len(args) == 1:
+		v, err := in.path(args[0])
+		if err != nil {
+			return nil, true, err
+		}
+		if v == nil {
+			return `""`, true, nil
+		}
+		s, err := vtl.JSON(v)
+		return s, true, err
+	case method == "path" && len(args) == 1:
+		v, err := in.path(args[0])
+		return v, true, err
+	}
+	return nil, false, nil
+}
+
+// path evaluates a JSONPath expression on the body. An empty body counts as {}.
+func (in *templateInput) path(arg any) (any, error) {
+	expr, ok := arg.(string)
+	if !ok {
+		return nil, vtl.ErrPath
+	}
+	if !in.parsed {
+		body := in.body
+		if len(strings.TrimSpace(string(body))) == 0 {
+			body = []byte("{}")
+		}
+		v, err := vtl.ParseJSON(body)
+		if err != nil {
+			return nil, fmt.Errorf("the body is not JSON: %w", err)
+		}
+		in.json, in.parsed = v, true
+	}
+	return vtl.Path(in.json, expr)
+}
+
+// param looks a parameter up in the path, the query and the headers, in this order.
+func (x *exchange) param(name string) (any, bool) {
+	for _, f := range x.params {
+		if f.Name == name {
+			return f.Value, true
+		}
+	}
+	for i := len(x.req.Query) - 1; i >= 0; i-- {
+		if x.req.Query[i].Name == name {
+			return x.req.Query[i].Value, true
+		}
+	}
+	if v, ok := x.req.header(name); ok {
+		return v, true
+	}
+	return "", false
+}
+
+// lenientMap is a map that renders what it lacks as nothing.
+func lenientMap(fields []Field) *vtl.Map {
+	m := vtl.NewMap()
+	m.Lenient = true
+	for _, f := range fields {
+		m.Set(f.Name, f.Value)
+	}
+	return m
+}
+
+// templateUtil is $util.
+type templateUtil struct{}
+
+func (templateUtil) Get(string) (any, bool) { return nil, false }
+
+func (templateUtil) Call(method string, args []any) (any, bool, error) {
+	if len(args) != 1 {
+		return nil, false, nil
+	}
+	s, ok := args[0].(string)
+	if !ok {
+		return nil, false, nil
+	}
+	switch method {
+	case "escapeJavaScript":
+		return escapeJavaScript(s), true, nil
+	case "parseJson":
+		v, err := vtl.ParseJSON([]byte(s))
+		return v, true, err
+	case "urlEncode":
+		return url.QueryEscape(s), true, nil
+	case "urlDecode":
+		v, err := url.QueryUnescape(s)
+		return v, true, err
+	case "base64Encode":
+		return base64.StdEncoding.EncodeToString([]byte(s)), true, nil
+	case "base64Decode":
+		v, err := base64.StdEncoding.DecodeString(s)
+		return string(v), true, err
+	}
+	return nil, false, nil
+}
+
+// escapeJavaScript escapes quotes, slashes, control characters and everything that is not ASCII.
+func escapeJavaScript(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\'' || r == '\\' || r == '/':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r == '\b':
+			b.WriteString(`\b`)
+		case r == '\f':
+			b.WriteString(`\f`)
+		case r < ' ' || r > '~':
+			for _, u := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&b, `\u%04X`, u)
+			}
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// contextMap is $context of a mapping template.
+func (x *exchange) contextMap() *vtl.Map {
+	domain, prefix := x.domain()
+	m := lenientMap([]Field{
+		{"accountId", x.stage.account}, {"apiId", x.stage.apiID}, {"deploymentId", x.stage.deploymentID}, {"domainName", domain}, {"domainPrefix", prefix},
+		{"extendedRequestId", x.extendedID}, {"httpMethod", x.httpMethod}, {"path", x.contextPath()}, {"protocol", x.req.Protocol},
+		{"requestId", x.requestID}, {"requestTime", x.requestTime()}, {"resourceId", x.method.resource.id}, {"resourcePath", x.method.resource.path},
+		{"stage", x.stage.name}, {"xrayTraceId", x.traceID},
+	})
+	m.Set("requestTimeEpoch", x.req.Time.UnixMilli())
+	identity := lenientMap([]Field{{"sourceIp", x.sourceIP()}, {"userAgent", x.userAgent()}})
+	if x.key != nil {
+		identity.Set("apiKey", x.key.value)
+		identity.Set("apiKeyId", x.key.id)
+	}
+	if x.caller != nil {
+		identity.Set("apiKey", testAPIKey)
+		identity.Set("apiKeyId", testAPIKeyID)
+		identity.Set("accountId", x.caller.accountID)
+		identity.Set("accessKey", x.caller.accessKey)
+		identity.Set("caller", x.caller.id)
+		identity.Set("user", x.caller.id)
+		identity.Set("userArn", x.caller.arn)
+	}
+	m.Set("identity", identity)
+	override := lenientMap(nil)
+	override.Set("header", lenientMap(nil))
+	m.Set("responseOverride", override)
+	return m
+}
+
+// render runs a mapping template over body.
+func (x *exchange) render(t *vtl.Template, vars *vtl.Map, body []byte) ([]byte, error) {
+	out, err := t.Execute(vtl.Scope{
+		"input": &templateInput{x: x, body: body}, "context": vars, "stageVariables": lenientMap(x.stage.variableFields), "util": templateUtil{},
+	})
+	return []byte(out), err
+}
+
+var errUnsupportedMedia = misconfigured("Unsupported media type")
+
+// integrationRequest makes the payload of an integration that is no proxy: by the template for the request's content type,
+// or as it came, as the passthrough behaviour says.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-passthrough-behaviors.html
+func (x *exchange) integrationRequest(vars *vtl.Map) ([]byte, error) {
+	in := x.method.integration
+	contentType, _ := x.req.header("Content-Type")
+	media := mediaType(contentType)
+	if media == "" {
+		media = "application/json"
+	}
+	if t := in.requestTemplates[media]; t != nil {
+		return x.render(t, vars, x.req.Body)
+	}
+	switch {
+	case in.passthrough == "NEVER", in.passthrough == "WHEN_NO_TEMPLATES" && len(in.requestTemplates) > 0:
+		return nil, errUnsupportedMedia
+	}
+	return x.req.Body, nil
+}
+
+// An integrationResult is what an integration that is no proxy answered.
+type integrationResult struct {
+	// selector is what selection patterns are matched against: the status of MOCK, the error message of a function.
+	selector string
+	status   int // shown where nothing matches
+	body     []byte
+}
+
+// methodResponse maps an integration's result to the response of the method.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-integration-settings-integration-response.html
+func (x *exchange) methodResponse(vars *vtl.Map, result *integrationResult) (*Response, error) {
+	chosen := x.method.integration.selectResponse(result.selector)
+	if chosen == nil {
+		return nil, misconfigured("No match for output mapping and no default output mapping configured. Endpoint Response Status Code: %d", result.status)
+	}
+	if !x.method.responses[chosen.statusCode] {
+		return nil, misconfigured("Output mapping refers to an invalid method response: %s", chosen.statusCode)
+	}
+	r := &Response{Body: result.body}
+	r.Status, _ = strconv.Atoi(chosen.statusCode)
+	contentType := "application/json"
+	if len(chosen.templates) > 0 {
+		accept, _ := x.req.header("Accept")
+		first, _, _ := strings.Cut(accept, ",")
+		name := mediaType(first)
+		t := chosen.templates[name]
+		if t == nil {
+			name = chosen.defaultType
+			t = chosen.templates[name]
+		}
+		body, err := x.render(t, vars, result.body)
+		if err != nil {
+			return nil, misconfigured("Unable to transform response: %v", err)
+		}
+		r.Body, contentType = body, name
+	}
+	r.add("Content-Type", contentType)
+	for _, p := range chosen.parameters {
+		v, ok, err := x.responseParameter(p.source, vars, result)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			r.set(p.header, v)
+		}
+	}
+	if err := overrideResponse(r, vars); err != nil {
+		return nil, err
+	}
+	for _, f := range r.Header {
+		if !validHeader(f) {
+			return nil, misconfigured("Invalid response header %q", f.Name)
+		}
+	}
+	return r, nil
+}
+
+// responseParameter evaluates the right side of a response parameter.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/request-response-data-mappings.html
+func (x *exchange) responseParameter(source string, vars *vtl.Map, result *integrationResult) (string, bool, error) {
+	if len(source) >= 2 && source[0] == '\'' && source[len(source)-1] == '\'' {
+		return source[1 : len(source)-1], true, nil
+	}
+	var v any
+	switch {
+	case source == "integration.response.body":
+		v = string(result.body)
+	case strings.HasPrefix(source, "integration.response.body."):
+		in := &templateInput{x: x, body: result.body}
+		var err error
+		if v, err = in.path("$" + strings.TrimPrefix(source, "integration.response.body")); err != nil {
+			return "", false, nil // a body without the value maps to no header
+		}
+	case strings.HasPrefix(source, "stageVariables."):
+		value, ok := x.stage.variables[strings.TrimPrefix(source, "stageVariables.")]
+		return value, ok, nil
+	case strings.HasPrefix(source, "context."):
+		v = vars
+		for name := range strings.SplitSeq(strings.TrimPrefix(source, "context."), ".") {
+			m, ok := v.(*vtl.Map)
+			if !ok {
+				return "", false, nil
+			}
+			v, _ = m.Get(name)
+		}
+	}
+	switch v := v.(type) {
+	case nil:
+		return "", false, nil
+	case string:
+		return v, true, nil
+	}
+	s, err := vtl.JSON(v)
+	return s, err == nil, err
+}
+
+// overrideResponse applies $context.responseOverride, which a template may have set.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-override-request-response-parameters.html
+func overrideResponse(r *Response, vars *vtl.Map) error {
+	v, _ := vars.Get("responseOverride")
+	override, ok := v.(*vtl.Map)
+	if !ok {
+		return nil
+	}
+	if v, ok := override.Get("status"); ok && v != nil {
+		text := fmt.Sprint(v)
+		status, err := strconv.Atoi(text)
+		if err != nil || status < 100 || status > 599 {
+			return misconfigured("Invalid status code override %q", clip(text))
+		}
+		r.Status = status
+	}
+	v, _ = override.Get("header")
+	if headers, ok := v.(*vtl.Map); ok {
+		for _, name := range headers.Keys {
+			v, _ := headers.Get(name)
+			if s, ok := v.(string); ok {
+				r.set(name, s)
+			} else if v != nil {
+				s, err := vtl.JSON(v)
+				if err != nil {
+					return err
+				}
+				r.set(name, s)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+package apigateway
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	api "brume/internal/api/apigateway"
+	"brume/internal/awserr"
+	"brume/internal/kv"
+)
+
+// now is the time of a transaction as API Gateway shows times: in whole seconds.
+func now(r kv.Reader) *time.Time { return new(r.Now().UTC().Truncate(time.Second)) }
+
+// getAPI returns an API, or the error that there is none.
+func getAPI(r kv.Reader, sc scope, id string) (*api.RestApi, error) {
+	row, err := get[api.RestApi](r, restAPIKey(sc, id))
+	if err == nil && row == nil {
+		err = noAPI(sc, id)
+	}
+	return row, err
+}
+
+func (s *Service) CreateRestApi(ctx context.Context, in *api.CreateRestApiInput) (*api.RestApi, error) {
+	sc := scopeOf(ctx)
+	if in.CloneFrom != nil {
+		return nil, awserr.NotImplemented("CreateRestApi with cloneFrom")
+	}
+	if value(in.Policy) != "" {
+		return nil, noResourcePolicies()
+	}
+	row := &api.RestApi{
+		Name: in.Name, Description: in.Description, Version: in.Version, BinaryMediaTypes: in.BinaryMediaTypes,
+		MinimumCompressionSize: in.MinimumCompressionSize, ApiKeySource: in.ApiKeySource, EndpointConfiguration: in.EndpointConfiguration,
+		Tags: in.Tags, DisableExecuteApiEndpoint: new(value(in.DisableExecuteApiEndpoint)),
+	}
+	if row.ApiKeySource == nil {
+		row.ApiKeySource = new("HEADER")
+	}
+	if row.EndpointConfiguration == nil || len(row.EndpointConfiguration.Types) == 0 {
+		row.EndpointConfiguration = &api.EndpointConfiguration{Types: []string{"EDGE"}}
+	}
+	if err := checkAPI(row); err != nil {
+		return nil, err
+	}
+	if err := checkTags(row.Tags); err != nil {
+		return nil, err
+	}
+	err := s.store.Update(ctx, func(tx kv.Tx) error {
+		id, root := newID(10), newID(10)
+		// Ids are unique across accounts: a request to an API names nothing else.
+		for {
+			_, taken, err := tx.Get(indexKey(id))
+			if err != nil {
+				return err
+			}
+			if !taken {
+				break
+			}
+			id = newID(10)
+		}
+		row.Id, row.RootResourceId, row.CreatedDate = &id, &root, now(tx)
+		if err := put(tx, restAPIKey(sc, id), row); err != nil {
+			return err
+		}
+		if err := put(tx, resourceKey(sc, id, root), &api.Resource{Id: &root, Path: new("/")}); err != nil {
+			return err
+		}
+		return touchAPI(tx, sc, id)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return row, nil
+}
+
+// noResourcePolicies refuses what would otherwise be ignored: a policy that keeps nobody out.
+func noResourcePolicies() error { return awserr.NotImplemented("a resource policy on a RestApi") }
+
+// checkAPI checks what can be set on an API.
+func checkAPI(row *api.RestApi) error {
+	if strings.TrimSpace(value(row.Name)) == "" {
+		return invalid("API name cannot be empty")
+	}
+	if len(*row.Name) > 1024 {
+		return invalid("API name is too long. Maximum length is 1024 characters")
+	}
+	if n := row.MinimumCompressionSize; n != nil && (*n < 0 || *n > MaxBody) {
+		return invalid("Invalid minimum compression size, must be between 0 and 10485760")
+	}
+	if k := *row.ApiKeySource; k != "HEADER" && k != "AUTHORIZER" {
+		return invalid("Invalid API key source '%s'. Valid values are HEADER and AUTHORIZER", k)
+	}
+	for _, t := range row.BinaryMediaTypes {
+		if main, sub, ok := strings.Cut(t, "/"); !ok || main == "" || sub == "" || len(t) > 255 {
+			return invalid("Invalid binary media type: %s", t)
+		}
+	}
+	e := row.EndpointConfiguration
+	if len(e.Types) != 1 {
+		return invalid("RestApi endpoint configuration must have exactly one type")
+	}
+	switch e.Types[0] {
+	case "EDGE", "REGIONAL":
+	case "PRIVATE":
+		return awserr.NotImplemented("a RestApi of the endpoint type PRIVATE")
+	default:
+		return invalid("Invalid endpoint type: %s", e.Types[0])
+	}
+	if len(e.VpcEndpointIds) > 0 {
+		return invalid("VPCEndpointIds are only supported for PRIVATE endpoint types")
+	}
+	return nil
+}
+
+func (s *Service) GetRestApi(ctx context.Context, in *api.GetRestApiInput) (*api.RestApi, error) {
+	sc := scopeOf(ctx)
+	var row *api.RestApi
+	err := s.store.View(ctx, func(r kv.Reader) (err error) {
+		row, err = getAPI(r, sc, *in.RestApiId)
+		return err
+	})
+	return row, err
+}
+
+func (s *Service) GetRestApis(ctx context.Context, in *api.GetRestApisInput) (*api.RestApis, error) {
+	prefix := inScope(tagAPI, scopeOf(ctx))
+	out := &api.RestApis{}
+	err := s.store.View(ctx, func(r kv.Reader) (err error) {
+		out.Items, out.Position, err = page[api.RestApi](r, prefix, in.Position, in.Limit, nil)
+		return err
+	})
+	return out, err
+}
+
+func (s *Service) UpdateRestApi(ctx context.Context, in *api.UpdateRestApiInput) (*api.RestApi, error) {
+	sc := scopeOf(ctx)
+	var row *api.RestApi
+	err := s.store.Update(ctx, func(tx kv.Tx) (err error) {
+		if row, err = getAPI(tx, sc, *in.RestApiId); err != nil {
+			return err
+		}
+		err = applyPatches(in.PatchOperations, []patchRule{
+			{"replace", "/name", setString(&row.Name)},
+			{"add replace remove", "/description", setString(&row.Description)},
+			{"replace", "/version", setString(&row.Version)},
+			{"replace", "/apiKeySource", setString(&row.ApiKeySource)},
+			{"replace", "/disableExecuteApiEndpoint", setBool(&row.DisableExecuteApiEndpoint)},
+			{"add replace remove", "/minimumCompressionSize", setInt(&row.MinimumCompressionSize)},
+			{"replace remove", "/policy", func(p *patch) error {
+				if p.op == "remove" || value(p.value) == "" {
+					return nil
+				}
+				return noResourcePolicies()
+			}},
+			{"add remove replace", "/binaryMediaTypes/*", func(p *patch) error {
+				row.BinaryMediaTypes = slices.DeleteFunc(row.BinaryMediaTypes, func(t string) bool { return t == p.last() })
+				if p.op == "add" {
+					row.BinaryMediaTypes = append(row.BinaryMediaTypes, p.last())
+				}
+				if p.op == "replace" {
+					row.BinaryMediaTypes = append(row.BinaryMediaTypes, value(p.value))
+				}
+				return nil
+			}},
+			{"replace", "/endpointConfiguration/types/*", func(p *patch) error {
+				types := row.EndpointConfiguration.Types
+				i := slices.Index(types, p.last())
+				if n, err := strconv.Atoi(p.last()); err == nil && n >= 0 && n < len(types) {
+					i = n
+				}
+				if i < 0 {
+					return p.bad()
+				}
+				types[i] = value(p.value)
+				return nil
+			}},
+		})
+		if err != nil {
+			return err
+		}
+		if row.ApiKeySource == nil {
+			row.ApiKeySource = new("HEADER")
+		}
+		if err := checkAPI(row); err != nil {
+			return err
+		}
+		return put(tx, restAPIKey(sc, *row.Id), row)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return row, nil
+}
+
+func (s *Service) DeleteRestApi(ctx context.Context, in *api.DeleteRestApiInput) (*api.DeleteRestApiOutput, error) {
+	sc, id := scopeOf(ctx), *in.RestApiId
+	err := s.store.Update(ctx, func(tx kv.Tx) error {
+		if _, err := getAPI(tx, sc, id); err != nil {
+			return err
+		}
+		for _, tag := range []byte{tagResource, tagDeployment, tagSnapshot, tagStage} {
+			if err := deleteRange(tx, kv.Prefix(inScope(tag, sc, id))); err != nil {
+				return err
+			}
+		}
+		if err := tx.Delete(indexKey(id)); err != nil {
+			return err
+		}
+		return tx.Delete(restAPIKey(sc, id))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return new(api.DeleteRestApiOutput), nil
+}

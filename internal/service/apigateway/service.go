@@ -1,0 +1,139 @@
+package apigateway
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+
+	api "brume/internal/api/apigateway"
+	"brume/internal/call"
+	"brume/internal/kv"
+)
+
+// Service implements the control plane, as api.Service, and the data plane, by Invoke. Create it with New.
+type Service struct {
+	api.Unimplemented
+	store  kv.Store
+	lambda Lambda
+	log    *slog.Logger
+
+	apis     apiCache
+	keys     keyCache
+	buckets  *buckets
+	counters counters
+	flushing sync.Mutex // one flush at a time
+}
+
+var _ api.Service = (*Service)(nil)
+
+// New returns the service over store, which runs functions through lambda. Run must run beside it.
+func New(store kv.Store, lambda Lambda, log *slog.Logger) *Service {
+	return &Service{store: store, lambda: lambda, log: log, buckets: newBuckets()}
+}
+
+// scope is whose state a call acts on.
+type scope struct{ account, region string }
+
+func scopeOf(ctx context.Context) scope {
+	info := call.From(ctx)
+	return scope{info.Account, info.Region}
+}
+
+// get reads the row at key; nil if there is none.
+func get[T any](r kv.Reader, key []byte) (*T, error) {
+	data, ok, err := r.Get(key)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return decode[T](kv.Pair{Key: key, Value: data})
+}
+
+func decode[T any](pair kv.Pair) (*T, error) {
+	v := new(T)
+	if err := json.Unmarshal(pair.Value, v); err != nil {
+		return nil, fmt.Errorf("apigateway: row %q: %w", pair.Key, err)
+	}
+	return v, nil
+}
+
+func put(tx kv.Tx, key []byte, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return tx.Set(key, data)
+}
+
+// rows yields the rows of a range.
+func rows[T any](r kv.Reader, rg kv.Range) iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
+		for pair, err := range r.Scan(rg) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			v, err := decode[T](pair)
+			if !yield(v, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// deleteRange removes every row of a range.
+func deleteRange(tx kv.Tx, rg kv.Range) error {
+	var keys [][]byte
+	for pair, err := range tx.Scan(rg) {
+		if err != nil {
+			return err
+		}
+		keys = append(keys, append([]byte(nil), pair.Key...))
+	}
+	for _, k := range keys {
+		if err := tx.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// touchAPI counts a change that requests to an API can see.
+func touchAPI(tx kv.Tx, sc scope, apiID string) error {
+	key := indexKey(apiID)
+	v, ok, err := tx.Get(key)
+	if err != nil {
+		return err
+	}
+	row := indexRow{scope: sc}
+	if ok {
+		if row, err = parseIndexRow(v); err != nil {
+			return err
+		}
+	}
+	row.version++
+	return tx.Set(key, row.encode())
+}
+
+// touchPlans counts a change of the keys or plans of an account and region.
+func touchPlans(tx kv.Tx, sc scope) error {
+	n, err := plansVersion(tx, sc)
+	if err != nil {
+		return err
+	}
+	return tx.Set(versionKey(sc), binary.BigEndian.AppendUint64(nil, n+1))
+}
+
+func plansVersion(r kv.Reader, sc scope) (uint64, error) {
+	v, ok, err := r.Get(versionKey(sc))
+	if err != nil || !ok {
+		return 0, err
+	}
+	if len(v) != 8 {
+		return 0, fmt.Errorf("apigateway: the version row has %d bytes", len(v))
+	}
+	return binary.BigEndian.Uint64(v), nil
+}

@@ -1,0 +1,130 @@
+package apigateway
+
+import (
+	"context"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	api "brume/internal/api/apigateway"
+	"brume/internal/call"
+	"brume/internal/kv"
+)
+
+// TestInvokeMethod runs a method as it stands, deployed or not, with no key, quota or throttle, and tells how it went.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-test-method.html
+func (s *Service) TestInvokeMethod(ctx context.Context, in *api.TestInvokeMethodInput) (*api.TestInvokeMethodOutput, error) {
+	sc, info := scopeOf(ctx), call.From(ctx)
+	if err := checkVariables(in.StageVariables); err != nil {
+		return nil, err
+	}
+	if len(value(in.Body)) > MaxBody {
+		return nil, invalid("The body is larger than %d bytes", MaxBody)
+	}
+	var rest *api.RestApi
+	var row *api.Resource
+	err := s.store.View(ctx, func(r kv.Reader) (err error) {
+		if rest, err = getAPI(r, sc, *in.RestApiId); err != nil {
+			return err
+		}
+		row, err = getResource(r, sc, *in.RestApiId, *in.ResourceId)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	st := &stage{
+		account: sc.account, region: sc.region, apiID: *in.RestApiId, name: testStage,
+		variables: in.StageVariables, variableFields: fieldsOf(in.StageVariables), binaryTypes: rest.BinaryMediaTypes,
+	}
+	res := st.compileResource(row, nil)
+	m := res.method(*in.HttpMethod)
+	if m == nil {
+		return nil, noMethod()
+	}
+
+	begin := time.Now()
+	path, rawQuery, _ := strings.Cut(value(in.PathWithQueryString), "?")
+	if path == "" {
+		path = res.path
+	}
+	if path[0] != '/' {
+		return nil, invalid("Invalid path specified: %s", clip(path))
+	}
+	x := &exchange{
+		req: &Request{
+			API: st.apiID, Stage: testStage, Method: *in.HttpMethod, Path: path, Query: ParseQuery(rawQuery), Header: testHeaders(in),
+			Body: []byte(value(in.Body)), Protocol: "HTTP/1.1", Secure: true, Time: begin,
+		},
+		stage: st, method: m, httpMethod: *in.HttpMethod, requestID: newRequestID(), extendedID: newExtendedID(),
+		caller: &caller{info.Principal.Account, info.Principal.AccessKeyID, info.Principal.ARN, info.Principal.ID, info.UserAgent},
+	}
+	st.routes.add(res)
+	if found, params := st.routes.match(path); found != nil {
+		x.params = params
+	}
+	x.traceID = traceIDOf(x.req, begin)
+	x.log = newExecutionLog(x.requestID)
+	x.log.printf("Starting execution for request: %s", x.requestID)
+	x.log.printf("HTTP Method: %s, Resource Path: %s", x.httpMethod, res.path)
+	x.log.printf("Method request path: %s", logFields(x.params))
+	x.log.printf("Method request query string: %s", logFields(x.req.Query))
+	x.log.printf("Method request headers: %s", logFields(x.req.Header))
+	x.log.printf("Method request body before transformations: %s", clip(string(x.req.Body)))
+	r := s.integrate(ctx, x)
+	x.log.printf("Method completed with status: %d", r.Status)
+
+	out := &api.TestInvokeMethodOutput{
+		Status: new(int32(r.Status)), Body: new(strings.ToValidUTF8(string(r.Body), "\ufffd")), Headers: map[string]string{},
+		MultiValueHeaders: map[string][]string{}, Log: new(x.log.String()), Latency: new(time.Since(begin).Milliseconds()),
+	}
+	for _, f := range r.Header {
+		out.Headers[f.Name] = f.Value
+		out.MultiValueHeaders[f.Name] = append(out.MultiValueHeaders[f.Name], f.Value)
+	}
+	return out, nil
+}
+
+// testHeaders are the headers of a test, in the order of their names. Of a name in both maps the list counts.
+func testHeaders(in *api.TestInvokeMethodInput) []Field {
+	var fields []Field
+	for _, name := range slices.Sorted(maps.Keys(in.MultiValueHeaders)) {
+		for _, v := range in.MultiValueHeaders[name] {
+			fields = append(fields, Field{name, v})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Headers)) {
+		if _, ok := in.MultiValueHeaders[name]; !ok {
+			fields = append(fields, Field{name, in.Headers[name]})
+		}
+	}
+	return sortFields(fields)
+}
+
+// ParseQuery decodes a query string into the fields of a Request, keeping the order of its parameters. What is not well encoded stays as it is.
+func ParseQuery(raw string) []Field {
+	if raw == "" {
+		return nil
+	}
+	var fields []Field
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
+			continue
+		}
+		name, v, _ := strings.Cut(pair, "=")
+		fields = append(fields, Field{unescape(name), unescape(v)})
+	}
+	return fields
+}
+
+func unescape(s string) string {
+	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+		return s
+	}
+	if d, err := url.QueryUnescape(s); err == nil {
+		return d
+	}
+	return s
+}

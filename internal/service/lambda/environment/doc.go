@@ -1,0 +1,194 @@
+// Package environment runs functions: it starts execution environments, hands them one invocation at a time, keeps them
+// for the next one, and ends them.
+//
+// The package promises:
+//
+//   - An environment serves one version of one function, in one configuration, for its whole life. After Retire no new
+//     invocation gets an older one; the invocation that runs in one is finished first.
+//   - An environment has one invocation at a time. When all are busy another one is started, up to the limits that come
+//     with the invocation; of several idle ones the one used last is taken.
+//   - An invocation ends at the function's timeout, whatever the function does: the whole environment is killed.
+//   - An environment ends before the credentials that it was given do, and after it was idle for IdleTimeout.
+//   - What a function writes ends up in its log in the order in which it was written, between the START and END lines of
+//     the invocation that wrote it. Logs are stored off the path of invocations and within bounds.
+//   - After Close no process, goroutine, socket or file is left.
+//
+// https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+package environment
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"brume/internal/runtimes"
+	"brume/internal/sandbox"
+	"brume/internal/service/lambda/code"
+)
+
+// A Function is one version of a function as it is to be run. It does not change: another configuration is another
+// Function, with a higher Generation.
+type Function struct {
+	Account, Region string
+	Name            string
+	Version         string // "$LATEST" or a number
+	ARN             string // with the version
+	// Generation grows with each change of the version's code or configuration.
+	Generation int64
+
+	Runtime    string // as AWS names it: "python3.12"
+	RuntimeARN string // of the runtime's version, for the log
+	Handler    string
+	Role       string // ARN of the execution role
+	MemoryMB   int
+	TmpMB      int // size of /tmp
+	Timeout    time.Duration
+	CodeDigest string
+	Variables  map[string]string
+
+	LogGroup string
+	// LogFormat is "Text" or "JSON". The levels are for JSON only.
+	LogFormat           string
+	ApplicationLogLevel string
+	SystemLogLevel      string
+}
+
+// An Invocation is one event for a function.
+type Invocation struct {
+	RequestID string
+	// FunctionARN is as the caller named the function: with the version or alias, if there was one.
+	FunctionARN string
+	Payload     []byte
+	// ClientContext is a JSON document, or empty.
+	ClientContext string
+	// Tail asks for the end of the log.
+	Tail bool
+	// Limits are those on how many invocations may run at the same time.
+	Limits Limits
+}
+
+// Limits bound how many invocations run at one time.
+type Limits struct {
+	// Reserved is the function's own number; negative if it has none.
+	Reserved int
+	// Unreserved is for all functions together, in one account and region, that have no number of their own.
+	Unreserved int
+}
+
+// A Result is how an invocation ended.
+type Result struct {
+	// Payload is the function's response, or the JSON that describes its error.
+	Payload []byte
+	// Failed says that it is an error.
+	Failed bool
+	// LogTail is the end of the log, at most 4 KiB, if it was asked for.
+	LogTail []byte
+	Usage   Usage
+}
+
+// Usage is what an invocation cost.
+type Usage struct {
+	Duration time.Duration
+	// Init is how long the environment took to start, if this was its first invocation.
+	Init time.Duration
+	// Billed is both, in whole milliseconds.
+	Billed    time.Duration
+	MemoryMB  int
+	MaxMemory int64 // bytes
+}
+
+// A ThrottledError says that an invocation would have been over a limit.
+type ThrottledError struct {
+	// Reason is AWS's: "ReservedFunctionConcurrentInvocationLimitExceeded" or "ConcurrentInvocationLimitExceeded".
+	Reason string
+}
+
+func (e *ThrottledError) Error() string { return "environment: " + e.Reason }
+
+var (
+	// ErrClosed is returned by Invoke after Close was called.
+	ErrClosed = errors.New("environment: the manager is closed")
+	// ErrRoleDenied says that the function's role cannot be assumed.
+	ErrRoleDenied = errors.New("environment: the role cannot be assumed")
+)
+
+// Runtimes finds what runs a function.
+type Runtimes interface {
+	// Find returns the runtime with a name, or a *runtimes.UnavailableError.
+	Find(ctx context.Context, name string) (*runtimes.Runtime, error)
+}
+
+// Code gives out the files of functions.
+type Code interface {
+	// Acquire returns the directory of a deployment package.
+	Acquire(ctx context.Context, digest string) (*code.Dir, error)
+}
+
+// Roles gives out the credentials of execution roles.
+type Roles interface {
+	// IssueRoleSession returns credentials of a session of the role, for d if that is possible. It fails with
+	// ErrRoleDenied if there is no such role or Lambda may not assume it.
+	IssueRoleSession(ctx context.Context, roleARN, sessionName string, d time.Duration) (*Credentials, error)
+}
+
+// Credentials are those of a role session.
+type Credentials struct {
+	AccessKeyID, SecretAccessKey, SessionToken string
+	Expiry                                     time.Time
+}
+
+// A Gateway is what functions find behind the names of AWS.
+type Gateway interface {
+	// Attach serves sockets, which it owns from then on, until detach is called. Any of them may be nil.
+	Attach(sockets Sockets, id Identity) (detach func())
+}
+
+// Sockets are those of one environment that lead to the Gateway.
+type Sockets struct {
+	DNS  net.PacketConn
+	TLS  net.Listener
+	HTTP net.Listener
+}
+
+// An Identity says whose environment it is.
+type Identity struct {
+	Account, Region string
+	FunctionARN     string // with the version
+	Environment     string // unique
+}
+
+// Config is what a Manager needs.
+type Config struct {
+	Driver   sandbox.Driver
+	Runtimes Runtimes
+	Code     Code
+	Roles    Roles
+	Logs     Logs
+	Gateway  Gateway
+	Logger   *slog.Logger
+
+	// CABundle and CACertificate are files of this machine: the authorities that functions trust, and Brume's own alone.
+	CABundle, CACertificate string
+	// Endpoint is Brume's address for functions that run without a network of their own: "http://127.0.0.1:4566".
+	Endpoint string
+
+	// IdleTimeout is how long an environment waits for its next invocation; 0 means DefaultIdleTimeout.
+	IdleTimeout time.Duration
+	// InitTimeout bounds the init phase; 0 means DefaultInitTimeout.
+	InitTimeout time.Duration
+	// SessionDuration is for how long credentials are asked for; 0 means DefaultSessionDuration.
+	SessionDuration time.Duration
+}
+
+const (
+	// DefaultIdleTimeout keeps what is used every now and then.
+	DefaultIdleTimeout = 10 * time.Minute
+	// DefaultInitTimeout is Lambda's.
+	// https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
+	DefaultInitTimeout = 10 * time.Second
+	// DefaultSessionDuration is the longest that a role session can have.
+	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+	DefaultSessionDuration = 12 * time.Hour
+)

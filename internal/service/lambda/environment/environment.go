@@ -1,0 +1,307 @@
+package environment
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"brume/internal/runtimeapi"
+	"brume/internal/runtimes"
+	"brume/internal/sandbox"
+	"brume/internal/service/lambda/code"
+)
+
+// Where things are in a sandbox. The ports are those of the sandbox's own loopback.
+const (
+	runtimeAPIAddress = "127.0.0.1:9001"
+	dnsAddress        = "127.0.0.1:53"
+	tlsAddress        = "127.0.0.1:443"
+	httpAddress       = "127.0.0.1:4566"
+
+	caBundlePath      = "/etc/ssl/certs/ca-certificates.crt"
+	caCertificatePath = "/etc/ssl/certs/brume.pem"
+
+	// Nothing listens there: traces go where they go without a daemon.
+	xrayAddress = "127.0.0.1"
+	xrayPort    = "2000"
+)
+
+// An environment is one sandbox that serves one Function.
+type environment struct {
+	manager *Manager
+	fn      *Function
+	id      string
+	log     *logWriter
+	proc    sandbox.Process
+	api     *runtimeapi.Environment
+	out     *output
+	dir     *code.Dir
+	detach  func()
+	recycle time.Time // when its credentials are too old for another invocation
+
+	// What follows belongs to whoever has the environment: an invocation, or the manager while it is idle.
+	init     time.Duration // how long it took to start, until that was reported
+	lastUsed time.Time
+	// gone says that it is being ended; guarded by manager.mu.
+	gone bool
+}
+
+// A functionError is why a function could not be run, as far as that is the function's own fault.
+type functionError struct {
+	typ     string // "Runtime.InvalidEntrypoint"
+	message string // without the request id
+}
+
+func (e *functionError) Error() string { return e.typ + ": " + e.message }
+
+// start starts a sandbox that logs to log. Its init phase has then begun.
+func (m *Manager) start(ctx context.Context, f *Function, log *logWriter) (*environment, error) {
+	runtime, err := m.c.Runtimes.Find(ctx, f.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	creds, err := m.credentials(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := m.c.Code.Acquire(ctx, f.CodeDigest)
+	if err != nil {
+		return nil, err
+	}
+	e := &environment{manager: m, fn: f, id: newID(), log: log, recycle: creds.recycle(), dir: dir}
+	if err := e.open(ctx, runtime, creds.Credentials); err != nil {
+		dir.Release()
+		return nil, err
+	}
+	// From here on the process's end is the end of everything.
+	m.remember(e)
+	m.environments.Go(e.watch)
+	return e, nil
+}
+
+// open makes the sandbox and what belongs to it, or leaves nothing behind.
+func (e *environment) open(ctx context.Context, r *runtimes.Runtime, creds *Credentials) error {
+	m := e.manager
+	config, err := m.sandboxConfig(e.fn, r, e.dir)
+	if err != nil {
+		return err
+	}
+	// Where the sandbox has the host's network, no address can be known before there is a socket.
+	api, endpoint := net.Listener(nil), m.c.Endpoint
+	apiAddress := runtimeAPIAddress
+	if m.features.FixedAddresses {
+		endpoint = "http://" + httpAddress
+		config.Listen = []sandbox.ListenSpec{
+			{Network: "tcp", Address: runtimeAPIAddress},
+			{Network: "tcp", Address: httpAddress},
+			{Network: "tcp", Address: tlsAddress},
+			{Network: "udp", Address: dnsAddress},
+		}
+	} else {
+		if api, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return err
+		}
+		apiAddress = api.Addr().String()
+	}
+	config.Env = environ(e.fn, r.Env(m.options(e.fn, config)), m.features, creds, e.log.stream.Stream, apiAddress, endpoint)
+
+	reading, writing, err := newPipe()
+	if err == nil {
+		e.out, err = readOutput(reading, func(line []byte) { e.log.write(logMessage(line)) })
+		if err != nil {
+			reading.Close()
+		}
+		config.Stdout, config.Stderr = writing, writing
+		defer writing.Close() // the process has its own
+	}
+	if err == nil {
+		e.log.initStart(e.fn, runtimeVersion(r))
+		if e.proc, err = m.c.Driver.Start(ctx, config); err != nil {
+			e.out.close()
+			err = startError(err, config.Command[0])
+		}
+	}
+	if err != nil {
+		if api != nil {
+			api.Close()
+		}
+		return err
+	}
+	if sockets := e.proc.Sockets(); api == nil {
+		api = sockets[0].Listener
+		e.detach = m.c.Gateway.Attach(
+			Sockets{HTTP: sockets[1].Listener, TLS: sockets[2].Listener, DNS: sockets[3].Packet},
+			Identity{e.fn.Account, e.fn.Region, e.fn.ARN, e.id})
+	}
+	e.api = runtimeapi.New(api)
+	return nil
+}
+
+// watch waits for the end of the sandbox and ends what belongs to it.
+func (e *environment) watch() {
+	exit := e.proc.Wait()
+	e.out.drain()
+	e.out.close()
+	e.api.Exited(&processExit{exit})
+	e.manager.forget(e)
+	// The error is that of a listener which the sandbox has closed already.
+	_ = e.api.Close()
+	if e.detach != nil {
+		e.detach()
+	}
+	e.dir.Release()
+}
+
+// startError tells a command that cannot be executed, which is the function's own fault, from everything else.
+func startError(err error, command string) error {
+	if reason, ok := strings.CutPrefix(err.Error(), "sandbox: execute "+command+": "); ok {
+		return &functionError{"Runtime.InvalidEntrypoint", "fork/exec " + command + ": " + reason}
+	}
+	return err
+}
+
+// options are what the runtime has to know of the function. config says where things are if the sandbox has no file system
+// of its own.
+func (m *Manager) options(f *Function, config *sandbox.Config) runtimes.Options {
+	o := runtimes.Options{MemoryMB: f.MemoryMB, Wrapper: f.Variables["AWS_LAMBDA_EXEC_WRAPPER"]}
+	if !m.features.PrivateRoot {
+		o.HostPath = config.HostPath
+	}
+	return o
+}
+
+// sandboxConfig says what the sandbox of f holds, apart from its environment and sockets.
+func (m *Manager) sandboxConfig(f *Function, r *runtimes.Runtime, dir *code.Dir) (*sandbox.Config, error) {
+	c := &sandbox.Config{
+		Dir:         runtimes.TaskRoot,
+		MemoryBytes: int64(f.MemoryMB) << 20,
+		TmpBytes:    int64(f.TmpMB) << 20,
+	}
+	for _, b := range r.Binds(m.options(f, c)) {
+		c.Binds = append(c.Binds, sandbox.Bind{Source: b.Source, Target: b.Target})
+	}
+	c.Binds = append(c.Binds, sandbox.Bind{Source: dir.Path, Target: runtimes.TaskRoot})
+	if m.features.PrivateRoot {
+		c.Files = systemFiles()
+		c.Binds = append(c.Binds,
+			sandbox.Bind{Source: m.c.CABundle, Target: caBundlePath},
+			sandbox.Bind{Source: m.c.CACertificate, Target: caCertificatePath})
+	}
+	c.Command = r.Command(m.options(f, c))
+	if len(c.Command) == 1 { // the function brings its own program
+		if _, err := os.Stat(filepath.Join(dir.Path, "bootstrap")); err != nil {
+			return nil, &functionError{"Runtime.InvalidEntrypoint", "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"}
+		}
+	}
+	return c, nil
+}
+
+// systemFiles are the files of /etc that programs look into.
+func systemFiles() []sandbox.File {
+	return []sandbox.File{
+		{Path: "/etc/resolv.conf", Data: []byte("nameserver 127.0.0.1\n")},
+		{Path: "/etc/hosts", Data: []byte("127.0.0.1 localhost\n")},
+		{Path: "/etc/nsswitch.conf", Data: []byte("passwd: files\ngroup: files\nhosts: files dns\n")},
+		{Path: "/etc/passwd", Data: fmt.Appendf(nil, "sbx_user1051:x:%d:%d::/tmp:/sbin/nologin\n", sandbox.UID, sandbox.GID)},
+		{Path: "/etc/group", Data: fmt.Appendf(nil, "sbx_user1051:x:%d:\n", sandbox.GID)},
+	}
+}
+
+// environ is the whole environment of a function: what its runtime needs, over that the function's own variables, and over
+// that the reserved ones.
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+func environ(f *Function, base map[string]string, features sandbox.Features, creds *Credentials, logStream, api, endpoint string) []string {
+	// Old SDKs do not know the first one: they find Brume behind AWS's names, and trust it.
+	base["AWS_ENDPOINT_URL"] = endpoint
+	if features.PrivateRoot {
+		base["AWS_CA_BUNDLE"] = caBundlePath
+		base["SSL_CERT_FILE"] = caBundlePath
+		base["REQUESTS_CA_BUNDLE"] = caBundlePath
+		base["NODE_EXTRA_CA_CERTS"] = caCertificatePath
+	}
+	maps.Copy(base, f.Variables)
+	maps.Copy(base, map[string]string{
+		"_HANDLER":                        f.Handler,
+		"AWS_REGION":                      f.Region,
+		"AWS_DEFAULT_REGION":              f.Region,
+		"AWS_LAMBDA_FUNCTION_NAME":        f.Name,
+		"AWS_LAMBDA_FUNCTION_VERSION":     f.Version,
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(f.MemoryMB),
+		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
+		"AWS_LAMBDA_LOG_GROUP_NAME":       f.LogGroup,
+		"AWS_LAMBDA_LOG_STREAM_NAME":      logStream,
+		"AWS_LAMBDA_LOG_FORMAT":           f.LogFormat,
+		"AWS_LAMBDA_RUNTIME_API":          api,
+		"AWS_ACCESS_KEY_ID":               creds.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY":           creds.SecretAccessKey,
+		"AWS_SESSION_TOKEN":               creds.SessionToken,
+		"AWS_XRAY_DAEMON_ADDRESS":         xrayAddress + ":" + xrayPort,
+		"_AWS_XRAY_DAEMON_ADDRESS":        xrayAddress,
+		"_AWS_XRAY_DAEMON_PORT":           xrayPort,
+	})
+	if f.ApplicationLogLevel != "" {
+		base["AWS_LAMBDA_LOG_LEVEL"] = f.ApplicationLogLevel
+	}
+	env := make([]string, 0, len(base))
+	for k, v := range base {
+		env = append(env, k+"="+v)
+	}
+	slices.Sort(env)
+	return env
+}
+
+// logMessage is the log event that a line of output becomes.
+func logMessage(line []byte) string {
+	body, whole := bytes.CutSuffix(line, []byte{'\n'})
+	body = runtimes.LogEvent(body)
+	if whole {
+		return string(body) + "\n"
+	}
+	return string(body)
+}
+
+// runtimeVersion is how the log names a runtime: "python:3.12.4".
+func runtimeVersion(r *runtimes.Runtime) string {
+	if r.Version == "" {
+		return r.Name
+	}
+	return strings.TrimRight(strings.TrimSuffix(r.Name, ".x"), "0123456789.") + ":" + r.Version
+}
+
+// newID returns the 32 hexadecimal digits that name an environment and end the name of its log stream.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// A processExit is how the process of an environment ended.
+type processExit struct{ sandbox.Exit }
+
+func (e *processExit) Error() string {
+	switch {
+	case e.Signal != 0:
+		return "Runtime exited with error: signal: " + e.Signal.String()
+	case e.Code != 0:
+		return "Runtime exited with error: exit status " + strconv.Itoa(e.Code)
+	}
+	return "Runtime exited without providing a reason"
+}
+
+// errorType is Lambda's name for it.
+func (e *processExit) errorType() string {
+	if e.OutOfMemory {
+		return "Runtime.OutOfMemory"
+	}
+	return "Runtime.ExitError"
+}

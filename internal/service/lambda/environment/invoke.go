@@ -1,0 +1,284 @@
+package environment
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"brume/internal/runtimeapi"
+)
+
+// settleTime is how long an invocation waits, after its answer has come, for the runtime to ask for the next one: usually
+// it does so at once, and then the environment is free when the caller has its answer. If it takes longer, the caller
+// gets the answer, and the rest is done in the background.
+const settleTime = 50 * time.Millisecond
+
+// Invoke runs f once, in an idle environment or a new one. It goes on when ctx ends, as Lambda does when a client goes
+// away.
+//
+// An error of the function is a Result; an error is returned if the function could not be run at all: a
+// *ThrottledError, ErrClosed, ErrRoleDenied, a *runtimes.UnavailableError, or something unforeseen.
+func (m *Manager) Invoke(_ context.Context, f *Function, inv *Invocation) (*Result, error) {
+	if err := m.begin(f, inv.Limits); err != nil {
+		return nil, err
+	}
+	e := m.take(f)
+	var initial *failure
+	var deadline time.Time
+	if e == nil {
+		var err error
+		if e, deadline, initial, err = m.coldStart(f); err != nil {
+			m.drop(f, nil)
+			m.finish(f, inv.Limits)
+			return nil, err
+		}
+	}
+	if deadline.IsZero() {
+		deadline = time.Now().Add(f.Timeout)
+	}
+	r := &run{manager: m, f: f, e: e, inv: inv, deadline: deadline}
+	return r.run(initial), nil
+}
+
+// A failure is how a function failed without an answer of its own.
+type failure struct {
+	outcome
+	message string // without the request id
+	// payload is what the runtime itself said, if it did.
+	payload []byte
+	spent   time.Duration // on an init phase that counts as a part of the invocation
+}
+
+// coldStart starts an environment. If its init phase fails, another one is started, whose init phase is a part of the
+// invocation then, and ends with it: deadline is set. If that fails too, so does the function.
+// https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
+func (m *Manager) coldStart(f *Function) (e *environment, deadline time.Time, fail *failure, err error) {
+	now := time.Now()
+	log := m.shipper.writer(LogStream{
+		Account: f.Account, Region: f.Region, Role: f.Role, FunctionName: f.Name, Group: f.LogGroup,
+		Stream: now.UTC().Format("2006/01/02") + "/[" + f.Version + "]" + newID(),
+	})
+	e, fail, err = m.initialize(f, log, "init", now.Add(m.c.InitTimeout))
+	if err != nil || fail == nil {
+		return e, time.Time{}, nil, err
+	}
+	m.kill(e)
+	began := time.Now()
+	deadline = began.Add(f.Timeout)
+	e, fail, err = m.initialize(f, log, "invoke", deadline)
+	if fail != nil {
+		fail.spent = time.Since(began)
+	}
+	return e, deadline, fail, err
+}
+
+// initialize starts an environment and waits for the end of its init phase. With a failure e is only good for its log.
+func (m *Manager) initialize(f *Function, log *logWriter, phase string, deadline time.Time) (e *environment, fail *failure, err error) {
+	began := time.Now()
+	ctx, cancel := context.WithDeadline(m.life, deadline)
+	defer cancel()
+	e, err = m.start(ctx, f, log)
+	switch fe, ok := errors.AsType[*functionError](err); {
+	case ok:
+		e, fail = &environment{manager: m, fn: f, log: log}, &failure{outcome: outcome{"error", fe.typ}, message: fe.message}
+	case err != nil:
+		return nil, nil, err
+	default:
+		fail = e.failed(e.api.Ready(ctx), f)
+	}
+	took := time.Since(began)
+	if fail == nil {
+		e.init = took
+		return e, nil, nil
+	}
+	if e.out != nil {
+		e.out.drain()
+	}
+	log.initReport(f, phase, took, fail.outcome)
+	return e, fail, nil
+}
+
+// failed says what an error of the Runtime API means for the function.
+func (e *environment) failed(err error, f *Function) *failure {
+	if err == nil {
+		return nil
+	}
+	if init, ok := errors.AsType[*runtimeapi.InitError](err); ok {
+		return &failure{outcome: outcome{"error", init.Type}, payload: init.Payload}
+	}
+	if exit, ok := errors.AsType[*processExit](err); ok {
+		return &failure{outcome: outcome{"error", exit.errorType()}, message: exit.Error()}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &failure{
+			outcome: outcome{status: "timeout", errorType: "Sandbox.Timedout"},
+			message: fmt.Sprintf("Task timed out after %.2f seconds", f.Timeout.Seconds()),
+		}
+	}
+	return &failure{outcome: outcome{"error", "Sandbox.Failure"}, message: "The execution environment ended: " + err.Error()}
+}
+
+// response is the JSON that the caller gets.
+func (f *failure) response(requestID string) []byte {
+	if f.payload != nil {
+		return f.payload
+	}
+	b, err := json.Marshal(struct {
+		Type    string `json:"errorType"`
+		Message string `json:"errorMessage"`
+	}{f.errorType, "RequestId: " + requestID + " Error: " + f.message})
+	if err != nil {
+		panic(err) // two strings can be written
+	}
+	return b
+}
+
+// A run is one invocation in one environment.
+type run struct {
+	manager  *Manager
+	f        *Function
+	e        *environment
+	inv      *Invocation
+	deadline time.Time
+	began    time.Time
+	result   Result
+}
+
+// run returns the result as soon as the caller may have it. Whatever is still to do then is done in the background.
+func (r *run) run(initial *failure) *Result {
+	e := r.e
+	if r.inv.Tail {
+		e.log.startTail()
+	}
+	e.log.start(r.f, r.inv.RequestID)
+	r.began = time.Now()
+	if initial != nil {
+		r.began = r.began.Add(-initial.spent)
+		r.fail(initial)
+		return &r.result
+	}
+	ctx, cancel := context.WithDeadline(r.manager.life, r.deadline)
+	res, err := e.api.Invoke(ctx, &runtimeapi.Invocation{
+		RequestID:     r.inv.RequestID,
+		Deadline:      r.deadline,
+		FunctionARN:   r.inv.FunctionARN,
+		ClientContext: r.inv.ClientContext,
+		TraceID:       newTraceID(r.began),
+		Payload:       r.inv.Payload,
+	})
+	if err != nil {
+		cancel()
+		r.fail(e.failed(err, r.f))
+		return &r.result
+	}
+	r.result.Payload, r.result.Failed = res.Payload, res.Failed
+
+	if !r.inv.Tail {
+		settle, stop := context.WithTimeout(ctx, settleTime)
+		err = e.api.Ready(settle)
+		stop()
+		if errors.Is(err, context.DeadlineExceeded) {
+			answer := r.result // the caller's own: the rest of it is not known yet
+			r.manager.endings.Go(func() {
+				r.settle(e.api.Ready(ctx))
+				cancel()
+			})
+			return &answer
+		}
+	} else {
+		err = e.api.Ready(ctx)
+	}
+	cancel()
+	r.settle(err)
+	return &r.result
+}
+
+// settle ends an invocation that was answered. err is what Ready said after it.
+func (r *run) settle(err error) {
+	o := success
+	if err != nil {
+		f := r.e.failed(err, r.f)
+		o = f.outcome
+		r.logFailure(f)
+		r.kill()
+	}
+	r.end(o, time.Since(r.began), err == nil)
+}
+
+// fail ends an invocation that got no answer.
+func (r *run) fail(f *failure) {
+	spent := time.Since(r.began)
+	if f.status == "timeout" {
+		spent = r.f.Timeout
+	}
+	r.result.Payload, r.result.Failed = f.response(r.inv.RequestID), true
+	r.kill()
+	r.logFailure(f)
+	r.end(f.outcome, spent, false)
+}
+
+// kill ends the environment, and waits until all that it wrote was read: the kernel takes some milliseconds for it.
+func (r *run) kill() {
+	if r.e.proc == nil {
+		return
+	}
+	r.manager.kill(r.e)
+	select {
+	case <-r.e.proc.Done():
+	case <-time.After(time.Second):
+	}
+}
+
+func (r *run) logFailure(f *failure) {
+	log := r.e.log
+	if r.e.out != nil {
+		r.e.out.drain()
+	}
+	switch {
+	case r.f.LogFormat == "JSON": // the report says it
+	case f.status == "timeout":
+		log.writeSystem(timestamp(time.Now()) + " " + r.inv.RequestID + " " + f.message + "\n\n")
+	case f.payload == nil:
+		log.writeSystem("RequestId: " + r.inv.RequestID + " Error: " + f.message + "\n")
+		log.writeSystem(f.errorType + "\n")
+	}
+}
+
+// end writes the end of the log, and gives the environment back if it can be used again.
+func (r *run) end(o outcome, spent time.Duration, usable bool) {
+	e, m := r.e, r.manager
+	u := &r.result.Usage
+	u.Duration, u.Init, u.MemoryMB = spent, e.init, r.f.MemoryMB
+	u.Billed = billed(spent, e.init)
+	e.init = 0
+	if e.proc != nil {
+		u.MaxMemory = e.proc.Stats().MaxMemoryBytes
+	}
+	if e.out != nil {
+		e.out.drain()
+	}
+	e.log.end(r.f, r.inv.RequestID, u, o)
+	if r.inv.Tail {
+		r.result.LogTail = e.log.endTail()
+	}
+	switch {
+	case usable:
+		m.put(e)
+	case e.proc != nil:
+		m.drop(r.f, e)
+	default:
+		m.drop(r.f, nil)
+	}
+	m.finish(r.f, r.inv.Limits)
+}
+
+// newTraceID makes the tracing header of an invocation that nobody samples.
+// https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
+func newTraceID(t time.Time) string {
+	var b [20]byte
+	rand.Read(b[:])
+	return fmt.Sprintf("Root=1-%08x-%x;Parent=%x;Sampled=0", uint32(t.Unix()), b[:12], b[12:])
+}

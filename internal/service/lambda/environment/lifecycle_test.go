@@ -1,0 +1,347 @@
+package environment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// eventually waits until done is true.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not after 5 s", what)
+		}
+	}
+}
+
+func (h *harness) count(all, idle int) func() bool {
+	return func() bool {
+		a, i := h.manager.Environments()
+		return a == all && i == idle
+	}
+}
+
+const sleeper = `
+import time, uuid
+me = str(uuid.uuid4())
+busy = False
+def handler(event, context):
+    global busy
+    assert not busy
+    busy = True
+    time.sleep(event)
+    busy = False
+    return me
+`
+
+func TestOneInvocationPerEnvironment(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, nil)
+	f := h.python(sleeper)
+	const n = 4
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	seen := map[string]int{}
+	for range n {
+		wg.Go(func() {
+			who := h.invoke(f, "0.5")
+			mu.Lock()
+			seen[who]++
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	if len(seen) != n {
+		t.Errorf("%d invocations at a time ran in %v", n, seen)
+	}
+	first := h.invoke(f, "0")
+	for range 5 {
+		if who := h.invoke(f, "0"); who != first {
+			t.Error("the environment used last is not taken")
+		}
+	}
+	if a, i := h.manager.Environments(); a != n || i != n {
+		t.Errorf("%d environments, %d idle", a, i)
+	}
+	if h.roles.issued > n {
+		t.Errorf("%d sessions", h.roles.issued)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, true, nil)
+	f := h.python(sleeper)
+	call := func(l Limits, payload string) error {
+		_, err := h.manager.Invoke(t.Context(), f, &Invocation{RequestID: "x", FunctionARN: f.ARN, Payload: []byte(payload), Limits: l})
+		return err
+	}
+	reason := func(err error) string {
+		if e, ok := errors.AsType[*ThrottledError](err); ok {
+			return e.Reason
+		}
+		return fmt.Sprint(err)
+	}
+	for _, tt := range []struct {
+		limits Limits
+		want   string
+	}{
+		{Limits{Reserved: -1, Unreserved: 1}, "ConcurrentInvocationLimitExceeded"},
+		{Limits{Reserved: 1, Unreserved: 0}, "ReservedFunctionConcurrentInvocationLimitExceeded"},
+	} {
+		done := make(chan error)
+		go func() { done <- call(tt.limits, "0.5") }()
+		eventually(t, "an invocation runs", func() bool {
+			h.manager.mu.Lock()
+			defer h.manager.mu.Unlock()
+			return h.manager.running == 1
+		})
+		if got := reason(call(tt.limits, "0")); got != tt.want {
+			t.Errorf("%+v: %s", tt.limits, got)
+		}
+		must(t, <-done)
+		must(t, call(tt.limits, "0"))
+	}
+	for _, l := range []Limits{{Reserved: 0, Unreserved: 5}, {Reserved: -1, Unreserved: 0}} {
+		if err := call(l, "0"); !strings.HasSuffix(reason(err), "ConcurrentInvocationLimitExceeded") {
+			t.Errorf("%+v: %v", l, err)
+		}
+	}
+	if len(h.manager.usage) != 0 || len(h.manager.shared) != 0 {
+		t.Errorf("still counted: %v %v", h.manager.usage, h.manager.shared)
+	}
+}
+
+func TestRetire(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, nil)
+	f := h.python(sleeper)
+	idle := h.invoke(f, "0")
+	running := make(chan string)
+	go func() { running <- h.invoke(f, "0.5") }()
+	eventually(t, "it is busy", h.count(1, 0))
+	h.manager.Retire(f.Account, f.Region, f.Name, f.Version, 2)
+	newer := *f
+	newer.Generation = 2
+	after := h.invoke(&newer, "0")
+	if was := <-running; was != idle {
+		t.Errorf("the invocation under way ended in %s, not in %s", was, idle)
+	}
+	if after == idle {
+		t.Error("a new configuration got an old environment")
+	}
+	eventually(t, "the old environment is gone", h.count(1, 1))
+
+	// A caller that has read the old configuration just before is served, but nothing of it stays.
+	if got := h.invoke(f, "0"); got == after {
+		t.Error("an old configuration got a new environment")
+	}
+	eventually(t, "the late one is gone", h.count(1, 1))
+	if again := h.invoke(&newer, "0"); again != after {
+		t.Error("the new environment is gone")
+	}
+
+	h.manager.Retire(f.Account, f.Region, f.Name, "", 3)
+	eventually(t, "all are gone", h.count(0, 0))
+	if len(h.manager.pools) != 0 {
+		t.Errorf("pools are left: %v", h.manager.pools)
+	}
+	h.manager.Retire(f.Account, f.Region, "other", "", 3)
+	h.manager.Retire(f.Account, f.Region, "other", "1", 3)
+}
+
+func TestIdleEnvironmentsEnd(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, func(c *Config) { c.IdleTimeout = 200 * time.Millisecond })
+	f := h.python(sleeper)
+	first := h.invoke(f, "0")
+	for range 5 {
+		time.Sleep(60 * time.Millisecond)
+		if who := h.invoke(f, "0"); who != first {
+			t.Fatal("an environment that is used ended")
+		}
+	}
+	h.invoke(f, "0.5") // longer than the timeout, but not idle
+	eventually(t, "it ends", h.count(0, 0))
+	if who := h.invoke(f, "0"); who == first {
+		t.Error("it came back")
+	}
+}
+
+func TestEnvironmentsEndBeforeTheirCredentials(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, nil)
+	h.roles.life = 4 * time.Second // of which the last quarter is not for invocations
+	f := h.python("import os\ndef handler(e, c): return os.environ['AWS_ACCESS_KEY_ID']")
+	f.Timeout = time.Second
+	began := time.Now()
+	for time.Since(began) < 3*time.Second {
+		got := h.invoke(f, "0")
+		if age := time.Since(began); got == `"ASIA1"` && age > 2100*time.Millisecond {
+			t.Fatalf("after %v the first credentials are still used", age)
+		} else if got == `"ASIA2"` {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Error("no new credentials")
+}
+
+func TestEnvironmentThatDiesIdleIsForgotten(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, nil)
+	f := h.python("import os, threading\ndef handler(e, c):\n  if e: threading.Timer(0.1, os._exit, [1]).start()\n  return e")
+	h.invoke(f, "1")
+	eventually(t, "it is forgotten", h.count(0, 0))
+	if got := h.invoke(f, "0"); got != "0" {
+		t.Errorf("%s", got)
+	}
+}
+
+// The runtime answers long before it asks for the next invocation.
+const dawdler = `#!/usr/bin/env python3
+import http.client, os, time
+c = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+while True:
+    c.request("GET", "/2018-06-01/runtime/invocation/next")
+    r = c.getresponse()
+    body = r.read()
+    c.request("POST", "/2018-06-01/runtime/invocation/%s/response" % r.getheader("Lambda-Runtime-Aws-Request-Id"), body)
+    c.getresponse().read()
+    print("afterwards", flush=True)
+    time.sleep(0.5)
+    print("long afterwards", flush=True)
+`
+
+func TestAnswerDoesNotWaitForTheRuntime(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, true, nil)
+	h.runtime("python3")
+	f := h.function("provided.al2023", "bootstrap", dawdler)
+	began := time.Now()
+	r, err := h.manager.Invoke(t.Context(), f, &Invocation{RequestID: "one", FunctionARN: f.ARN, Payload: []byte("1"), Limits: noLimits})
+	must(t, err)
+	r2, err := h.manager.Invoke(t.Context(), f, &Invocation{RequestID: "two", FunctionARN: f.ARN, Payload: []byte("2"), Limits: noLimits})
+	must(t, err)
+	if string(r.Payload) != "1" || string(r2.Payload) != "2" {
+		t.Errorf("%s %s", r.Payload, r2.Payload)
+	}
+	if all, _ := h.manager.Environments(); all != 2 && time.Since(began) < 400*time.Millisecond {
+		t.Errorf("%d environments: a busy one was used", all)
+	}
+	eventually(t, "both are idle", h.count(2, 2))
+	if r, err = h.try(f, "3"); err != nil || !strings.Contains(string(r.LogTail), "long afterwards\nEND") {
+		t.Errorf("the tail is %q, %v", r.LogTail, err)
+	}
+}
+
+func TestClose(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, nil)
+	f := h.python(sleeper)
+	done := make(chan *Result, 2)
+	start := func(payload string) {
+		go func() {
+			r, err := h.try(f, payload)
+			if err != nil {
+				t.Error(err)
+			}
+			done <- r
+		}()
+	}
+	start("0.5")
+	start("60")
+	eventually(t, "two are busy", h.count(2, 0))
+	time.Sleep(100 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	began := time.Now()
+	h.manager.Close(ctx)
+	if d := time.Since(began); d < time.Second || d > 5*time.Second {
+		t.Errorf("Close took %v", d)
+	}
+	if r := <-done; r.Failed {
+		t.Errorf("what could end in time failed: %s", r.Payload)
+	}
+	if r := <-done; !r.Failed {
+		t.Errorf("%s", r.Payload)
+	}
+	if _, err := h.try(f, "0"); err != ErrClosed {
+		t.Errorf("%v", err)
+	}
+	if text := h.logs.text("/aws/lambda/f"); strings.Count(text, "REPORT") != 2 {
+		t.Errorf("the log is not complete: %q", text)
+	}
+}
+
+func TestCallerThatGoesAwayStopsNothing(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, true, nil)
+	f := h.python(sleeper)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	r, err := h.manager.Invoke(ctx, f, &Invocation{RequestID: "x", FunctionARN: f.ARN, Payload: []byte("0.3"), Limits: noLimits})
+	if err != nil || r.Failed {
+		t.Errorf("%v, %v", r, err)
+	}
+}
+
+func TestFloodIsCutAndSaid(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, nil)
+	f := h.python("import os\nline = b'x' * 1023 + b'\\n'\ndef handler(e, c):\n  for _ in range(e): os.write(1, line)\n  return 'done'")
+	const n = 48 << 10 // 48 MiB
+	began := time.Now()
+	if got := h.invoke(f, fmt.Sprint(n)); got != `"done"` {
+		t.Errorf("%s", got)
+	}
+	t.Logf("48 MiB of log took %v", time.Since(began))
+	h.manager.shipper.close()
+	text := h.logs.text("/aws/lambda/f")
+	kept := strings.Count(text, "xxx\n")
+	dropped := 0
+	for _, line := range strings.Split(text, "\n") {
+		var events, bytes int
+		if _, err := fmt.Sscanf(line, "[brume] %d log events (%d bytes) were dropped here", &events, &bytes); err == nil {
+			dropped += events
+		}
+	}
+	if kept+dropped != n || dropped == 0 {
+		t.Errorf("%d lines were kept, %d are said to be dropped, of %d", kept, dropped, n)
+	}
+	if !strings.Contains(text, "REPORT") {
+		t.Error("the end of the log is missing")
+	}
+}
+
+func TestJSONLog(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, nil)
+	f := h.python("def handler(e, c):\n  if e: raise SystemExit(1)\n  return e")
+	f.LogFormat, f.SystemLogLevel, f.ApplicationLogLevel = "JSON", "INFO", "INFO"
+	h.invoke(f, "0")
+	quiet := *f
+	quiet.SystemLogLevel, quiet.LogGroup, quiet.Generation = "WARN", "/quiet", 2
+	h.invoke(&quiet, "0")
+	h.manager.shipper.close()
+	text := h.logs.text("/aws/lambda/f")
+	for _, want := range []string{
+		`"type":"platform.initStart","record":{"initializationType":"on-demand","phase":"init","runtimeVersion":"python:3`,
+		`"type":"platform.start","record":{"requestId":"00000000-0000-4000-8000-000000000001"`,
+		`"type":"platform.report","record":{"requestId":"00000000-0000-4000-8000-000000000001","metrics":{"durationMs":`,
+		`"memorySizeMB":128,"maxMemoryUsedMB":`, `"initDurationMs":`, `"status":"success"}}` + "\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not in the log: %s", want, text)
+		}
+	}
+	if text := h.logs.text("/quiet"); strings.Contains(text, "platform.") {
+		t.Errorf("a log of warnings has %q", text)
+	}
+}

@@ -1,0 +1,347 @@
+package environment
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"brume/internal/sandbox"
+)
+
+// A Manager runs functions. Its methods may be called from any goroutine.
+type Manager struct {
+	c        Config
+	features sandbox.Features
+	shipper  *shipper
+	creds    credentialCache
+
+	// Whoever starts something waits for it: environments, and the ends of invocations that go on after their answer.
+	environments sync.WaitGroup
+	endings      sync.WaitGroup
+	reaper       sync.WaitGroup
+	stopReaper   chan struct{}
+
+	// life ends when everything is to end at once. It stands in for the contexts of callers: an invocation goes on when
+	// its caller goes away, as it does in Lambda.
+	life    context.Context
+	endLife context.CancelFunc
+
+	mu      sync.Mutex
+	closed  bool
+	drained chan struct{} // closed when closed and nothing runs any more
+	running int           // invocations
+	pools   map[poolKey]*pool
+	usage   map[functionKey]int // invocations of functions with a number of their own
+	shared  map[scopeKey]int    // those of all others
+	all     map[*environment]struct{}
+}
+
+type scopeKey struct{ account, region string }
+
+type functionKey struct {
+	scopeKey
+	name string
+}
+
+type poolKey struct {
+	functionKey
+	version string
+}
+
+func (f *Function) scope() scopeKey  { return scopeKey{f.Account, f.Region} }
+func (f *Function) key() functionKey { return functionKey{f.scope(), f.Name} }
+func (f *Function) poolKey() poolKey { return poolKey{f.key(), f.Version} }
+
+// A pool holds the environments of one version that wait for an invocation.
+type pool struct {
+	generation int64          // the newest that was seen
+	idle       []*environment // of that generation; the one used last is at the end
+	busy       int            // environments that start or have an invocation
+}
+
+// New returns a Manager. It must be closed.
+func New(c Config) *Manager {
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = DefaultIdleTimeout
+	}
+	if c.InitTimeout == 0 {
+		c.InitTimeout = DefaultInitTimeout
+	}
+	if c.SessionDuration == 0 {
+		c.SessionDuration = DefaultSessionDuration
+	}
+	m := &Manager{
+		c:          c,
+		features:   c.Driver.Features(),
+		shipper:    newShipper(c.Logs, c.Logger),
+		stopReaper: make(chan struct{}),
+		drained:    make(chan struct{}),
+		pools:      make(map[poolKey]*pool),
+		usage:      make(map[functionKey]int),
+		shared:     make(map[scopeKey]int),
+		all:        make(map[*environment]struct{}),
+	}
+	m.life, m.endLife = context.WithCancel(context.Background())
+	m.creds.sessions = make(map[sessionKey]*session)
+	m.reaper.Go(m.reap)
+	return m
+}
+
+// Close waits until the invocations under way have ended, at most as long as the context, and then ends everything.
+// Invoke fails with ErrClosed from the beginning.
+func (m *Manager) Close(ctx context.Context) {
+	m.mu.Lock()
+	if !m.closed {
+		m.closed = true
+		close(m.stopReaper)
+		if m.running == 0 {
+			close(m.drained)
+		}
+	}
+	m.mu.Unlock()
+	select {
+	case <-m.drained:
+	case <-ctx.Done():
+	}
+	m.reaper.Wait()
+	m.endLife()
+	m.mu.Lock()
+	for e := range m.all {
+		e.end()
+	}
+	m.mu.Unlock()
+	<-m.drained
+	m.endings.Wait()
+	m.environments.Wait()
+	m.shipper.close()
+}
+
+// begin counts an invocation, unless that is over a limit. Each begin that succeeds is followed by one finish.
+func (m *Manager) begin(f *Function, l Limits) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	if l.Reserved >= 0 {
+		if m.usage[f.key()] >= l.Reserved {
+			return &ThrottledError{"ReservedFunctionConcurrentInvocationLimitExceeded"}
+		}
+		m.usage[f.key()]++
+	} else {
+		if m.shared[f.scope()] >= l.Unreserved {
+			return &ThrottledError{"ConcurrentInvocationLimitExceeded"}
+		}
+		m.shared[f.scope()]++
+	}
+	m.running++
+	return nil
+}
+
+func (m *Manager) finish(f *Function, l Limits) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l.Reserved >= 0 {
+		decrement(m.usage, f.key())
+	} else {
+		decrement(m.shared, f.scope())
+	}
+	if m.running--; m.running == 0 && m.closed {
+		close(m.drained)
+	}
+}
+
+func decrement[K comparable](counts map[K]int, k K) {
+	if counts[k]--; counts[k] == 0 {
+		delete(counts, k)
+	}
+}
+
+// take returns an idle environment for f, the one used last, or nil if the caller has to start one. Either way the pool
+// counts one busy environment more, until put or drop.
+func (m *Manager) take(f *Function) *environment {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.pools[f.poolKey()]
+	if p == nil {
+		p = &pool{generation: f.Generation}
+		m.pools[f.poolKey()] = p
+	}
+	p.busy++
+	m.retire(p, f.Generation)
+	if f.Generation != p.generation {
+		return nil // the caller has read it before it was changed
+	}
+	now := time.Now()
+	for len(p.idle) > 0 {
+		e := p.idle[len(p.idle)-1]
+		p.idle[len(p.idle)-1] = nil
+		p.idle = p.idle[:len(p.idle)-1]
+		if e.fresh(now) {
+			return e
+		}
+		e.end()
+	}
+	return nil
+}
+
+// put gives back an environment that waits for its next invocation.
+func (m *Manager) put(e *environment) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.pools[e.fn.poolKey()]
+	p.busy--
+	if m.closed || e.gone || e.fn.Generation != p.generation {
+		e.end()
+		m.tidy(e.fn.poolKey(), p)
+		return
+	}
+	e.lastUsed = time.Now()
+	p.idle = append(p.idle, e)
+}
+
+// drop gives back nothing: the environment is not to be used again, or there never was one.
+func (m *Manager) drop(f *Function, e *environment) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e != nil {
+		e.end()
+	}
+	p := m.pools[f.poolKey()]
+	p.busy--
+	m.tidy(f.poolKey(), p)
+}
+
+// tidy forgets a pool that holds nothing. m.mu is held.
+func (m *Manager) tidy(k poolKey, p *pool) {
+	if p.busy == 0 && len(p.idle) == 0 {
+		delete(m.pools, k)
+	}
+}
+
+// Retire ends the environments of a function whose generation is lower than the given one: those that are idle at once,
+// the others after their invocation. An empty version stands for all of them.
+func (m *Manager) Retire(account, region, name, version string, generation int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fk := functionKey{scopeKey{account, region}, name}
+	if version != "" {
+		if p := m.pools[poolKey{fk, version}]; p != nil {
+			m.retire(p, generation)
+			m.tidy(poolKey{fk, version}, p)
+		}
+		return
+	}
+	for k, p := range m.pools {
+		if k.functionKey == fk {
+			m.retire(p, generation)
+			m.tidy(k, p)
+		}
+	}
+}
+
+// retire makes generation the pool's, if it is newer. m.mu is held.
+func (m *Manager) retire(p *pool, generation int64) {
+	if generation <= p.generation {
+		return
+	}
+	p.generation = generation
+	for _, e := range p.idle {
+		e.end()
+	}
+	p.idle = nil
+}
+
+// remember adds an environment whose process has started.
+func (m *Manager) remember(e *environment) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all[e] = struct{}{}
+	if m.life.Err() != nil {
+		e.end()
+	}
+}
+
+// fresh says whether the credentials of e last for one more invocation.
+func (e *environment) fresh(now time.Time) bool { return now.Add(e.fn.Timeout).Before(e.recycle) }
+
+// forget removes an environment whose process has ended.
+func (m *Manager) forget(e *environment) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e.gone = true
+	delete(m.all, e)
+	k := e.fn.poolKey()
+	p := m.pools[k]
+	if p == nil {
+		return
+	}
+	for i := range p.idle {
+		if p.idle[i] == e {
+			p.idle = append(p.idle[:i], p.idle[i+1:]...)
+			break
+		}
+	}
+	m.tidy(k, p)
+}
+
+// end kills an environment; watch does the rest. m.mu is held.
+func (e *environment) end() {
+	e.gone = true
+	e.proc.Kill()
+}
+
+// kill ends an environment that is not idle.
+func (m *Manager) kill(e *environment) {
+	if e.proc == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e.end()
+}
+
+// reap ends environments that were idle for too long.
+func (m *Manager) reap() {
+	ticker := time.NewTicker(min(max(m.c.IdleTimeout/4, 10*time.Millisecond), 30*time.Second))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-m.stopReaper:
+			return
+		case now := <-ticker.C:
+			m.reapIdle(now.Add(-m.c.IdleTimeout))
+			m.creds.prune(now)
+		}
+	}
+}
+
+// reapIdle ends the environments that were not used after the given time, or whose credentials end.
+func (m *Manager) reapIdle(before time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	for k, p := range m.pools {
+		kept := p.idle[:0]
+		for _, e := range p.idle {
+			if e.lastUsed.After(before) && e.fresh(now) {
+				kept = append(kept, e)
+			} else {
+				e.end()
+			}
+		}
+		clear(p.idle[len(kept):])
+		p.idle = kept
+		m.tidy(k, p)
+	}
+}
+
+// Environments says how many environments there are, and how many of them are idle.
+func (m *Manager) Environments() (all, idle int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.pools {
+		idle += len(p.idle)
+	}
+	return len(m.all), idle
+}

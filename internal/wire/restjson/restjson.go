@@ -168,6 +168,8 @@ func (e *encoder) reset(svc *schema.Service, shape *schema.Shape, w *codec.Respo
 func (e *encoder) Member(i int) {
 	m := &e.shape.Members[i]
 	switch {
+	case m.Location == schema.URI || m.Location == schema.Query:
+		e.Encoder = codec.NoEncoder{} // a response has neither
 	case m.Location != schema.Body:
 		e.text.start(m)
 		e.Encoder = &e.text

@@ -89,8 +89,10 @@ func (e *textEncoder) EndList() {
 	}
 }
 
-func (e *textEncoder) BeginMap(int) { e.shape = e.svc.Shape(&e.shape.Members[1]) }
-func (e *textEncoder) Key(k string) { e.key = k }
+func (e *textEncoder) Key(k string) {
+	e.key = k
+	e.shape = e.svc.Shape(&e.svc.Shape(e.member).Members[1])
+}
 
 // A rawEncoder writes the one member that is the whole body.
 type rawEncoder struct {

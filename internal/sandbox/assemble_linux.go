@@ -281,7 +281,7 @@ func (h *host) files(s *script, c *Config) error {
 	s.tmpfs("/dev/shm", "dev/shm", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, tmpfsOptions(shmBytes))
 	s.mkdirs(made, "/proc")
 	if h.proc {
-		h.mountProc(s, masked)
+		h.mountProc(s, masked, device)
 	}
 	if c.TmpBytes > 0 {
 		s.mkdirs(made, "/tmp")
@@ -337,7 +337,7 @@ func (s *script) file(name, p string, data []byte, mode os.FileMode) {
 
 // mountProc mounts the new pid namespace's /proc, read-only and without processes that one may not trace, and covers what
 // is masked.
-func (h *host) mountProc(s *script, masked arg) {
+func (h *host) mountProc(s *script, masked, device arg) {
 	empty := make([]int, len(h.maskDirs))
 	for i, d := range h.maskDirs {
 		empty[i] = s.tree("mask /proc/"+d, "proc", masked) // still an empty directory
@@ -348,7 +348,7 @@ func (h *host) mountProc(s *script, masked arg) {
 		s.attach("mask /proc/"+d, empty[i], "proc/"+d)
 	}
 	for _, f := range h.maskFiles {
-		s.attach("mask /proc/"+f, s.tree("mask /proc/"+f, "dev/null", masked), "proc/"+f)
+		s.attach("mask /proc/"+f, s.tree("mask /proc/"+f, "dev/null", device), "proc/"+f)
 	}
 }
 

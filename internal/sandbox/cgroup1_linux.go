@@ -15,8 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var errNoVersion1 = errors.New("sandbox: no cgroup v1 hierarchy is mounted")
-
 // tree1 is a cgroupTree of version 1: a directory per hierarchy.
 type tree1 struct {
 	dirs    map[string]string // by controller
@@ -32,16 +30,12 @@ func newTree1(mounts []cgroupMount, own map[string]string) (*tree1, error) {
 		return nil, err
 	}
 	t := &tree1{dirs: make(map[string]string), reasons: make(map[string]string)}
-	found := false
 	for _, c := range controllers1 {
-		i := slices.IndexFunc(mounts, func(m cgroupMount) bool {
-			return m.version == 1 && slices.Contains(m.controllers, c)
-		})
+		i := slices.IndexFunc(mounts, func(m cgroupMount) bool { return m.version == 1 && m.has(c) })
 		if i < 0 {
 			t.reasons[c] = "the kernel offers no cgroup v1 hierarchy for it"
 			continue
 		}
-		found = true
 		parent := mounts[i].dir(own[c])
 		dir := filepath.Join(parent, name)
 		// A hierarchy with several controllers, "cpu,cpuacct", is met more than once.
@@ -54,10 +48,7 @@ func newTree1(mounts []cgroupMount, own map[string]string) (*tree1, error) {
 			return nil, errors.Join(fmt.Errorf("sandbox: leftover cgroups: %w", err), t.close())
 		}
 	}
-	switch {
-	case !found:
-		return nil, errNoVersion1
-	case len(t.dirs) == 0:
+	if len(t.dirs) == 0 {
 		return nil, errors.New(t.reasons["memory"])
 	}
 	return t, nil

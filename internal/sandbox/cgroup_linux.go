@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -188,8 +189,8 @@ func removeCgroup(dir string) error {
 	}
 }
 
-// findCgroups makes a tree where the server may: in the unified hierarchy if that has the memory controller, and else in
-// those of version 1. It returns nil, and why, if there is no place.
+// findCgroups makes a tree where the server may. It returns nil, and why, if there is no place. A controller is in the
+// unified hierarchy or in one of version 1, never in both: where version 1 has those that we use, version 2 is empty.
 func findCgroups() (cgroupTree, string) {
 	mounts, err := cgroupMounts()
 	if err != nil {
@@ -199,7 +200,15 @@ func findCgroups() (cgroupTree, string) {
 	if err != nil {
 		return nil, err.Error()
 	}
-	var reasons []string
+	if slices.ContainsFunc(mounts, func(m cgroupMount) bool {
+		return m.version == 1 && slices.ContainsFunc(controllers1[:], m.has)
+	}) {
+		tree, err := newTree1(mounts, own)
+		if err != nil {
+			return nil, err.Error()
+		}
+		return tree, ""
+	}
 	for _, m := range mounts {
 		if m.version != 2 {
 			continue
@@ -208,19 +217,12 @@ func findCgroups() (cgroupTree, string) {
 		if err == nil {
 			return tree, ""
 		}
-		reasons = append(reasons, err.Error())
+		if os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission) {
+			return nil, err.Error() + "; systemd gives an ordinary user one with: systemd-run --user --scope -p Delegate=yes brume serve"
+		}
+		return nil, err.Error()
 	}
-	tree, err := newTree1(mounts, own)
-	if err == nil {
-		return tree, ""
-	}
-	if !errors.Is(err, errNoVersion1) {
-		reasons = append(reasons, err.Error())
-	}
-	if len(reasons) == 0 {
-		return nil, "no cgroup file system is mounted"
-	}
-	return nil, strings.Join(reasons, "; ")
+	return nil, "no cgroup file system is mounted"
 }
 
 // A cgroupMount is a mounted hierarchy.
@@ -229,6 +231,8 @@ type cgroupMount struct {
 	root, point string   // what part of the hierarchy is mounted, and where
 	controllers []string // of version 1
 }
+
+func (m cgroupMount) has(controller string) bool { return slices.Contains(m.controllers, controller) }
 
 // dir is the directory of the cgroup that /proc/self/cgroup calls path, and the mount point if that is not in sight.
 func (m cgroupMount) dir(path string) string {

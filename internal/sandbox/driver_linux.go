@@ -299,7 +299,7 @@ func (d *driver) Protections() []Protection {
 	}
 	ok, how := d.controls("memory")
 	if !ok {
-		how = "sampled, not exact, as there is no memory cgroup: " + how + delegate
+		how = "sampled, not exact, as there is no memory cgroup: " + how
 	}
 	ps = append(ps, Protection{"memory limit", ok, how})
 	ok, how = d.controls("pids")
@@ -314,9 +314,6 @@ func (d *driver) Protections() []Protection {
 	ps = append(ps, Protection{"processor share", ok, how})
 	return append(ps, Protection{"ends with Brume", true, "parent-death signal"})
 }
-
-// delegate is what an ordinary user can do for cgroups.
-const delegate = "; start Brume with: systemd-run --user --scope -p Delegate=yes brume serve"
 
 func (d *driver) Start(ctx context.Context, c *Config) (Process, error) {
 	if err := c.check(); err != nil {

@@ -2,8 +2,8 @@
 
 package sandbox
 
-// Init is what the binary does when its first argument is InitArg. main calls it before anything else; it does not
-// return.
+// Init is what the binary does when it was executed by a driver, which IsInit tells. main calls it before anything else;
+// it does not return.
 func Init() { plainInit() }
 
 // New returns the plain driver: this system has no other.

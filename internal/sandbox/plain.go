@@ -349,6 +349,16 @@ func plainExec(data, file string, argv []string) error {
 	if err := errors.Join(limit(syscall.RLIMIT_CORE, 0), limit(syscall.RLIMIT_NOFILE, MaxOpenFiles)); err != nil {
 		return err
 	}
+	// What Brume itself was started with beyond the standard descriptors is not for functions.
+	open, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range open {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
 	syscall.Umask(0o022)
 	return syscall.Exec(file, argv, os.Environ())
 }

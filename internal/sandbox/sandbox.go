@@ -15,8 +15,8 @@
 //   - What the process does to its own limits ends the process, never Brume: a full /tmp is ENOSPC, too many processes
 //     are EAGAIN, too much memory is a kill that Exit reports as such.
 //
-// The binary that uses this package must call Init first thing in main when its first argument is InitArg: the drivers
-// execute the running binary again in that role. DESIGN.md has the threat model and the reasons.
+// The binary that uses this package must call Init first thing in main when IsInit says so: the drivers execute the
+// running binary again in that role. DESIGN.md has the threat model and the reasons.
 package sandbox
 
 import (
@@ -36,6 +36,9 @@ import (
 
 // InitArg is the first argument with which a driver executes its own binary; see Init.
 const InitArg = "sandbox-init"
+
+// IsInit says whether these arguments of the program, os.Args, are those for Init.
+func IsInit(args []string) bool { return len(args) > 1 && args[1] == InitArg }
 
 // The user and group of every process in a Linux sandbox, the ones Lambda uses (sbx_user1051, 990). On the host they
 // are an id that owns nothing when Brume runs as root, and Brume's own user otherwise.
@@ -124,7 +127,8 @@ type Features struct {
 	// host's, and the caller builds the command's arguments and environment with Config.HostPath.
 	PrivateRoot bool
 	// FixedAddresses says that the sockets have the very addresses that Config.Listen names. Without it they have the
-	// same IP address and a free port, which the caller reads from Process.Sockets before it can tell the process.
+	// same IP address and a free port, to be read from Process.Sockets; a caller that has to tell the process in its
+	// environment opens a socket of its own before the start instead.
 	FixedAddresses bool
 }
 

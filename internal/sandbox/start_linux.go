@@ -47,6 +47,9 @@ func (d *driver) start(ctx context.Context, c *Config, probe bool) (_ *process, 
 	var undo cleanup // of what lives as long as the process, should it not live
 	defer func() {
 		if err != nil {
+			if d.isClosed() {
+				err = ErrClosed // whatever came of it
+			}
 			undo.run()
 			close(p.dying)
 			p.watchers.Wait()
@@ -91,13 +94,22 @@ func (d *driver) start(ctx context.Context, c *Config, probe bool) (_ *process, 
 
 	memoryCgroup, _ := d.controls("memory")
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
+	closed := d.closed
+	if !closed {
+		p.watch(memoryCgroup)
+		go p.run()
+	}
+	d.mu.Unlock()
+	if closed {
 		return nil, ErrClosed
 	}
-	p.watch(memoryCgroup)
-	go p.run()
 	return p, nil
+}
+
+func (d *driver) isClosed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.closed
 }
 
 // admit makes a process that counts as running, though it does not yet.
@@ -249,7 +261,7 @@ func (d *driver) converse(c *Config, p *process, pt part, failures *os.File) err
 			return err
 		}
 		// A process that has died meanwhile shows at the next turn.
-		if _, err := p.control.Write([]byte{msg}); err != nil && !errors.Is(err, unix.EPIPE) {
+		if _, err := p.control.Write([]byte{msg}); err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
 			return err
 		}
 		if msg == msgReady {
@@ -289,6 +301,9 @@ func receive(control *os.File) (msg byte, fds []int, err error) {
 		n, oobn, _, _, recvErr = unix.Recvmsg(int(fd), b[:], oob, unix.MSG_CMSG_CLOEXEC)
 		return recvErr != unix.EAGAIN && recvErr != unix.EINTR
 	})
+	if recvErr == unix.ECONNRESET {
+		return 0, nil, nil // it has ended without reading our last answer
+	}
 	if err = errors.Join(err, os.NewSyscallError("recvmsg", recvErr)); err != nil {
 		return 0, nil, err
 	}

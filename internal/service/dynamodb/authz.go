@@ -1,0 +1,348 @@
+package dynamodb
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	api "brume/internal/api/dynamodb"
+	"brume/internal/kv"
+	"brume/internal/policy"
+	"brume/internal/schema"
+	"brume/internal/service/dynamodb/expression"
+	"brume/internal/service/dynamodb/item"
+	"brume/internal/service/dynamodb/number"
+)
+
+// Checks maps the input of an operation to the permissions that it needs.
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
+func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct) (checks []policy.Check, mapped bool, err error) {
+	a := authorization{service: s, ctx: ctx, scope: scopeOf(ctx), operation: operation}
+	switch in := in.(type) {
+	case *api.ListTablesInput, *api.DescribeLimitsInput, *api.DescribeEndpointsInput:
+		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: "*"}}
+	case *api.CreateTableInput:
+		a.onTable(in.TableName)
+		if len(in.Tags) > 0 && len(a.checks) > 0 {
+			a.checks[0].Context = requestTags(in.Tags)
+			a.checks = append(a.checks, policy.Check{
+				Action: "dynamodb:TagResource", Resource: a.checks[0].Resource, Context: a.checks[0].Context,
+			})
+		}
+	case *api.DescribeTableInput:
+		a.onTable(in.TableName)
+	case *api.UpdateTableInput:
+		a.onTable(in.TableName)
+	case *api.DeleteTableInput:
+		a.onTable(in.TableName)
+	case *api.DescribeContinuousBackupsInput:
+		a.onTable(in.TableName)
+	case *api.DescribeTimeToLiveInput:
+		a.onTable(in.TableName)
+	case *api.TagResourceInput:
+		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: *in.ResourceArn, Context: requestTags(in.Tags)}}
+	case *api.UntagResourceInput:
+		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: *in.ResourceArn,
+			Context: map[string][]string{"aws:TagKeys": in.TagKeys}}}
+	case *api.ListTagsOfResourceInput:
+		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: *in.ResourceArn}}
+
+	case *api.PutItemInput:
+		v := values{returnValues: in.ReturnValues, returnConsumedCapacity: in.ReturnConsumedCapacity}
+		v.item(in.Item)
+		v.expression(expression.Condition, in.ConditionExpression, in.ExpressionAttributeNames)
+		a.onItems("PutItem", in.TableName, nil, v, in.Item)
+	case *api.DeleteItemInput:
+		v := values{returnValues: in.ReturnValues, returnConsumedCapacity: in.ReturnConsumedCapacity}
+		v.item(in.Key)
+		v.expression(expression.Condition, in.ConditionExpression, in.ExpressionAttributeNames)
+		a.onItems("DeleteItem", in.TableName, nil, v, in.Key)
+	case *api.UpdateItemInput:
+		v := values{returnValues: in.ReturnValues, returnConsumedCapacity: in.ReturnConsumedCapacity}
+		v.item(in.Key)
+		v.expression(expression.Condition, in.ConditionExpression, in.ExpressionAttributeNames)
+		v.expression(expression.Update, in.UpdateExpression, in.ExpressionAttributeNames)
+		a.onItems("UpdateItem", in.TableName, nil, v, in.Key)
+	case *api.GetItemInput:
+		v := values{returnConsumedCapacity: in.ReturnConsumedCapacity}
+		v.item(in.Key)
+		v.selected(nil, in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet, nil)
+		a.onItems("GetItem", in.TableName, nil, v, in.Key)
+	case *api.QueryInput:
+		v := values{returnConsumedCapacity: in.ReturnConsumedCapacity}
+		v.expression(expression.KeyCondition, in.KeyConditionExpression, in.ExpressionAttributeNames)
+		v.expression(expression.Filter, in.FilterExpression, in.ExpressionAttributeNames)
+		v.selected(in.Select, in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet, in.IndexName)
+		a.onItems("Query", in.TableName, in.IndexName, v, a.queriedKey(in))
+	case *api.ScanInput:
+		v := values{returnConsumedCapacity: in.ReturnConsumedCapacity}
+		v.expression(expression.Filter, in.FilterExpression, in.ExpressionAttributeNames)
+		v.selected(in.Select, in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet, in.IndexName)
+		a.onItems("Scan", in.TableName, in.IndexName, v)
+
+	case *api.BatchGetItemInput:
+		for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
+			request := in.RequestItems[name]
+			v := values{returnConsumedCapacity: in.ReturnConsumedCapacity}
+			for _, key := range request.Keys {
+				v.item(key)
+			}
+			v.selected(nil, request.ProjectionExpression, request.ExpressionAttributeNames, request.AttributesToGet, nil)
+			a.onItems("BatchGetItem", &name, nil, v, request.Keys...)
+		}
+	case *api.BatchWriteItemInput:
+		for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
+			v := values{returnConsumedCapacity: in.ReturnConsumedCapacity}
+			var items []item.Map
+			for _, r := range in.RequestItems[name] {
+				if r.PutRequest != nil {
+					items = append(items, r.PutRequest.Item)
+				}
+				if r.DeleteRequest != nil {
+					items = append(items, r.DeleteRequest.Key)
+				}
+			}
+			for _, m := range items {
+				v.item(m)
+			}
+			a.onItems("BatchWriteItem", &name, nil, v, items...)
+		}
+	case *api.TransactGetItemsInput:
+		for i := range in.TransactItems {
+			g := in.TransactItems[i].Get
+			v := values{returnConsumedCapacity: in.ReturnConsumedCapacity, enclosing: operation}
+			v.item(g.Key)
+			v.selected(nil, g.ProjectionExpression, g.ExpressionAttributeNames, nil, nil)
+			a.onItems("GetItem", g.TableName, nil, v, g.Key)
+		}
+	case *api.TransactWriteItemsInput:
+		for i := range in.TransactItems {
+			a.transactItem(&in.TransactItems[i], in.ReturnConsumedCapacity)
+		}
+	default:
+		return nil, false, nil
+	}
+	return a.checks, true, a.err
+}
+
+// An authorization collects the checks of one call.
+type authorization struct {
+	service   *Service
+	ctx       context.Context
+	scope     scope
+	operation string
+	checks    []policy.Check
+	err       error
+}
+
+func (a *authorization) arn(table *string) (name, arn string, ok bool) {
+	name, err := a.scope.tableName(table)
+	if err != nil {
+		a.err = err
+		return "", "", false
+	}
+	return name, a.scope.tableARN(name), true
+}
+
+// onTable adds a check of the operation on a table.
+func (a *authorization) onTable(table *string) {
+	if _, arn, ok := a.arn(table); ok {
+		a.checks = append(a.checks, policy.Check{Action: "dynamodb:" + a.operation, Resource: arn})
+	}
+}
+
+// onItems adds a check of an action on items of a table or index. keys hold at least the partition keys that the action is
+// confined to; without them it is confined to none.
+func (a *authorization) onItems(action string, table, index *string, v values, keys ...item.Map) {
+	name, arn, ok := a.arn(table)
+	if !ok {
+		return
+	}
+	if index != nil {
+		arn += "/index/" + *index
+	}
+	check := policy.Check{Action: "dynamodb:" + action, Resource: arn, Context: v.context()}
+	if len(keys) > 0 {
+		k, err := a.key(name, index)
+		if err != nil {
+			a.err = err
+			return
+		}
+		if leading := leadingKeys(k, keys); leading != nil {
+			check.Context["dynamodb:LeadingKeys"] = leading
+		}
+	}
+	a.checks = append(a.checks, check)
+}
+
+// key returns the key schema of a table or index, nil if there is none.
+func (a *authorization) key(name string, index *string) (*keySchema, error) {
+	var k *keySchema
+	err := a.service.store.View(a.ctx, func(r kv.Reader) error {
+		t, err := a.service.findTable(r, a.scope, name)
+		if err != nil || t == nil {
+			return err
+		}
+		k = &t.Key
+		if index != nil {
+			k = nil
+			if x := t.index(*index); x != nil {
+				k = &x.Key
+			}
+		}
+		return nil
+	})
+	return k, err
+}
+
+// leadingKeys are the values of the partition keys of items, as policies see them.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+func leadingKeys(k *keySchema, items []item.Map) []string {
+	if k == nil {
+		return nil
+	}
+	var out []string
+	for _, m := range items {
+		text := ""
+		switch v := m[k.Hash[0].Name].(type) {
+		case api.S:
+			text = string(v)
+		case api.N:
+			n, err := number.Canonical(string(v))
+			if err != nil {
+				continue // the operation will refuse it
+			}
+			text = n
+		case api.B:
+			text = string(v)
+		default:
+			continue
+		}
+		if !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+// queriedKey returns the attributes that a Query's key condition sets equal to values.
+func (a *authorization) queriedKey(in *api.QueryInput) item.Map {
+	if in.KeyConditionExpression == nil {
+		return nil
+	}
+	// What is wrong here, the operation will refuse.
+	p, err := expression.NewPlaceholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues)
+	if err != nil {
+		return nil
+	}
+	conds, err := p.KeyCondition(*in.KeyConditionExpression)
+	if err != nil {
+		return nil
+	}
+	m := item.Map{}
+	for _, c := range conds {
+		if c.Op == expression.KeyEQ {
+			m[c.Attribute] = c.Values[0]
+		}
+	}
+	return m
+}
+
+func (a *authorization) transactItem(in *api.TransactWriteItem, returnConsumedCapacity *string) {
+	v := values{returnConsumedCapacity: returnConsumedCapacity, enclosing: a.operation}
+	if c := in.ConditionCheck; c != nil {
+		v.item(c.Key)
+		v.expression(expression.Condition, c.ConditionExpression, c.ExpressionAttributeNames)
+		a.onItems("ConditionCheckItem", c.TableName, nil, v, c.Key)
+	}
+	if p := in.Put; p != nil {
+		v.item(p.Item)
+		v.expression(expression.Condition, p.ConditionExpression, p.ExpressionAttributeNames)
+		a.onItems("PutItem", p.TableName, nil, v, p.Item)
+	}
+	if d := in.Delete; d != nil {
+		v.item(d.Key)
+		v.expression(expression.Condition, d.ConditionExpression, d.ExpressionAttributeNames)
+		a.onItems("DeleteItem", d.TableName, nil, v, d.Key)
+	}
+	if u := in.Update; u != nil {
+		v.item(u.Key)
+		v.expression(expression.Condition, u.ConditionExpression, u.ExpressionAttributeNames)
+		v.expression(expression.Update, u.UpdateExpression, u.ExpressionAttributeNames)
+		a.onItems("UpdateItem", u.TableName, nil, v, u.Key)
+	}
+}
+
+// values are those of DynamoDB's condition keys.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html#FGAC_DDB.ConditionKeys
+type values struct {
+	attributes             []string
+	selects                string
+	returnValues           *string
+	returnConsumedCapacity *string
+	enclosing              string
+}
+
+func (v *values) attribute(name string) {
+	if !slices.Contains(v.attributes, name) {
+		v.attributes = append(v.attributes, name)
+	}
+}
+
+func (v *values) item(m item.Map) {
+	for name := range m {
+		v.attribute(name)
+	}
+}
+
+func (v *values) expression(parameter expression.Parameter, src *string, names map[string]string) {
+	if src != nil {
+		expression.TopLevel(parameter, *src, names, v.attribute)
+	}
+}
+
+// selected takes what a read returns.
+func (v *values) selected(selects, projection *string, names map[string]string, attributesToGet []string, index *string) {
+	v.expression(expression.Projection, projection, names)
+	for _, name := range attributesToGet {
+		v.attribute(name)
+	}
+	switch {
+	case selects != nil:
+		v.selects = *selects
+	case projection != nil || attributesToGet != nil:
+		v.selects = "SPECIFIC_ATTRIBUTES"
+	case index != nil:
+		v.selects = "ALL_PROJECTED_ATTRIBUTES"
+	default:
+		v.selects = "ALL_ATTRIBUTES"
+	}
+}
+
+func (v *values) context() map[string][]string {
+	out := map[string][]string{}
+	add := func(key, value string) {
+		if value != "" {
+			out["dynamodb:"+key] = []string{value}
+		}
+	}
+	if len(v.attributes) > 0 {
+		out["dynamodb:Attributes"] = v.attributes
+	}
+	add("Select", v.selects)
+	add("ReturnValues", deref(v.returnValues))
+	add("ReturnConsumedCapacity", deref(v.returnConsumedCapacity))
+	add("EnclosingOperation", v.enclosing)
+	return out
+}
+
+// requestTags are the condition keys for tags in a request.
+func requestTags(tags []api.Tag) map[string][]string {
+	out := map[string][]string{}
+	for _, t := range tags {
+		out["aws:TagKeys"] = append(out["aws:TagKeys"], *t.Key)
+		key := "aws:RequestTag/" + *t.Key
+		out[key] = append(out[key], *t.Value)
+	}
+	return out
+}

@@ -1,0 +1,57 @@
+package dynamodb
+
+import (
+	"context"
+
+	api "brume/internal/api/dynamodb"
+	"brume/internal/awserr"
+	"brume/internal/kv"
+	"brume/internal/service/dynamodb/expression"
+)
+
+// DeleteItem removes an item. It is no error if there is none.
+// https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DeleteItem.html
+func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api.DeleteItemOutput, error) {
+	sc := scopeOf(ctx)
+	table, err := sc.tableName(in.TableName)
+	if err != nil {
+		return nil, err
+	}
+	condition := exprParam{expression.Condition, in.ConditionExpression}
+	legacy := []legacyParam{{"Expected", in.Expected != nil}, {"ConditionalOperator", in.ConditionalOperator != nil}}
+	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues, []exprParam{condition}, legacy)
+	if err != nil {
+		return nil, err
+	}
+	w := &write{table: table, key: in.Key, remove: true, onFailure: in.ReturnValuesOnConditionCheckFailure}
+	if err := canonicalItem(in.Key); err != nil {
+		return nil, err
+	}
+	if !oneOf(in.ReturnValues, "NONE", "ALL_OLD") {
+		return nil, awserr.Validation("ReturnValues can only be ALL_OLD or NONE")
+	}
+	if err := notLegacy(legacy); err != nil {
+		return nil, err
+	}
+	if err := w.parse(p, nil, condition); err != nil {
+		return nil, err
+	}
+
+	out := new(api.DeleteItemOutput)
+	err = s.store.Update(ctx, func(tx kv.Tx) error {
+		used := newConsumption(in.ReturnConsumedCapacity, table)
+		result, err := w.run(s, tx, sc, used)
+		if err != nil {
+			return err
+		}
+		out.ConsumedCapacity = used.output()
+		if deref(in.ReturnValues) == "ALL_OLD" {
+			out.Attributes, err = oldAttributes(result.old)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}

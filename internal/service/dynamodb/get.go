@@ -1,0 +1,83 @@
+package dynamodb
+
+import (
+	"context"
+
+	api "brume/internal/api/dynamodb"
+	"brume/internal/kv"
+	"brume/internal/service/dynamodb/expression"
+	"brume/internal/service/dynamodb/item"
+)
+
+// GetItem returns an item. All reads are consistent here; what ConsistentRead changes is the capacity consumed.
+// https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_GetItem.html
+func (s *Service) GetItem(ctx context.Context, in *api.GetItemInput) (*api.GetItemOutput, error) {
+	sc := scopeOf(ctx)
+	table, err := sc.tableName(in.TableName)
+	if err != nil {
+		return nil, err
+	}
+	g, err := newGet(table, in.Key, in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet)
+	if err != nil {
+		return nil, err
+	}
+	out := new(api.GetItemOutput)
+	err = s.store.View(ctx, func(r kv.Reader) error {
+		t, err := s.table(r, sc, table)
+		if err != nil {
+			return err
+		}
+		var size int
+		if out.Item, size, err = g.run(r, t); err != nil {
+			return err
+		}
+		used := newConsumption(in.ReturnConsumedCapacity, table)
+		used.add(readUnits(size, deref(in.ConsistentRead)))
+		out.ConsumedCapacity = used.output()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// A get is one item to be read.
+type get struct {
+	table     string
+	key       item.Map
+	selection *selection
+}
+
+func newGet(table string, key item.Map, projection *string, names map[string]string, attributesToGet []string) (*get, error) {
+	p, err := placeholders(names, nil, []exprParam{{expression.Projection, projection}},
+		[]legacyParam{{"AttributesToGet", attributesToGet != nil}})
+	if err != nil {
+		return nil, err
+	}
+	if err := canonicalItem(key); err != nil {
+		return nil, err
+	}
+	sel, err := newSelection(p, projection, attributesToGet)
+	if err == nil {
+		err = p.Unused()
+	}
+	return &get{table, key, sel}, err
+}
+
+// run returns the item, nil if there is none, and the size of all of it.
+func (g *get) run(r kv.Reader, t *table) (item.Map, int, error) {
+	if err := checkKey(&t.Key, g.key); err != nil {
+		return nil, 0, err
+	}
+	row, ok, err := r.Get(t.itemKey(g.key))
+	if err != nil || !ok {
+		return nil, 0, err
+	}
+	size, err := item.Encoded(row).Size()
+	if err != nil {
+		return nil, 0, err
+	}
+	m, err := g.selection.decode(row)
+	return m, size, err
+}

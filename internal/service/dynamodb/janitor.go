@@ -1,0 +1,151 @@
+package dynamodb
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"brume/internal/kv"
+)
+
+const (
+	// cleanInterval is how often Run looks for what has expired.
+	cleanInterval = time.Minute
+	// chunk is how many rows Run touches in one transaction, so that it never holds up others for long.
+	chunk = 1000
+)
+
+// Run gives back, until ctx ends, the room of deleted tables and forgotten tokens, and counts the items of large tables.
+func (s *Service) Run(ctx context.Context) {
+	ticker := time.NewTicker(cleanInterval)
+	defer ticker.Stop()
+	for {
+		for _, job := range [...]struct {
+			name string
+			run  func(context.Context) error
+		}{
+			{"removing deleted tables", s.emptyTrash},
+			{"removing expired tokens", s.expire},
+			{"counting items", s.count},
+		} {
+			if err := job.run(ctx); err != nil && ctx.Err() == nil {
+				s.log.LogAttrs(ctx, slog.LevelError, job.name, slog.String("error", err.Error()))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-s.work:
+		}
+	}
+}
+
+// emptyTrash removes the rows of deleted tables.
+func (s *Service) emptyTrash(ctx context.Context) error {
+	for {
+		var trash, prefix []byte
+		err := s.store.View(ctx, func(r kv.Reader) error {
+			for pair, err := range r.Scan(kv.Prefix(rows(tagTrash))) {
+				if err != nil {
+					return err
+				}
+				trash = bytes.Clone(pair.Key)
+				prefix, err = parseTrashKey(trash)
+				return err
+			}
+			return nil
+		})
+		if err != nil || trash == nil {
+			return err
+		}
+		if err := s.removeRange(ctx, kv.Prefix(prefix)); err != nil {
+			return err
+		}
+		if err := s.store.Update(ctx, func(tx kv.Tx) error { return tx.Delete(trash) }); err != nil {
+			return err
+		}
+	}
+}
+
+// removeRange removes all rows of r, a chunk at a time. Nobody writes to them any more.
+func (s *Service) removeRange(ctx context.Context, r kv.Range) error {
+	r.Limit = chunk
+	for {
+		var keys [][]byte
+		err := s.store.Update(ctx, func(tx kv.Tx) error {
+			keys = keys[:0]
+			for pair, err := range tx.Scan(r) {
+				if err != nil {
+					return err
+				}
+				keys = append(keys, bytes.Clone(pair.Key))
+			}
+			for _, key := range keys {
+				if err := tx.Delete(key); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || len(keys) < chunk {
+			return err
+		}
+		// What is removed is stepped over no more.
+		r.Start = keys[len(keys)-1]
+	}
+}
+
+// expire forgets the tokens whose time is over.
+func (s *Service) expire(ctx context.Context) error {
+	for more := true; more; {
+		err := s.store.Update(ctx, func(tx kv.Tx) error {
+			more = false
+			now := tx.Now()
+			var expired []kv.Pair
+			for pair, err := range tx.Scan(kv.Range{Start: rows(tagExpiry), End: expiryKey(now, nil), Limit: chunk}) {
+				if err != nil {
+					return err
+				}
+				expired = append(expired, pair)
+			}
+			more = len(expired) == chunk
+			for _, pair := range expired {
+				if err := expireToken(tx, pair.Key, now); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expireToken removes what an expiry row names, unless it was given a later expiry since.
+func expireToken(tx kv.Tx, expiry []byte, now time.Time) error {
+	_, key, err := parseExpiryKey(expiry)
+	if err != nil {
+		return err
+	}
+	raw, ok, err := tx.Get(key)
+	if err != nil {
+		return err
+	}
+	if ok {
+		var row tokenRow
+		if err := json.Unmarshal(raw, &row); err != nil {
+			return err
+		}
+		if !row.Expires.After(now) {
+			if err := tx.Delete(bytes.Clone(key)); err != nil {
+				return err
+			}
+		}
+	}
+	return tx.Delete(bytes.Clone(expiry))
+}

@@ -1,0 +1,167 @@
+package dynamodb
+
+import (
+	"bytes"
+	"encoding/binary"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	api "brume/internal/api/dynamodb"
+	"brume/internal/kv/tuple"
+	"brume/internal/service/dynamodb/item"
+	"brume/internal/service/dynamodb/number"
+)
+
+// The layout of this service's part of the store. TABLE is the unique id that a table has from its creation on, and INDEX
+// a number that the table gives to an index once.
+//
+//	dynamodb t ACCOUNT REGION NAME                    → tableRow, JSON
+//	dynamodb i TABLE HASH PARTITION SORT              → item (package item)
+//	dynamodb x TABLE INDEX HASH PARTITION SORT KEY    → projected item
+//	dynamodb k ACCOUNT REGION TOKEN                   → tokenRow, JSON: a TransactWriteItems that succeeded
+//	dynamodb e TIME KEY                               → nothing: the row KEY, of a token, expires at TIME
+//	dynamodb d PREFIX                                 → nothing: what lies under PREFIX is to be removed
+//
+// PARTITION is the values of the partition key attributes, each with its length before it, and SORT those of the sort key
+// attributes in a form that orders as they do. HASH is 32 bits of a hash of PARTITION: it spreads partitions evenly, so
+// that a segment of a parallel Scan is a range, and gives Scan the random order of partitions that it has in AWS. KEY is
+// the PARTITION and SORT of the item in the table, which makes index entries unique.
+const (
+	tagTable   = 't'
+	tagItem    = 'i'
+	tagIndex   = 'x'
+	tagToken   = 'k'
+	tagExpiry  = 'e'
+	tagTrash   = 'd'
+	namespace  = "dynamodb"
+	hashSpace  = 1 << 32
+	keyReserve = 64 // room for the fixed parts of a key
+)
+
+func rows(tag byte) []byte {
+	return tuple.AppendByte(tuple.AppendString(make([]byte, 0, keyReserve), namespace), tag)
+}
+
+func tableScope(sc scope) []byte {
+	return tuple.AppendString(tuple.AppendString(rows(tagTable), sc.account), sc.region)
+}
+
+func tableKey(sc scope, name string) []byte { return tuple.AppendString(tableScope(sc), name) }
+
+func parseTableKey(key []byte) (sc scope, name string, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, rows(tagTable)))
+	sc.account, sc.region, name = r.String(), r.String(), r.String()
+	return sc, name, r.End()
+}
+
+// itemPrefix is before all items of a table.
+func itemPrefix(table uint64) []byte { return tuple.AppendUint64(rows(tagItem), table) }
+
+// indexesPrefix is before all entries of all indexes of a table, indexPrefix before those of one of them.
+func indexesPrefix(table uint64) []byte { return tuple.AppendUint64(rows(tagIndex), table) }
+
+func indexPrefix(table uint64, index uint32) []byte {
+	return binary.BigEndian.AppendUint32(indexesPrefix(table), index)
+}
+
+// appendKey appends the HASH, PARTITION and SORT of an item, which must have the attributes.
+func appendKey(dst []byte, k *keySchema, m item.Map) []byte {
+	dst = appendPartition(dst, k, m)
+	for _, a := range k.Range {
+		dst = appendSort(dst, m[a.Name])
+	}
+	return dst
+}
+
+// appendPartition appends the HASH and PARTITION of an item.
+func appendPartition(dst []byte, k *keySchema, m item.Map) []byte {
+	at := len(dst)
+	dst = appendPartitionValues(append(dst, 0, 0, 0, 0), k, m)
+	binary.BigEndian.PutUint32(dst[at:], uint32(xxhash.Sum64(dst[at+4:])>>32))
+	return dst
+}
+
+func appendPartitionValues(dst []byte, k *keySchema, m item.Map) []byte {
+	for _, a := range k.Hash {
+		at := len(dst)
+		dst = append(dst, 0, 0)
+		switch v := m[a.Name].(type) {
+		case api.S:
+			dst = append(dst, v...)
+		case api.B:
+			dst = append(dst, v...)
+		case api.N:
+			dst = number.AppendKey(dst, string(v))
+		}
+		binary.BigEndian.PutUint16(dst[at:], uint16(len(dst)-at-2))
+	}
+	return dst
+}
+
+// appendSort appends a value so that the order of bytes is the order of values, and no value is a prefix of another.
+func appendSort(dst []byte, v api.AttributeValue) []byte {
+	switch v := v.(type) {
+	case api.S:
+		return tuple.AppendString(dst, string(v))
+	case api.B:
+		return tuple.AppendBytes(dst, v)
+	case api.N:
+		return number.AppendKey(dst, string(v))
+	}
+	return dst
+}
+
+// appendSortPrefix appends a string or binary value without its end: what begins with it comes after it.
+func appendSortPrefix(dst []byte, v api.AttributeValue) []byte {
+	switch v := v.(type) {
+	case api.S:
+		return tuple.AppendStringPrefix(dst, string(v))
+	case api.B:
+		return tuple.AppendBytesPrefix(dst, v)
+	}
+	return dst
+}
+
+// appendUnique appends the KEY of an index entry.
+func appendUnique(dst []byte, k *keySchema, m item.Map) []byte {
+	dst = appendPartitionValues(dst, k, m)
+	for _, a := range k.Range {
+		dst = appendSort(dst, m[a.Name])
+	}
+	return dst
+}
+
+// segmentRange is the range of hashes, as the bytes of HASH, of one segment of a Scan; end is nil for the last.
+func segmentRange(segment, total int) (start, end []byte) {
+	bound := func(i int) []byte {
+		return binary.BigEndian.AppendUint32(nil, uint32((uint64(i)*hashSpace+uint64(total)-1)/uint64(total)))
+	}
+	if segment+1 < total {
+		end = bound(segment + 1)
+	}
+	return bound(segment), end
+}
+
+func tokenKey(sc scope, token string) []byte {
+	key := tuple.AppendString(tuple.AppendString(rows(tagToken), sc.account), sc.region)
+	return tuple.AppendString(key, token)
+}
+
+func expiryKey(at time.Time, key []byte) []byte {
+	return tuple.AppendBytes(tuple.AppendTime(rows(tagExpiry), at), key)
+}
+
+func parseExpiryKey(key []byte) (at time.Time, row []byte, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, rows(tagExpiry)))
+	at, row = r.Time(), r.Bytes()
+	return at, row, r.End()
+}
+
+func trashKey(prefix []byte) []byte { return tuple.AppendBytes(rows(tagTrash), prefix) }
+
+func parseTrashKey(key []byte) (prefix []byte, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, rows(tagTrash)))
+	prefix = r.Bytes()
+	return prefix, r.End()
+}

@@ -1,0 +1,61 @@
+package dynamodb
+
+import (
+	"strings"
+
+	"brume/internal/awserr"
+)
+
+// tableName returns the name of the table that a request names by its name or its ARN.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html#HowItWorks.NamingRules
+func (sc scope) tableName(name *string) (string, error) {
+	if name == nil {
+		return "", awserr.Validation("The parameter 'TableName' is required but was not present in the request")
+	}
+	if strings.HasPrefix(*name, "arn:") {
+		return sc.tableOfARN(*name)
+	}
+	return *name, checkTableName(*name)
+}
+
+func checkTableName(name string) error {
+	if len(name) < 3 || len(name) > 255 {
+		return awserr.Validation("TableName must be at least 3 characters long and at most 255 characters long")
+	}
+	if !isName(name) {
+		return awserr.Validation("1 validation error detected: Value '%s' at 'tableName' failed to satisfy constraint: "+
+			"Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+", name)
+	}
+	return nil
+}
+
+func isName(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-', c == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// tableOfARN returns the name in a table's ARN. Tables of other accounts and regions cannot be reached.
+func (sc scope) tableOfARN(arn string) (string, error) {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "dynamodb" {
+		return "", invalidARN(arn)
+	}
+	name, ok := strings.CutPrefix(parts[5], "table/")
+	if !ok || checkTableName(name) != nil {
+		return "", invalidARN(arn)
+	}
+	if parts[3] != sc.region || parts[4] != sc.account {
+		return "", awserr.New("AccessDeniedException", "Cross-account and cross-region access is not supported: %s", arn)
+	}
+	return name, nil
+}
+
+func invalidARN(arn string) error {
+	return awserr.Validation("Invalid TableArn: Invalid ResourceArn provided as input %s", arn)
+}

@@ -1,0 +1,259 @@
+package dynamodb
+
+import (
+	"bytes"
+
+	"brume/internal/awserr"
+	"brume/internal/kv"
+	"brume/internal/service/dynamodb/expression"
+	"brume/internal/service/dynamodb/item"
+)
+
+// maxPageSize is how much one Query or Scan reads, in bytes as items count them, before filtering.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html
+const maxPageSize = 1 << 20
+
+// A page is what Query and Scan have in common: they read rows in order, filter them, and stop somewhere.
+type page struct {
+	indexName  *string
+	start      item.Map // ExclusiveStartKey, canonical; nil for none
+	limit      int      // 0 for none
+	filter     *expression.Predicate
+	selection  *selection
+	selects    string // Select as given
+	countOnly  bool
+	consistent bool
+}
+
+// found is what was read of a page.
+type found struct {
+	items          []item.Map // nil if only their number is wanted
+	count, scanned int32
+	last           item.Map // LastEvaluatedKey, nil if all was read
+}
+
+// reads are the parameters of Query and Scan that make a page.
+type reads struct {
+	indexName       *string
+	start           item.Map
+	limit           *int32
+	filter          exprParam
+	projection      *string
+	attributesToGet []string
+	selects         *string
+	consistent      *bool
+}
+
+// newPage checks the parameters that need no table.
+func newPage(p *expression.Placeholders, r reads) (*page, error) {
+	pg := &page{
+		indexName: r.indexName, start: r.start, limit: int(deref(r.limit)), selects: deref(r.selects),
+		consistent: deref(r.consistent),
+	}
+	if r.start != nil {
+		if err := canonicalItem(r.start); err != nil {
+			return nil, awserr.Validation("The provided starting key is invalid: %s", message(err))
+		}
+	}
+	if err := r.checkSelect(); err != nil {
+		return nil, err
+	}
+	pg.countOnly = pg.selects == "COUNT"
+	var err error
+	if pg.filter, err = predicate(p, r.filter); err != nil {
+		return nil, err
+	}
+	pg.selection, err = newSelection(p, r.projection, r.attributesToGet)
+	return pg, err
+}
+
+// checkSelect checks Select against the parameters that name attributes.
+// https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html#DDB-Query-request-Select
+func (r *reads) checkSelect() error {
+	named, given := "ProjectionExpression", r.projection != nil
+	if !given && r.attributesToGet != nil {
+		named, given = "AttributesToGet", true
+	}
+	switch selects := deref(r.selects); {
+	case selects == "COUNT" && given:
+		return awserr.Validation("Cannot specify the %s when choosing to get only the Count", named)
+	case (selects == "ALL_ATTRIBUTES" || selects == "ALL_PROJECTED_ATTRIBUTES") && given:
+		return awserr.Validation("Cannot specify the %s when choosing to get %s", named, selects)
+	case selects == "SPECIFIC_ATTRIBUTES" && !given:
+		return awserr.Validation("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
+	case selects == "ALL_PROJECTED_ATTRIBUTES" && r.indexName == nil:
+		return awserr.Validation("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
+	}
+	return nil
+}
+
+// index returns the index that is read, nil for the table itself.
+func (pg *page) index(t *table) (*index, error) {
+	if pg.indexName == nil {
+		return nil, nil
+	}
+	x := t.index(*pg.indexName)
+	if x == nil {
+		return nil, noSuchIndex(*pg.indexName)
+	}
+	if !x.Global {
+		return x, nil
+	}
+	if pg.consistent {
+		return nil, awserr.Validation("Consistent reads are not supported on global secondary indexes")
+	}
+	if pg.selects == "ALL_ATTRIBUTES" && x.Projection != "ALL" {
+		return nil, invalid("Select type ALL_ATTRIBUTES is not supported for global secondary index %s because its projection type is not ALL", x.Name)
+	}
+	for _, path := range pg.selection.paths {
+		if !t.projects(x, path.Head()) {
+			return nil, invalid("Global secondary index %s does not project [%s]", x.Name, path.Head())
+		}
+	}
+	return x, nil
+}
+
+// startKey returns the row that ExclusiveStartKey stands for.
+func (t *table) startKey(x *index, start item.Map) ([]byte, error) {
+	want := len(t.Key.Hash) + len(t.Key.Range)
+	if x != nil {
+		for _, a := range x.Key.attributes() {
+			if !t.Key.has(a.Name) {
+				want++
+			}
+		}
+	}
+	if len(start) != want {
+		return nil, awserr.Validation("The provided starting key is invalid")
+	}
+	keys := []*keySchema{&t.Key}
+	if x != nil {
+		keys = append(keys, &x.Key)
+	}
+	for _, k := range keys {
+		for _, a := range k.attributes() {
+			if v := start[a.Name]; v == nil || item.Type(v) != a.Type {
+				return nil, awserr.Validation("The provided starting key is invalid: %s", message(keyMismatch()))
+			}
+		}
+	}
+	if x != nil {
+		return t.indexEntry(x, start), nil
+	}
+	return t.itemKey(start), nil
+}
+
+// read reads rows of rng until the page is full. x is the index whose rows they are, nil for the table's own.
+func (pg *page) read(r kv.Reader, t *table, x *index, rng kv.Range, used *consumption) (*found, error) {
+	f := new(found)
+	if !pg.countOnly {
+		f.items = []item.Map{}
+	}
+	fetch := pg.fetches(t, x)
+	size := 0
+	for pair, err := range r.Scan(rng) {
+		if err != nil {
+			return nil, err
+		}
+		row := item.Encoded(pair.Value)
+		n, err := row.Size()
+		if err != nil {
+			return nil, err
+		}
+		size += n
+		f.scanned++
+		last := row
+		if fetch {
+			if row, err = t.fetch(r, row); err != nil {
+				return nil, err
+			}
+			whole, err := row.Size()
+			if err != nil {
+				return nil, err
+			}
+			used.add(readUnits(whole, pg.consistent))
+		}
+		if err := pg.take(f, row); err != nil {
+			return nil, err
+		}
+		if int(f.scanned) == pg.limit || size >= maxPageSize {
+			if f.last, err = t.keyOf(last, x); err != nil {
+				return nil, err
+			}
+			break
+		}
+	}
+	units := readUnits(size, pg.consistent)
+	if x != nil {
+		used.addIndex(x, units)
+	} else {
+		used.add(units)
+	}
+	return f, nil
+}
+
+// take adds a row if it passes the filter.
+func (pg *page) take(f *found, row item.Encoded) error {
+	if pg.filter != nil {
+		ok, err := pg.filter.Eval(row)
+		if err != nil || !ok {
+			return err
+		}
+	}
+	f.count++
+	if pg.countOnly {
+		return nil
+	}
+	m, err := pg.selection.decode(row)
+	if err != nil {
+		return err
+	}
+	f.items = append(f.items, m)
+	return nil
+}
+
+// fetches reports whether the rows of a local index must be completed from the table.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LSI.html#LSI.Projections
+func (pg *page) fetches(t *table, x *index) bool {
+	if x == nil || x.Global || x.Projection == "ALL" || pg.countOnly {
+		return false
+	}
+	if pg.selects == "ALL_ATTRIBUTES" {
+		return true
+	}
+	for _, path := range pg.selection.paths {
+		if !t.projects(x, path.Head()) {
+			return true
+		}
+	}
+	return false
+}
+
+// fetch returns the item of an index entry.
+func (t *table) fetch(r kv.Reader, entry item.Encoded) (item.Encoded, error) {
+	key, err := t.keyOf(entry, nil)
+	if err != nil {
+		return nil, err
+	}
+	row, _, err := r.Get(t.itemKey(key))
+	return row, err
+}
+
+// contains reports whether a row key lies in a range.
+func contains(rng kv.Range, key []byte) bool {
+	return bytes.Compare(key, rng.Start) >= 0 && (rng.End == nil || bytes.Compare(key, rng.End) < 0)
+}
+
+// after restricts rng to what comes after the row key, in the direction of the range.
+func after(rng kv.Range, key []byte) kv.Range {
+	if rng.Reverse {
+		if rng.End == nil || bytes.Compare(key, rng.End) < 0 {
+			rng.End = key
+		}
+		return rng
+	}
+	if next := append(bytes.Clone(key), 0); bytes.Compare(next, rng.Start) > 0 {
+		rng.Start = next
+	}
+	return rng
+}

@@ -1,0 +1,139 @@
+package dynamodb
+
+import (
+	"strings"
+
+	api "brume/internal/api/dynamodb"
+	"brume/internal/awserr"
+	"brume/internal/service/dynamodb/expression"
+	"brume/internal/service/dynamodb/item"
+)
+
+// An exprParam is a parameter that may hold an expression, nil if the request does not have it.
+type exprParam struct {
+	name expression.Parameter
+	src  *string
+}
+
+// A legacyParam is a parameter of the time before expressions.
+type legacyParam struct {
+	name  string
+	given bool
+}
+
+// placeholders checks how the parameters of expressions stand together, and returns those that expressions use.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LegacyConditionalParameters.html
+func placeholders(names map[string]string, values item.Map, exprs []exprParam, legacy []legacyParam) (*expression.Placeholders, error) {
+	var given, old []string
+	valued, takeValues := false, []string(nil)
+	for _, e := range exprs {
+		if e.src != nil {
+			given = append(given, string(e.name))
+		}
+		if e.name != expression.Projection {
+			takeValues = append(takeValues, string(e.name))
+			valued = valued || e.src != nil
+		}
+	}
+	for _, l := range legacy {
+		if l.given {
+			old = append(old, l.name)
+		}
+	}
+	if len(given) > 0 && len(old) > 0 {
+		return nil, awserr.Validation("Can not use both expression and non-expression parameters in the same request: "+
+			"Non-expression parameters: {%s} Expression parameters: {%s}", strings.Join(old, ", "), strings.Join(given, ", "))
+	}
+	if names != nil && len(given) == 0 {
+		return nil, awserr.Validation("ExpressionAttributeNames can only be specified when using expressions")
+	}
+	if values != nil && !valued {
+		verb := "is"
+		if len(takeValues) > 1 {
+			verb = "are"
+		}
+		if len(given) == 0 && len(takeValues) == 0 {
+			return nil, awserr.Validation("ExpressionAttributeValues can only be specified when using expressions")
+		}
+		return nil, awserr.Validation("ExpressionAttributeValues can only be specified when using expressions: %s %s null",
+			strings.Join(takeValues, " and "), verb)
+	}
+	if names == nil && values == nil {
+		return new(expression.Placeholders), nil
+	}
+	return expression.NewPlaceholders(names, values)
+}
+
+// notLegacy refuses legacy parameters that Brume does not have.
+func notLegacy(legacy []legacyParam) error {
+	for _, l := range legacy {
+		if l.given {
+			return awserr.NotImplemented(l.name + " (a legacy parameter; use an expression)")
+		}
+	}
+	return nil
+}
+
+// predicate parses a condition or filter, nil if the request has none.
+func predicate(p *expression.Placeholders, e exprParam) (*expression.Predicate, error) {
+	if e.src == nil {
+		return nil, nil
+	}
+	return p.Predicate(e.name, *e.src)
+}
+
+// A selection is which attributes a read returns: all of them if it has no paths.
+type selection struct{ paths []expression.Path }
+
+// newSelection parses ProjectionExpression or its forerunner AttributesToGet.
+func newSelection(p *expression.Placeholders, projection *string, attributesToGet []string) (*selection, error) {
+	if projection != nil {
+		paths, err := p.Projection(*projection)
+		return &selection{paths}, err
+	}
+	sel := new(selection)
+	seen := make(map[string]bool, len(attributesToGet))
+	for _, name := range attributesToGet {
+		if seen[name] {
+			return nil, invalid("Duplicate value in attribute name: %s", name)
+		}
+		seen[name] = true
+		sel.paths = append(sel.paths, expression.Path{{Name: name}})
+	}
+	return sel, nil
+}
+
+// decode returns the selected attributes of an item.
+func (sel *selection) decode(enc item.Encoded) (item.Map, error) {
+	if sel == nil || sel.paths == nil {
+		return item.Decode(enc)
+	}
+	heads := make(item.Map, len(sel.paths))
+	for _, path := range sel.paths {
+		name := path.Head()
+		if _, ok := heads[name]; ok {
+			continue
+		}
+		v, err := enc.Attribute(name)
+		if err != nil {
+			return nil, err
+		}
+		if v != nil {
+			heads[name] = v
+		}
+	}
+	return expression.Project(heads, sel.paths), nil
+}
+
+// conditionFailed is the error of a condition that an item does not meet; it holds the item if the request wants that.
+func conditionFailed(old item.Encoded, returnValues *string) error {
+	err := &api.ConditionalCheckFailedException{Message: new("The conditional request failed")}
+	if deref(returnValues) == "ALL_OLD" && len(old) > 0 {
+		m, decodeErr := item.Decode(old)
+		if decodeErr != nil {
+			return decodeErr
+		}
+		err.Item = m
+	}
+	return err
+}

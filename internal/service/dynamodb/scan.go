@@ -1,0 +1,120 @@
+package dynamodb
+
+import (
+	"bytes"
+	"context"
+
+	api "brume/internal/api/dynamodb"
+	"brume/internal/awserr"
+	"brume/internal/kv"
+	"brume/internal/service/dynamodb/expression"
+)
+
+// Scan reads a table or an index, all of it or one of several segments.
+// https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html
+func (s *Service) Scan(ctx context.Context, in *api.ScanInput) (*api.ScanOutput, error) {
+	sc := scopeOf(ctx)
+	name, err := sc.tableName(in.TableName)
+	if err != nil {
+		return nil, err
+	}
+	filter := exprParam{expression.Filter, in.FilterExpression}
+	legacy := []legacyParam{
+		{"AttributesToGet", in.AttributesToGet != nil}, {"ScanFilter", in.ScanFilter != nil},
+		{"ConditionalOperator", in.ConditionalOperator != nil},
+	}
+	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues,
+		[]exprParam{filter, {expression.Projection, in.ProjectionExpression}}, legacy)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSegment(in.Segment, in.TotalSegments); err != nil {
+		return nil, err
+	}
+	if err := notLegacy(legacy[1:]); err != nil {
+		return nil, err
+	}
+	pg, err := newPage(p, reads{
+		in.IndexName, in.ExclusiveStartKey, in.Limit, filter, in.ProjectionExpression, in.AttributesToGet, in.Select,
+		in.ConsistentRead,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Unused(); err != nil {
+		return nil, err
+	}
+
+	var out *api.ScanOutput
+	err = s.store.View(ctx, func(r kv.Reader) error {
+		t, err := s.table(r, sc, name)
+		if err != nil {
+			return err
+		}
+		x, err := pg.index(t)
+		if err != nil {
+			return err
+		}
+		rng := t.segment(x, in.Segment, in.TotalSegments)
+		if pg.start != nil {
+			key, err := t.startKey(x, pg.start)
+			if err != nil {
+				return err
+			}
+			if in.TotalSegments != nil && !contains(rng, key) {
+				return awserr.Validation("The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey "+
+					"with correct Segment. TotalSegments: %d Segment: %d", *in.TotalSegments, *in.Segment)
+			}
+			rng = after(rng, key)
+		}
+		used := newConsumption(in.ReturnConsumedCapacity, name)
+		f, err := pg.read(r, t, x, rng, used)
+		if err != nil {
+			return err
+		}
+		out = &api.ScanOutput{
+			Items: f.items, Count: new(f.count), ScannedCount: new(f.scanned), LastEvaluatedKey: f.last,
+			ConsumedCapacity: used.output(),
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// rows is the prefix of the rows of an index, or of the table if x is nil.
+func (t *table) rows(x *index) []byte {
+	if x == nil {
+		return itemPrefix(t.ID)
+	}
+	return indexPrefix(t.ID, x.Number)
+}
+
+// segment is the range of rows that one segment of a Scan reads, of all rows if it has no segments.
+func (t *table) segment(x *index, segment, total *int32) kv.Range {
+	prefix := t.rows(x)
+	if total == nil {
+		return kv.Prefix(prefix)
+	}
+	start, end := segmentRange(int(*segment), int(*total))
+	rng := kv.Range{Start: append(bytes.Clone(prefix), start...), End: kv.PrefixEnd(prefix)}
+	if end != nil {
+		rng.End = append(bytes.Clone(prefix), end...)
+	}
+	return rng
+}
+
+func checkSegment(segment, total *int32) error {
+	switch {
+	case segment != nil && total == nil:
+		return awserr.Validation("The TotalSegments parameter is required but was not present in the request when Segment parameter is present")
+	case segment == nil && total != nil:
+		return awserr.Validation("The Segment parameter is required but was not present in the request when parameter TotalSegments is present")
+	case segment != nil && *segment >= *total:
+		return awserr.Validation("The Segment parameter is zero-based and must be less than parameter TotalSegments: "+
+			"Segment: %d is not less than TotalSegments: %d", *segment, *total)
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+// Package dynamodb is Amazon DynamoDB: tables, their secondary indexes, and items.
+//
+// An acknowledged write is durable, and it, its index entries and its conditions are one transaction: reads of tables and
+// of indexes, consistent or not, see all of a write or nothing. A page of a Query or Scan shows one moment. A deleted
+// table is gone at once, its name free; the room that it takes is given back by Run, in the background.
+//
+// What a value is and how an item is stored is the business of package item, numbers that of package number, and
+// expressions that of package expression; this package knows tables.
+//
+// https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/Welcome.html
+package dynamodb
+
+import (
+	"context"
+	"log/slog"
+
+	api "brume/internal/api/dynamodb"
+	"brume/internal/awserr"
+	"brume/internal/call"
+	"brume/internal/kv"
+)
+
+// Service implements the operations. Create it with New.
+type Service struct {
+	api.Unimplemented
+	store  kv.Store
+	log    *slog.Logger
+	tables tableCache
+	counts counter
+	// work tells Run that there is something to remove or to count.
+	work chan struct{}
+}
+
+var _ api.Service = (*Service)(nil)
+
+// New returns the service over store.
+func New(store kv.Store, log *slog.Logger) *Service {
+	return &Service{store: store, log: log, work: make(chan struct{}, 1)}
+}
+
+// scope is whose state a call acts on.
+type scope struct{ account, region string }
+
+func scopeOf(ctx context.Context) scope {
+	info := call.From(ctx)
+	return scope{info.Account, info.Region}
+}
+
+// invalid is the error for most of what is wrong with a request.
+func invalid(format string, args ...any) error {
+	return awserr.Validation("One or more parameter values were invalid: "+format, args...)
+}
+
+// message is the sentence of an error that is to become part of another.
+func message(err error) string {
+	if e, ok := err.(awserr.Error); ok {
+		return e.ErrorMessage()
+	}
+	return err.Error()
+}
+
+func (s *Service) wake() {
+	select {
+	case s.work <- struct{}{}:
+	default:
+	}
+}
+
+// deref returns what p points to, the zero value if nil.
+func deref[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

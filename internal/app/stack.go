@@ -13,6 +13,7 @@ import (
 
 	iamapi "brume/internal/api/iam"
 	logsapi "brume/internal/api/logs"
+	stsapi "brume/internal/api/sts"
 	"brume/internal/dispatch"
 	"brume/internal/kv/pebblekv"
 	"brume/internal/obs"
@@ -20,6 +21,7 @@ import (
 	"brume/internal/seal"
 	"brume/internal/service/iam"
 	"brume/internal/service/logs"
+	"brume/internal/service/sts"
 	"brume/internal/wire"
 )
 
@@ -88,6 +90,17 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	}
 	add(iamapi.Schema(), iamapi.Handlers(identities), identities.Checks)
 
+	tokenBox, err := master.Box("session-token")
+	if err != nil {
+		return s, err
+	}
+	options := sts.Options{Identities: identities, Sealer: tokenBox}
+	if c.TestCredentials {
+		options.TestAccount = c.AccountID
+	}
+	tokens := sts.New(options)
+	add(stsapi.Schema(), stsapi.Handlers(tokens), tokens.Checks)
+
 	cloudWatchLogs := logs.New(store, log)
 	s.loop(background, cloudWatchLogs.Run)
 	add(logsapi.Schema(), logsapi.Handlers(cloudWatchLogs), cloudWatchLogs.Checks)
@@ -100,7 +113,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	s.handler, err = wire.NewServer(wire.Config{
 		Services:    services,
 		Dispatcher:  dispatcher,
-		Credentials: credentials{keys: identities},
+		Credentials: tokens,
 		DataPlane:   noDataPlane{},
 		Region:      c.Region,
 		Metrics:     metrics,

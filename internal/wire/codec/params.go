@@ -2,6 +2,7 @@ package codec
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"brume/internal/awserr"
 )
@@ -26,7 +27,7 @@ func (p Params) Get(key string) (string, bool) {
 	return "", false
 }
 
-// ParseParams reads the text of a query string or of a form body (application/x-www-form-urlencoded).
+// ParseParams reads the text of a query string or of a form body (application/x-www-form-urlencoded), which must be UTF-8.
 func ParseParams(text string) (Params, error) {
 	if text == "" {
 		return nil, nil
@@ -59,12 +60,12 @@ func malformedQuery(format string, args ...any) error {
 	return awserr.New("MalformedQueryString", format, args...).WithStatus(404)
 }
 
-// UnescapePath undoes the percent encoding of a part of a path; false if it is not valid.
+// UnescapePath undoes the percent encoding of a part of a path; false if it is not valid, or not UTF-8.
 func UnescapePath(s string) (string, bool) { return unescape(s, false) }
 
 func unescape(s string, plus bool) (string, bool) {
 	if strings.IndexByte(s, '%') < 0 && (!plus || strings.IndexByte(s, '+') < 0) {
-		return s, true
+		return s, utf8.ValidString(s)
 	}
 	out := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
@@ -85,7 +86,7 @@ func unescape(s string, plus bool) (string, bool) {
 			out = append(out, c)
 		}
 	}
-	return string(out), true
+	return string(out), utf8.Valid(out)
 }
 
 func unhex(c byte) int {

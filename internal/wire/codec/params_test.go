@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"brume/internal/awserr"
 )
@@ -25,7 +26,7 @@ func TestParseParams(t *testing.T) {
 	if _, ok := got.Get("z"); ok {
 		t.Error("there is a z")
 	}
-	for _, bad := range []string{"a=%", "a=%1", "a=%zz", "%=a", "a=b&c=%4"} {
+	for _, bad := range []string{"a=%", "a=%1", "a=%zz", "%=a", "a=b&c=%4", "a=%ff", "\xff", "%c3=%a9"} {
 		if _, err := ParseParams(bad); err == nil || err.(awserr.Error).ErrorCode() != "MalformedQueryString" {
 			t.Errorf("%q: %v", bad, err)
 		}
@@ -58,12 +59,14 @@ func TestUnescapePath(t *testing.T) {
 			t.Errorf("%q: %q, %v", in, got, ok)
 		}
 	}
-	if _, ok := UnescapePath("%4"); ok {
-		t.Error("%4 passed")
+	for _, bad := range []string{"%4", "%ff", "\xff"} {
+		if _, ok := UnescapePath(bad); ok {
+			t.Errorf("%q passed", bad)
+		}
 	}
 }
 
-// FuzzParseParams compares with net/url, which refuses semicolons and knows no order.
+// FuzzParseParams compares with net/url, which refuses semicolons, knows no order and takes any bytes.
 func FuzzParseParams(f *testing.F) {
 	for _, s := range []string{"", "a=b", "a=b&a=c", "a", "=", "&&", "a=%20+b", "%41=%zz", "a;b=c", "Tags.member.1.Key=x&Tags.member.1.Value="} {
 		f.Add(s)
@@ -74,7 +77,14 @@ func FuzzParseParams(f *testing.F) {
 			return
 		}
 		want, wantErr := url.ParseQuery(text)
-		if (err == nil) != (wantErr == nil) {
+		text8 := true
+		for k, values := range want {
+			text8 = text8 && utf8.ValidString(k)
+			for _, v := range values {
+				text8 = text8 && utf8.ValidString(v)
+			}
+		}
+		if (err == nil) != (wantErr == nil && text8) {
 			t.Fatalf("%q: %v, net/url %v", text, err, wantErr)
 		}
 		if err != nil {

@@ -1,0 +1,176 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	logsapi "brume/internal/api/logs"
+	"brume/internal/awserr"
+	"brume/internal/call"
+	"brume/internal/dispatch"
+	"brume/internal/policy"
+	"brume/internal/sandboxnet"
+	"brume/internal/service/iam"
+	"brume/internal/service/lambda/environment"
+	"brume/internal/service/sts"
+)
+
+const lambdaPrincipal = "lambda.amazonaws.com"
+
+// roles gives Lambda the credentials of execution roles.
+type roles struct{ sts *sts.Service }
+
+func (r roles) IssueRoleSession(ctx context.Context, roleARN, sessionName string, d time.Duration) (*environment.Credentials, error) {
+	c, err := r.sts.IssueRoleSession(ctx, sts.ServiceSession{
+		Service: lambdaPrincipal, RoleARN: roleARN, Name: sessionName, Duration: d,
+	})
+	if err != nil {
+		return nil, roleError(err)
+	}
+	return &environment.Credentials{
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expiry: c.Expiry,
+	}, nil
+}
+
+// MayAssume says whether Lambda may assume a role.
+func (r roles) MayAssume(ctx context.Context, roleARN, sessionName string) error {
+	return roleError(r.sts.MayAssume(ctx, sts.ServiceSession{Service: lambdaPrincipal, RoleARN: roleARN, Name: sessionName}))
+}
+
+func roleError(err error) error {
+	if hasCode(err, "AccessDenied") {
+		return environment.ErrRoleDenied
+	}
+	return err
+}
+
+func hasCode(err error, codes ...string) bool {
+	var known awserr.Error
+	if !errors.As(err, &known) {
+		return false
+	}
+	for _, code := range codes {
+		if known.ErrorCode() == code {
+			return true
+		}
+	}
+	return false
+}
+
+// functionLogs stores the logs of functions, each with the permissions of its execution role.
+type functionLogs struct {
+	iam        *iam.Service
+	dispatcher *dispatch.Dispatcher
+}
+
+func (l functionLogs) PutLogEvents(ctx context.Context, stream *environment.LogStream, events []environment.LogEvent) error {
+	role, err := l.iam.Role(ctx, stream.Role)
+	if err != nil {
+		return err
+	}
+	if role == nil {
+		return environment.ErrLogsDenied
+	}
+	ctx = call.With(ctx, &call.Info{
+		Account: stream.Account, Region: stream.Region, Secure: true, Time: time.Now(), ViaService: lambdaPrincipal,
+		Principal: sessionOf(role, stream.FunctionName), RequestID: call.NewRequestID(),
+	})
+	in := &logsapi.PutLogEventsInput{
+		LogGroupName: &stream.Group, LogStreamName: &stream.Stream, LogEvents: make([]logsapi.InputLogEvent, len(events)),
+	}
+	for i := range events {
+		in.LogEvents[i] = logsapi.InputLogEvent{Timestamp: &events[i].Timestamp, Message: &events[i].Message}
+	}
+	_, err = dispatch.Run[logsapi.PutLogEventsOutput](ctx, l.dispatcher, "logs", "PutLogEvents", in)
+	if hasCode(err, "ResourceNotFoundException") {
+		if err = l.createStream(ctx, stream); err == nil {
+			_, err = dispatch.Run[logsapi.PutLogEventsOutput](ctx, l.dispatcher, "logs", "PutLogEvents", in)
+		}
+	}
+	if hasCode(err, "AccessDenied") {
+		return environment.ErrLogsDenied
+	}
+	return err
+}
+
+// sessionOf is the principal of a session of role that a service of this process acts in.
+func sessionOf(role *policy.Role, name string) call.Principal {
+	return call.Principal{
+		Type: call.AssumedRole, Account: role.Account, Name: role.Name, ID: role.ID + ":" + name,
+		ARN:     fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", role.Account, role.Name, name),
+		Session: &call.Session{RoleARN: role.ARN, Name: name},
+	}
+}
+
+// createStream makes the stream, and the group if need be. Another environment may do so at the same time.
+func (l functionLogs) createStream(ctx context.Context, stream *environment.LogStream) error {
+	create := func() error {
+		_, err := dispatch.Run[logsapi.CreateLogStreamOutput](ctx, l.dispatcher, "logs", "CreateLogStream",
+			&logsapi.CreateLogStreamInput{LogGroupName: &stream.Group, LogStreamName: &stream.Stream})
+		return err
+	}
+	err := create()
+	if hasCode(err, "ResourceNotFoundException") {
+		_, err = dispatch.Run[logsapi.CreateLogGroupOutput](ctx, l.dispatcher, "logs", "CreateLogGroup",
+			&logsapi.CreateLogGroupInput{LogGroupName: &stream.Group})
+		if err == nil || hasCode(err, "ResourceAlreadyExistsException") {
+			err = create()
+		}
+	}
+	if hasCode(err, "ResourceAlreadyExistsException") {
+		return nil
+	}
+	return err
+}
+
+// gateway leads functions to the server.
+type gateway struct{ net *sandboxnet.Server }
+
+func (g gateway) Attach(s environment.Sockets, id environment.Identity) (detach func()) {
+	return g.net.Attach(sandboxnet.Sockets(s), sandboxnet.Identity(id))
+}
+
+// notForFunctions keeps what is the operator's alone from functions.
+func notForFunctions(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/_brume/") {
+			http.NotFound(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// sandboxLoopback is where AWS's names lead inside a sandbox.
+var sandboxLoopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// hostBundles are where systems keep the certificate authorities that they trust.
+// https://go.dev/src/crypto/x509/root_linux.go
+var hostBundles = []string{
+	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
+}
+
+// writeBundles writes the certificate files that functions see: all that they trust, and Brume's own alone.
+func writeBundles(dir string, ca *sandboxnet.CA) (bundle, own string, err error) {
+	var host []byte
+	for _, file := range hostBundles {
+		if host, err = os.ReadFile(file); err == nil {
+			break
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return "", "", err
+		}
+	}
+	bundle, own = filepath.Join(dir, "ca-bundle.pem"), filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(bundle, ca.Bundle(host), 0o644); err != nil {
+		return "", "", err
+	}
+	return bundle, own, os.WriteFile(own, ca.Certificate(), 0o644)
+}

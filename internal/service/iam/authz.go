@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	api "brume/internal/api/iam"
+	"brume/internal/awserr"
 	"brume/internal/call"
 	"brume/internal/policy"
 	"brume/internal/schema"
@@ -16,6 +17,11 @@ import (
 func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct) (checks []policy.Check, mapped bool, err error) {
 	if _, ok := resourceOf(in); !ok {
 		return nil, false, nil
+	}
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html#api_getsessiontoken
+	if p := &call.From(ctx).Principal; p.Session != nil && !p.Session.MFA && (p.Type == call.User || p.Type == call.Account) {
+		return nil, true, awserr.New("InvalidClientTokenId", "The security token included in the request is invalid").
+			WithStatus(http403)
 	}
 	err = s.view(ctx, func(r reader) error {
 		check, err := r.check(ctx, in)
@@ -34,6 +40,9 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 	})
 	return checks, true, err
 }
+
+// http403 is the status of a refusal; services do not know package net/http.
+const http403 = 403
 
 // target is what an operation acts on.
 type target byte

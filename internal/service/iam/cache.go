@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"brume/internal/policy"
+	"brume/internal/recent"
 )
 
 const (
@@ -14,14 +15,10 @@ const (
 	maxCachedText = 4 << 20
 )
 
-// A cache remembers what was read from the store until invalidate is called. It holds two generations of entries: when
-// the young one is full it becomes the old one, and what is still in use moves over as it is asked for.
+// A cache remembers what was read from the store until invalidate is called.
 type cache[K comparable, V any] struct {
-	limit int
-	epoch atomic.Uint64
-
-	mu         sync.RWMutex
-	young, old map[K]cached[V]
+	epoch   atomic.Uint64
+	entries *recent.Map[K, cached[V]]
 }
 
 type cached[V any] struct {
@@ -30,7 +27,7 @@ type cached[V any] struct {
 }
 
 func newCache[K comparable, V any](limit int) *cache[K, V] {
-	return &cache[K, V]{limit: limit, young: map[K]cached[V]{}}
+	return &cache[K, V]{entries: recent.NewMap[K, cached[V]](limit)}
 }
 
 // invalidate forgets everything, also what a load that is under way is about to remember.
@@ -40,34 +37,14 @@ func (c *cache[K, V]) invalidate() { c.epoch.Add(1) }
 func (c *cache[K, V]) get(key K, load func() (value V, ok bool, err error)) (value V, ok bool, err error) {
 	// The epoch is read before the store is.
 	epoch := c.epoch.Load()
-	c.mu.RLock()
-	e, found := c.young[key]
-	promote := false
-	if !found {
-		e, found = c.old[key]
-		promote = found
-	}
-	c.mu.RUnlock()
-	if found && e.epoch == epoch {
-		if promote {
-			c.add(key, e)
-		}
+	if e, found := c.entries.Get(key); found && e.epoch == epoch {
 		return e.value, true, nil
 	}
 	value, ok, err = load()
 	if err == nil && ok {
-		c.add(key, cached[V]{epoch, value})
+		c.entries.Set(key, cached[V]{epoch, value})
 	}
 	return value, ok, err
-}
-
-func (c *cache[K, V]) add(key K, e cached[V]) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.young) >= c.limit {
-		c.young, c.old = map[K]cached[V]{}, c.young
-	}
-	c.young[key] = e
 }
 
 // documents remembers compiled identity policies by their text, which never goes out of date. It too has two generations.

@@ -20,7 +20,7 @@ type longTermKey struct {
 // AccessKey returns the secret of a long-term access key and who it belongs to. status is "Active" or "Inactive", and
 // empty if there is no such key.
 func (s *Service) AccessKey(ctx context.Context, id string) (secret string, p call.Principal, status string, err error) {
-	k, ok, err := s.keys.get(id, func() (*longTermKey, bool, error) { return s.loadKey(ctx, id) })
+	k, ok, err := s.keys.get(strings.Clone(id), func() (*longTermKey, bool, error) { return s.loadKey(ctx, id) })
 	if err != nil || !ok {
 		return "", call.Principal{}, "", err
 	}

@@ -50,12 +50,6 @@ func New(store kv.Store, sealer Sealer, log *slog.Logger) *Service {
 	}
 }
 
-// Forget drops all that is remembered of the store, for when it was changed behind the service's back.
-func (s *Service) Forget() {
-	s.changed()
-	s.uses.drain()
-}
-
 // changed makes every later call look at the store again.
 func (s *Service) changed() {
 	s.keys.invalidate()

@@ -1,0 +1,55 @@
+package sts
+
+import (
+	"context"
+	"time"
+
+	"brume/internal/accesskey"
+	api "brume/internal/api/sts"
+	"brume/internal/call"
+)
+
+const (
+	defaultUserSession = 12 * time.Hour
+	// maxRootSession is the longest session of the root of an account; longer ones are cut.
+	maxRootSession = time.Hour
+)
+
+// errMFA refuses a code of a device: there are no devices yet.
+func errMFA() error {
+	return accessDenied("MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA serial number is valid and associated with this user.")
+}
+
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
+func (s *Service) GetSessionToken(ctx context.Context, in *api.GetSessionTokenInput) (*api.GetSessionTokenOutput, error) {
+	p := call.From(ctx).Principal
+	if p.Session != nil || p.Type != call.User && p.Type != call.Account {
+		return nil, accessDenied("Cannot call GetSessionToken with session credentials")
+	}
+	if in.SerialNumber != nil || in.TokenCode != nil {
+		return nil, errMFA()
+	}
+	duration := defaultUserSession
+	if in.DurationSeconds != nil {
+		duration = time.Duration(*in.DurationSeconds) * time.Second
+	}
+	if p.Type == call.Account {
+		duration = min(duration, maxRootSession)
+	}
+	now := time.Now()
+	p.Session = &call.Session{IssuedAt: now, Expiry: now.Add(duration)}
+	credentials, err := s.issue(&p)
+	if err != nil {
+		return nil, err
+	}
+	return &api.GetSessionTokenOutput{Credentials: credentials.out()}, nil
+}
+
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_GetAccessKeyInfo.html
+func (s *Service) GetAccessKeyInfo(_ context.Context, in *api.GetAccessKeyInfoInput) (*api.GetAccessKeyInfoOutput, error) {
+	account, ok := accesskey.Account(*in.AccessKeyId)
+	if !ok {
+		return nil, validation("%s is not a valid access key ID", *in.AccessKeyId)
+	}
+	return &api.GetAccessKeyInfoOutput{Account: &account}, nil
+}

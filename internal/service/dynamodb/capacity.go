@@ -37,10 +37,9 @@ type consumption struct {
 
 type consumptionKind uint8
 
+// Transactions report read or write units besides the sum.
 const (
-	mixedUnits consumptionKind = iota
-	// Transactions report read or write units besides the sum.
-	transactReads
+	transactReads consumptionKind = iota + 1
 	transactWrites
 )
 

@@ -26,7 +26,7 @@ import (
 // PARTITION is the values of the partition key attributes, each with its length before it, and SORT those of the sort key
 // attributes in a form that orders as they do. HASH is 32 bits of a hash of PARTITION: it spreads partitions evenly, so
 // that a segment of a parallel Scan is a range, and gives Scan the random order of partitions that it has in AWS. KEY is
-// the PARTITION and SORT of the item in the table, which makes index entries unique.
+// the values of the table's key, each with its length before it, which makes index entries unique.
 const (
 	tagTable   = 't'
 	tagItem    = 'i'
@@ -77,13 +77,14 @@ func appendKey(dst []byte, k *keySchema, m item.Map) []byte {
 // appendPartition appends the HASH and PARTITION of an item.
 func appendPartition(dst []byte, k *keySchema, m item.Map) []byte {
 	at := len(dst)
-	dst = appendPartitionValues(append(dst, 0, 0, 0, 0), k, m)
+	dst = appendValues(append(dst, 0, 0, 0, 0), k.Hash, m)
 	binary.BigEndian.PutUint32(dst[at:], uint32(xxhash.Sum64(dst[at+4:])>>32))
 	return dst
 }
 
-func appendPartitionValues(dst []byte, k *keySchema, m item.Map) []byte {
-	for _, a := range k.Hash {
+// appendValues appends values, each with its length before it.
+func appendValues(dst []byte, attributes []attribute, m item.Map) []byte {
+	for _, a := range attributes {
 		at := len(dst)
 		dst = append(dst, 0, 0)
 		switch v := m[a.Name].(type) {
@@ -125,11 +126,7 @@ func appendSortPrefix(dst []byte, v api.AttributeValue) []byte {
 
 // appendUnique appends the KEY of an index entry.
 func appendUnique(dst []byte, k *keySchema, m item.Map) []byte {
-	dst = appendPartitionValues(dst, k, m)
-	for _, a := range k.Range {
-		dst = appendSort(dst, m[a.Name])
-	}
-	return dst
+	return appendValues(appendValues(dst, k.Hash, m), k.Range, m)
 }
 
 // segmentRange is the range of hashes, as the bytes of HASH, of one segment of a Scan; end is nil for the last.

@@ -185,22 +185,22 @@ func spawnSelf(role string, args ...string) {
 		exe = os.Args[0]
 	}
 	cmd := exec.Command(exe, args...)
-	cmd.Env = []string{roleEnv + "=" + role}
+	cmd.Env = []string{roleEnv + "=" + role, raceOptions}
 	if err := cmd.Start(); err != nil {
 		panic(err)
 	}
 }
 
-var filled [][]byte
-
-// fill uses n bytes of memory.
+// fill uses n bytes of memory, and no more of it under the race detector.
+//
+//go:norace
 func fill(n int) {
-	for range n >> 20 {
-		b := make([]byte, 1<<20)
-		for i := 0; i < len(b); i += 4096 {
-			b[i] = 1
-		}
-		filled = append(filled, b)
+	b, err := syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		panic(err)
+	}
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
 	}
 }
 
@@ -235,7 +235,7 @@ func testInherits(t *testing.T, d Driver) {
 		dir, _ = self(t)
 	}
 	want := []string{
-		"env " + roleEnv + "=inherits", "env A=1", "env EMPTY=", "env B=x=y",
+		"env " + roleEnv + "=inherits", "env " + raceOptions, "env A=1", "env EMPTY=", "env B=x=y",
 		"fd 0", "fd 1", "fd 2", "nofile 1024", "core 0", "dir " + dir, "session leader true",
 	}
 	got := strings.Split(strings.TrimSpace(start(t, d, c).ok(t)), "\n")

@@ -19,6 +19,9 @@ import (
 // going to be killed.
 const roleEnv = "SANDBOX_TEST_ROLE"
 
+// raceOptions keep the race detector, where there is one, from sleeping for a second before each exit.
+const raceOptions = "GORACE=atexit_sleep_ms=0"
+
 // roles are the programs. Each prints what it found and returns the exit status.
 var roles = map[string]func(args []string) int{}
 
@@ -81,7 +84,7 @@ func roleConfig(t testing.TB, d Driver, role string, args ...string) *Config {
 		Binds:       append(system(), Bind{dir, taskRoot}),
 		Command:     append([]string{path}, args...),
 		Dir:         taskRoot,
-		Env:         []string{roleEnv + "=" + role},
+		Env:         []string{roleEnv + "=" + role, raceOptions},
 		MemoryBytes: 256 << 20,
 		TmpBytes:    16 << 20,
 	}

@@ -118,17 +118,17 @@ const (
 	dataArg0 = 16 // the low half; the high half follows, on these little-endian machines
 )
 
-type bpf []unix.SockFilter
+type filter []unix.SockFilter
 
-func (p *bpf) op(code int, k uint32, jt, jf uint8) {
+func (p *filter) op(code int, k uint32, jt, jf uint8) {
 	*p = append(*p, unix.SockFilter{Code: uint16(code), Jt: jt, Jf: jf, K: k})
 }
 
-func (p *bpf) load(off uint32) { p.op(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS, off, 0, 0) }
-func (p *bpf) ret(v uint32)    { p.op(unix.BPF_RET|unix.BPF_K, v, 0, 0) }
+func (p *filter) load(off uint32) { p.op(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS, off, 0, 0) }
+func (p *filter) ret(v uint32)    { p.op(unix.BPF_RET|unix.BPF_K, v, 0, 0) }
 
 // retIn returns v if the accumulator is one of set, in which neighbours count as one range.
-func (p *bpf) retIn(set []uint32, v uint32) {
+func (p *filter) retIn(set []uint32, v uint32) {
 	set = slices.Clone(set)
 	slices.Sort(set)
 	for i := 0; i < len(set); {
@@ -149,8 +149,8 @@ func (p *bpf) retIn(set []uint32, v uint32) {
 }
 
 // on appends body for the call nr, with the number in the accumulator before and after. The body returns on every path.
-func (p *bpf) on(nr uint32, body func(*bpf)) {
-	var b bpf
+func (p *filter) on(nr uint32, body func(*filter)) {
+	var b filter
 	body(&b)
 	p.op(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, nr, 0, uint8(len(b)))
 	*p = append(*p, b...)
@@ -160,7 +160,7 @@ func refuse(errno unix.Errno) uint32 { return unix.SECCOMP_RET_ERRNO | uint32(er
 
 // socketRule allows UNIX sockets, TCP and UDP, and the netlink family that lists interfaces and routes. A family or
 // protocol beyond these answers as in a kernel that was built without it. Raw sockets are EPERM.
-func socketRule(b *bpf) {
+func socketRule(b *filter) {
 	const (
 		domain   = dataArg0
 		typ      = dataArg0 + 8
@@ -190,37 +190,37 @@ func socketRule(b *bpf) {
 
 // seccompFilter assembles the program, as bytes in the kernel's layout.
 func seccompFilter() []byte {
-	var p bpf
+	var p filter
 	jeq := unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 	p.load(dataArch)
 	p.op(jeq, auditArch, 1, 0)
 	p.ret(unix.SECCOMP_RET_KILL_PROCESS)
 	p.load(dataNr)
 
-	p.on(unix.SYS_CLONE, func(b *bpf) {
+	p.on(unix.SYS_CLONE, func(b *filter) {
 		b.load(dataArg0)
 		b.op(unix.BPF_JMP|unix.BPF_JSET|unix.BPF_K, newNamespaces, 0, 1)
 		b.ret(refuse(unix.EPERM))
 		b.ret(unix.SECCOMP_RET_ALLOW)
 	})
 	p.on(unix.SYS_SOCKET, socketRule)
-	p.on(unix.SYS_SOCKETPAIR, func(b *bpf) {
+	p.on(unix.SYS_SOCKETPAIR, func(b *filter) {
 		b.load(dataArg0)
 		b.op(jeq, unix.AF_UNIX, 0, 1)
 		b.ret(unix.SECCOMP_RET_ALLOW)
 		b.ret(refuse(unix.EAFNOSUPPORT))
 	})
-	p.on(unix.SYS_PRCTL, func(b *bpf) {
+	p.on(unix.SYS_PRCTL, func(b *filter) {
 		b.load(dataArg0)
 		b.retIn(prctls[:], unix.SECCOMP_RET_ALLOW)
 		b.ret(refuse(unix.EPERM))
 	})
-	p.on(unix.SYS_PERSONALITY, func(b *bpf) {
+	p.on(unix.SYS_PERSONALITY, func(b *filter) {
 		b.load(dataArg0)
 		b.retIn([]uint32{0, 0xffffffff}, unix.SECCOMP_RET_ALLOW) // plain Linux, and the question
 		b.ret(refuse(unix.EPERM))
 	})
-	p.on(unix.SYS_IOCTL, func(b *bpf) {
+	p.on(unix.SYS_IOCTL, func(b *filter) {
 		b.load(dataArg0 + 8)
 		b.retIn(forbiddenIoctls[:], refuse(unix.EPERM))
 		b.ret(unix.SECCOMP_RET_ALLOW)

@@ -42,7 +42,7 @@ func Account(id string) (string, bool) {
 		return "", false
 	}
 	b, err := base32.StdEncoding.DecodeString(id[prefixSize:])
-	if err != nil {
+	if err != nil || len(b) != 10 { // the decoder passes over line breaks
 		return "", false
 	}
 	n := binary.BigEndian.Uint64(b[:8]) >> accountShift & (1<<40 - 1)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	api "brume/internal/api/iam"
+	"brume/internal/call"
+	"brume/internal/policy"
 )
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
@@ -98,5 +100,34 @@ func TestRoleForAssuming(t *testing.T) {
 		if role, err := f.Role(context.Background(), arn); role != nil || err != nil {
 			t.Errorf("%q: %+v, %v", arn, role, err)
 		}
+	}
+}
+
+// Who is deleted and made again under the same name is not trusted; who is renamed still is.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-users
+func TestTrustIsBoundToIDs(t *testing.T) {
+	f := newFixture(t)
+	bob := f.user(t, "bob")
+	ok(t, f.do(root(), &api.CreateRoleInput{RoleName: new("r"), AssumeRolePolicyDocument: trusting(`{"AWS":"arn:aws:iam::` + account + `:user/bob"}`)}))
+	trusted := func(ctx context.Context) bool {
+		role := must(f.Role(ctx, "arn:aws:iam::"+account+":role/r"))(t)
+		return policy.Evaluate(call.From(ctx), &policy.Policies{}, &policy.Check{Action: "sts:AssumeRole", Resource: role.ARN, ResourcePolicy: role.Trust}).Allowed
+	}
+	if !trusted(bob) {
+		t.Error("bob is not trusted")
+	}
+	ok(t, f.do(root(), &api.UpdateUserInput{UserName: new("bob"), NewUserName: new("rob")}))
+	renamed := call.From(bob).Principal
+	renamed.ARN, renamed.Name = "arn:aws:iam::"+account+":user/rob", "rob"
+	if !trusted(as(renamed)) {
+		t.Error("bob is not trusted under his new name")
+	}
+	namesake := f.user(t, "bob")
+	if trusted(namesake) {
+		t.Error("a namesake is trusted")
+	}
+	ok(t, f.do(root(), &api.UpdateAssumeRolePolicyInput{RoleName: new("r"), PolicyDocument: trusting(`{"AWS":"arn:aws:iam::` + account + `:user/bob"}`)}))
+	if !trusted(namesake) || trusted(as(renamed)) {
+		t.Error("saving the policy again does not mean the user who has the name now")
 	}
 }

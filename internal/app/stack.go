@@ -11,14 +11,20 @@ import (
 	"sync"
 	"time"
 
+	apigatewayapi "brume/internal/api/apigateway"
+	dynamodbapi "brume/internal/api/dynamodb"
+	streamsapi "brume/internal/api/dynamodbstreams"
 	iamapi "brume/internal/api/iam"
 	logsapi "brume/internal/api/logs"
 	stsapi "brume/internal/api/sts"
 	"brume/internal/dispatch"
 	"brume/internal/kv/pebblekv"
 	"brume/internal/obs"
+	"brume/internal/policy"
 	"brume/internal/schema"
 	"brume/internal/seal"
+	"brume/internal/service/apigateway"
+	"brume/internal/service/dynamodb"
 	"brume/internal/service/iam"
 	"brume/internal/service/logs"
 	"brume/internal/service/sts"
@@ -105,6 +111,21 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	s.loop(background, cloudWatchLogs.Run)
 	add(logsapi.Schema(), logsapi.Handlers(cloudWatchLogs), cloudWatchLogs.Checks)
 
+	tables := dynamodb.New(store, log)
+	s.loop(background, tables.Run)
+	add(dynamodbapi.Schema(), dynamodbapi.Handlers(tables), tables.Checks)
+
+	// Streams answer by name that they are not there yet.
+	add(streamsapi.Schema(), streamsapi.Handlers(streamsapi.Unimplemented{}), noChecks)
+
+	apis := apigateway.New(store, lambdaIntegration{dispatcher, identities, tokens}, log)
+	s.loop(background, func(ctx context.Context) {
+		if err := apis.Run(ctx); err != nil {
+			log.Error("API Gateway's last usage is not counted", "error", err.Error())
+		}
+	})
+	add(apigatewayapi.Schema(), apigatewayapi.Handlers(apis), apis.Checks)
+
 	root, err := writeClient(ctx, c, endpoint, identities)
 	if err != nil {
 		return s, err
@@ -114,6 +135,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Services:    services,
 		Dispatcher:  dispatcher,
 		Credentials: tokens,
+		Uses:        identities,
 		DataPlane:   noDataPlane{},
 		Region:      c.Region,
 		Metrics:     metrics,
@@ -121,6 +143,11 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Now:         time.Now,
 	})
 	return s, err
+}
+
+// noChecks is for a service of which nothing is implemented.
+func noChecks(context.Context, string, schema.Struct) ([]policy.Check, bool, error) {
+	return nil, false, nil
 }
 
 type noDataPlane struct{ http.Handler }

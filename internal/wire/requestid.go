@@ -2,7 +2,6 @@ package wire
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"math/rand/v2"
 )
 
@@ -26,12 +25,4 @@ func newRequestID() string {
 		text[i] = '-'
 	}
 	return string(text[:])
-}
-
-// jsonMessage is the body of an error that belongs to no protocol.
-func jsonMessage(code, message string) ([]byte, error) {
-	return json.Marshal(struct {
-		Type    string `json:"__type"`
-		Message string `json:"message"`
-	}{code, message})
 }

@@ -6,6 +6,7 @@
 package wire
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,6 +39,8 @@ type Config struct {
 	Dispatcher *dispatch.Dispatcher
 	// Credentials resolves the access keys that requests are signed with.
 	Credentials sigv4.Credentials
+	// Uses is told of every call whose signature was right.
+	Uses interface{ RecordUse(*call.Info) }
 	// DataPlane serves the requests to deployed APIs; it is asked first whether a request is one.
 	DataPlane DataPlane
 	// Region is where services without a region of their own, and requests that name none, live.
@@ -57,6 +62,7 @@ type Server struct {
 	Config
 	endpoints     []*endpoint
 	bySigningName map[string][]*endpoint
+	strangers     strangers
 	verifier      *sigv4.Verifier
 	metrics       http.Handler
 }
@@ -66,6 +72,7 @@ func NewServer(c Config) (*Server, error) {
 	s := &Server{
 		Config:        c,
 		bySigningName: map[string][]*endpoint{},
+		strangers:     newStrangers(),
 		verifier:      sigv4.NewVerifier(c.Credentials),
 		metrics:       promhttp.HandlerFor(c.Metrics.Gatherer(), promhttp.HandlerOpts{}),
 	}
@@ -96,10 +103,10 @@ func NewServer(c Config) (*Server, error) {
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case strings.HasPrefix(r.URL.Path, "/_brume/"):
-		s.serveOwn(w, r)
 	case s.DataPlane.Serves(r):
 		s.DataPlane.ServeHTTP(w, r)
+	case strings.HasPrefix(r.URL.Path, "/_brume/"):
+		s.serveOwn(w, r)
 	default:
 		s.serveOperation(w, r)
 	}
@@ -107,6 +114,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serveOwn answers what is Brume's own and no service's.
 func (s *Server) serveOwn(w http.ResponseWriter, r *http.Request) {
+	leaveBody(w, r)
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "use GET", http.StatusMethodNotAllowed)
+		return
+	}
 	switch r.URL.Path {
 	case "/_brume/health":
 		w.Header().Set("Content-Type", "application/json")
@@ -135,50 +148,49 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request) {
 		Secure:    r.TLS != nil,
 		Time:      x.start,
 	}
-	if x.endpoint = s.find(r); x.endpoint == nil {
-		s.refuseUnknown(w, r, x)
-		return
-	}
 	resp := codec.Response{Header: w.Header()}
-	err := s.operate(w, r, x, &resp)
+	var err error
+	if x.endpoint = s.find(r); x.endpoint != nil {
+		x.info.Service = x.endpoint.svc.Name
+		err = s.operate(w, r, x, &resp)
+	} else {
+		leaveBody(w, r)
+		x.endpoint = s.strangers.of(r)
+		err = x.endpoint.refuse(r)
+	}
 	code := ""
 	if err != nil {
-		known := asKnown(err)
+		known := asKnown(r.Context(), err)
 		code = known.ErrorCode()
 		if awserr.IsInternal(known) {
-			s.Log.LogAttrs(r.Context(), slog.LevelError, "request failed",
-				slog.String("request_id", x.info.RequestID), slog.String("error", err.Error()))
+			s.logFault(r.Context(), x, err)
 		}
-		resp = codec.Response{Header: w.Header()}
-		x.endpoint.codec.EncodeError(x.endpoint.svc, x.op, x.info.RequestID, localise(x.endpoint.svc, known), &resp)
+		s.encodeError(x, known, &resp)
 	}
 	s.send(w, r, x, &resp, code)
 }
 
 // operate runs the operation that r asks for and encodes its output into resp.
-func (s *Server) operate(w http.ResponseWriter, r *http.Request, x *exchange, resp *codec.Response) error {
+func (s *Server) operate(w http.ResponseWriter, r *http.Request, x *exchange, resp *codec.Response) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	e := x.endpoint
-	body, err := readBody(w, r, e.maxBody)
+	body, err := s.verify(w, r, x)
 	if err != nil {
 		return err
 	}
-	result, err := s.verifier.Verify(r.Context(), r, body, e.svc.SigningName, x.start)
-	if err != nil {
-		return signatureError(e.svc, err)
-	}
-	x.info.Principal = result.Principal
-	x.info.Account = result.Principal.Account
-	if x.info.Region = result.Region; e.svc.Global {
-		x.info.Region = s.Region
-	}
+	s.Uses.RecordUse(&x.info)
 	req, err := codec.NewRequest(r, body)
 	if err != nil {
 		return err
 	}
-	if x.op, err = e.resolver.Resolve(req); err != nil {
+	if x.op, err = e.resolve(req); err != nil {
 		return err
 	}
-	x.info.Service, x.info.Operation = e.svc.Name, x.op.Name
+	x.info.Operation = x.op.Name
 	op := s.Dispatcher.Operation(e.svc.Name, x.op.Name)
 	in := op.New()
 	if err := e.codec.Decode(e.svc, x.op, req, in); err != nil {
@@ -191,44 +203,104 @@ func (s *Server) operate(w http.ResponseWriter, r *http.Request, x *exchange, re
 	return e.codec.Encode(e.svc, x.op, x.info.RequestID, out, resp)
 }
 
-// refuseUnknown answers a request that names no service of ours.
-func (s *Server) refuseUnknown(w http.ResponseWriter, r *http.Request, x *exchange) {
-	message := "Brume cannot tell which service this request is for: it has no AWS signature, and neither its host, " +
-		"its X-Amz-Target nor its path names one."
-	status := http.StatusNotFound
-	if scope, ok := sigv4.Identify(r); ok {
-		message = fmt.Sprintf("Brume does not implement the service %q.", scope.Service)
-		status = http.StatusNotImplemented
+// verify reads the body and finds out who the caller is.
+func (s *Server) verify(w http.ResponseWriter, r *http.Request, x *exchange) (body []byte, err error) {
+	e := x.endpoint
+	if isBig(r) {
+		if err := s.verifier.Admit(r.Context(), r, e.svc.SigningName, x.start); err != nil {
+			leaveBody(w, r)
+			return nil, signatureError(e.svc, err)
+		}
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Amzn-Errortype", "NotImplemented")
-	w.Header().Set("X-Amzn-Requestid", x.info.RequestID)
-	body, err := jsonMessage("NotImplemented", message)
+	if body, err = readBody(w, r, e.maxBody); err != nil {
+		return nil, err
+	}
+	result, err := s.verifier.Verify(r.Context(), r, body, e.svc.SigningName, x.start)
 	if err != nil {
-		s.Log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("error", err.Error()))
+		return nil, signatureError(e.svc, err)
 	}
-	s.finish(r, x, status, "NotImplemented", len(body))
-	w.WriteHeader(status)
-	w.Write(body)
+	if !isRegion(result.Region) {
+		return nil, signatureError(e.svc, &sigv4.Error{
+			Kind: sigv4.SignatureMismatch, Message: "Credential should be scoped to a valid region. ",
+		})
+	}
+	x.info.Principal = result.Principal
+	x.info.Account = result.Principal.Account
+	if x.info.Region = result.Region; e.svc.Global {
+		x.info.Region = s.Region
+	}
+	return body, nil
 }
 
+// isRegion reports whether a name could be a region's: parts of lower-case letters and digits with hyphens between.
+// Regions are parts of ARNs and keys, so nothing else may get through.
+func isRegion(name string) bool {
+	for part := range strings.SplitSeq(name, "-") {
+		if part == "" {
+			return false
+		}
+		for i := range len(part) {
+			if c := part[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+				return false
+			}
+		}
+	}
+	return len(name) <= maxRegion
+}
+
+// maxRegion is the longest name of a region, that of a label of a host.
+const maxRegion = 63
+
+// encodeError makes resp the answer to a call that failed. Of what an output has left in it nothing stays, but for what
+// is to become of the connection.
+func (s *Server) encodeError(x *exchange, err awserr.Error, resp *codec.Response) {
+	for name := range resp.Header {
+		if name != "Connection" {
+			delete(resp.Header, name)
+		}
+	}
+	*resp = codec.Response{Header: resp.Header}
+	e := x.endpoint
+	e.codec.EncodeError(e.svc, x.op, x.info.RequestID, localise(e.svc, err), resp)
+}
+
+// logFault tells why a call failed by a fault of ours.
+func (s *Server) logFault(ctx context.Context, x *exchange, err error) {
+	operation := ""
+	if x.op != nil {
+		operation = x.op.Name
+	}
+	s.Log.LogAttrs(ctx, slog.LevelError, "request failed", slog.String("request_id", x.info.RequestID),
+		slog.String("service", x.endpoint.svc.Name), slog.String("operation", operation), slog.String("error", err.Error()))
+}
+
+// send writes the response, and then records the call.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, x *exchange, resp *codec.Response, code string) {
 	status := resp.Status
 	if status == 0 {
 		status = http.StatusOK
 	}
+	if status != http.StatusNoContent && status != http.StatusNotModified {
+		w.Header().Set("Content-Length", strconv.Itoa(len(resp.Body)))
+	}
+	// What fits into the buffers of a connection is taken at once; only with more can a client keep us waiting.
+	big := len(resp.Body) > bigBody
+	conn := http.NewResponseController(w)
+	if big {
+		_ = conn.SetWriteDeadline(deadline(int64(len(resp.Body))))
+	}
 	w.WriteHeader(status)
 	// A client that is gone is no error of ours; net/http closes its connection.
-	_, _ = w.Write(resp.Body)
+	_, err := w.Write(resp.Body)
+	if big && err == nil && conn.Flush() == nil {
+		_ = conn.SetWriteDeadline(time.Time{})
+	}
 	s.finish(r, x, status, code, len(resp.Body))
 }
 
 // finish logs and counts the call.
 func (s *Server) finish(r *http.Request, x *exchange, status int, code string, size int) {
-	service, operation := "unknown", "unknown"
-	if x.endpoint != nil {
-		service = x.endpoint.svc.Name
-	}
+	service, operation := x.endpoint.svc.Name, "unknown"
 	if x.op != nil {
 		operation = x.op.Name
 	}
@@ -247,50 +319,24 @@ func (s *Server) finish(r *http.Request, x *exchange, status int, code string, s
 	s.Log.LogAttrs(r.Context(), slog.LevelInfo, "call", attrs[:n]...)
 }
 
-func asKnown(err error) awserr.Error {
+// asKnown finds the error for the client in err. A call that ended with its request has an error of its own: that of
+// the request's cause, if it is for the client, for it may still be there.
+func asKnown(ctx context.Context, err error) awserr.Error {
 	var known awserr.Error
-	if errors.As(err, &known) {
+	switch {
+	case errors.As(err, &known):
 		return known
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		if errors.As(context.Cause(ctx), &known) {
+			return known
+		}
+		return &awserr.Generic{Code: "ClientDisconnected", Status: statusDisconnected}
 	}
 	return awserr.Internal(err)
 }
 
-// readBody reads the whole body, refusing one that is longer than limit or ends early.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	tooLarge := func() error {
-		return awserr.New("RequestEntityTooLargeException", "Request must be smaller than %d bytes for the operation", limit).
-			WithStatus(http.StatusRequestEntityTooLarge)
-	}
-	if r.ContentLength > limit {
-		w.Header().Set("Connection", "close")
-		return nil, tooLarge()
-	}
-	if r.ContentLength == 0 {
-		return nil, nil
-	}
-	if r.ContentLength > 0 {
-		body := make([]byte, r.ContentLength)
-		if _, err := io.ReadFull(r.Body, body); err != nil {
-			return nil, incompleteBody(err)
-		}
-		return body, nil
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	var over *http.MaxBytesError
-	switch {
-	case errors.As(err, &over):
-		return nil, tooLarge()
-	case err != nil:
-		return nil, incompleteBody(err)
-	}
-	return body, nil
-}
-
-func incompleteBody(cause error) error {
-	e := awserr.New("IncompleteBody", "The request ended before its body did.")
-	e.Cause = cause
-	return e
-}
+// statusDisconnected stands in logs and metrics for the answer that nobody waited for, as in those of other servers.
+const statusDisconnected = 499
 
 // sourceIP is the address of the peer, invalid where there is none to speak of.
 func sourceIP(r *http.Request) netip.Addr {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"brume/internal/awserr"
 	"brume/internal/schema"
 	"brume/internal/wire/codec"
 	"brume/internal/wire/sigv4"
@@ -57,9 +58,23 @@ func (s *Server) find(r *http.Request) *endpoint {
 	return s.findByPath(r)
 }
 
+// resolve finds the operation of req. A path with dot segments has none: they may be taken out before a path is signed,
+// so that the signature would also be right for the path of another operation.
+func (e *endpoint) resolve(req *codec.Request) (*schema.Operation, error) {
+	if e.svc.Protocol == schema.RestJSON {
+		for segment := range strings.SplitSeq(req.Path, "/") {
+			if segment == "." || segment == ".." {
+				return nil, &awserr.Generic{Code: "UnknownOperationException", Status: http.StatusNotFound}
+			}
+		}
+	}
+	return e.resolver.Resolve(req)
+}
+
 // findByHost reads hosts such as dynamodb.eu-west-1.amazonaws.com and iam.localhost: the leading labels are the
 // service's endpoint prefix, which may have a dot of its own.
 func (s *Server) findByHost(host string) *endpoint {
+	host = strings.ToLower(host)
 	for _, e := range s.endpoints {
 		rest, ok := strings.CutPrefix(host, e.svc.EndpointPrefix)
 		if ok && strings.HasPrefix(rest, ".") {
@@ -72,19 +87,19 @@ func (s *Server) findByHost(host string) *endpoint {
 // findByPath serves unsigned requests to a host that says nothing: of the REST services the one that has the path, and
 // of the query services the one that has the action.
 func (s *Server) findByPath(r *http.Request) *endpoint {
+	req, err := codec.NewRequest(r, nil)
+	if err != nil {
+		return nil
+	}
 	for _, e := range s.endpoints {
 		if e.svc.Protocol != schema.RestJSON && e.svc.Protocol != schema.RestXML {
 			continue
 		}
-		req, err := codec.NewRequest(r, nil)
-		if err != nil {
-			return nil
-		}
-		if _, err := e.resolver.Resolve(req); err == nil {
+		if _, err := e.resolve(req); err == nil {
 			return e
 		}
 	}
-	if action := r.URL.Query().Get("Action"); action != "" {
+	if action, ok := req.Query.Get("Action"); ok {
 		for _, e := range s.endpoints {
 			if e.svc.Protocol == schema.AWSQuery && e.resolver.Operation(action) != nil {
 				return e

@@ -75,22 +75,9 @@ type Result struct {
 //
 // A refusal is an *Error. Other errors come from the Credentials and are faults of ours.
 func (v *Verifier) Verify(ctx context.Context, r *http.Request, body []byte, service string, now time.Time) (Result, error) {
-	a, err := parseAuthorization(r)
+	a, secret, principal, err := v.admit(ctx, r, service, now)
 	if err != nil {
 		return Result{}, err
-	}
-	if service != "" && a.scope.Service != service {
-		return Result{}, &Error{SignatureMismatch, "Credential should be scoped to correct service: '" + service + "'. "}
-	}
-	if err := checkTime(a.date, now, a.lifetime); err != nil {
-		return Result{}, err
-	}
-	if err := checkAmzHeadersSigned(r, a.signedHeaders); err != nil {
-		return Result{}, err
-	}
-	secret, principal, err := v.creds.ResolveAccessKey(ctx, a.scope.AccessKeyID, a.token)
-	if err != nil {
-		return Result{}, lookupError(err)
 	}
 
 	s := v.scratch.Get().(*scratch)
@@ -129,6 +116,33 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, body []byte, ser
 		v.keys.add(id, key)
 	}
 	return Result{Scope: a.scope, Principal: principal, Presigned: a.presigned, SignedAt: a.date, UnsignedPayload: unsigned}, nil
+}
+
+// Admit makes the checks of Verify that need no body: all but that of the signature itself. Who asks first need not read
+// a large body from a caller without an access key.
+func (v *Verifier) Admit(ctx context.Context, r *http.Request, service string, now time.Time) error {
+	_, _, _, err := v.admit(ctx, r, service, now)
+	return err
+}
+
+func (v *Verifier) admit(ctx context.Context, r *http.Request, service string, now time.Time) (a authorization, secret string, p call.Principal, err error) {
+	if a, err = parseAuthorization(r); err != nil {
+		return a, "", p, err
+	}
+	if service != "" && a.scope.Service != service {
+		return a, "", p, &Error{SignatureMismatch, "Credential should be scoped to correct service: '" + service + "'. "}
+	}
+	if err := checkTime(a.date, now, a.lifetime); err != nil {
+		return a, "", p, err
+	}
+	if err := checkAmzHeadersSigned(r, a.signedHeaders); err != nil {
+		return a, "", p, err
+	}
+	secret, p, err = v.creds.ResolveAccessKey(ctx, a.scope.AccessKeyID, a.token)
+	if err != nil {
+		return a, "", p, lookupError(err)
+	}
+	return a, secret, p, nil
 }
 
 func (s *scratch) matches(r *http.Request, a *authorization, key *signingKey, payload string, form pathForm) (bool, error) {

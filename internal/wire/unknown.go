@@ -1,0 +1,63 @@
+package wire
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"brume/internal/awserr"
+	"brume/internal/schema"
+	"brume/internal/wire/awsjson"
+	"brume/internal/wire/awsquery"
+	"brume/internal/wire/restjson"
+	"brume/internal/wire/sigv4"
+)
+
+// strangers answer the requests that are for no service of ours, one in each protocol.
+type strangers struct{ json10, json11, query, rest *endpoint }
+
+func newStrangers() strangers {
+	json := awsjson.New()
+	return strangers{
+		json10: &endpoint{svc: &schema.Service{Name: "unknown", Protocol: schema.AWSJSON, JSONVersion: "1.0"}, codec: json},
+		json11: &endpoint{svc: &schema.Service{Name: "unknown", Protocol: schema.AWSJSON, JSONVersion: "1.1"}, codec: json},
+		// The namespace is the one in which AWS answers actions that no service has.
+		query: &endpoint{svc: &schema.Service{
+			Name: "unknown", Protocol: schema.AWSQuery, XMLNamespace: "http://webservices.amazon.com/AWSFault/2005-15-09",
+		}, codec: awsquery.New()},
+		rest: &endpoint{svc: &schema.Service{Name: "unknown", Protocol: schema.RestJSON}, codec: restjson.New()},
+	}
+}
+
+// of returns the one that speaks what r seems to speak.
+func (s *strangers) of(r *http.Request) *endpoint {
+	contentType := r.Header.Get("Content-Type")
+	switch {
+	case strings.HasPrefix(contentType, "application/x-amz-json-1.1"):
+		return s.json11
+	case strings.HasPrefix(contentType, "application/x-amz-json"), r.Header.Get("X-Amz-Target") != "":
+		return s.json10
+	case strings.HasPrefix(contentType, "application/x-www-form-urlencoded"), r.URL.Query().Has("Action"):
+		return s.query
+	}
+	return s.rest
+}
+
+// refuse says what is wrong with a request that is for no service of ours.
+func (e *endpoint) refuse(r *http.Request) error {
+	if scope, ok := sigv4.Identify(r); ok {
+		return &awserr.Generic{
+			Code: "NotImplemented", Status: http.StatusNotImplemented,
+			Message: fmt.Sprintf("Brume does not implement the service %q.", scope.Service),
+		}
+	}
+	if e.svc.Protocol == schema.RestJSON && !sigv4.Signed(r) {
+		// Most probably a person who looks what there is.
+		return &awserr.Generic{
+			Code: "UnknownOperationException", Status: http.StatusNotFound,
+			Message: "Brume cannot tell which service this request is for: it has no AWS signature, and neither its host, " +
+				"its X-Amz-Target nor its path names one.",
+		}
+	}
+	return signatureError(e.svc, &sigv4.Error{Kind: sigv4.MissingToken, Message: "Missing Authentication Token"})
+}

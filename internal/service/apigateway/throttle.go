@@ -39,7 +39,7 @@ const minSweep = 256
 
 func newBuckets() *buckets { return &buckets{seed: maphash.MakeSeed()} }
 
-// take takes a token out of a bucket. It is false if there is none; a limit that changed applies at once.
+// take takes a token out of a bucket. It is false if there is none. A limit that changed counts from now on.
 func (b *buckets) take(id bucketID, l limit, now time.Time) bool {
 	s := &b.shards[maphash.Comparable(b.seed, id)%uint64(len(b.shards))]
 	s.mu.Lock()

@@ -1,0 +1,242 @@
+package apigateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	api "brume/internal/api/apigateway"
+	"brume/internal/kv"
+)
+
+func date(s string) day {
+	d, err := parseDay(s)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func TestQuotaPeriods(t *testing.T) {
+	tests := []struct {
+		period    string
+		offset    int
+		day, want string
+	}{
+		{"DAY", 0, "2024-02-29", "2024-02-29"},
+		{"WEEK", 0, "2024-03-03", "2024-03-03"}, // a Sunday
+		{"WEEK", 0, "2024-03-09", "2024-03-03"},
+		{"WEEK", 0, "2024-03-10", "2024-03-10"},
+		{"WEEK", 2, "2024-03-04", "2024-02-27"},
+		{"WEEK", 2, "2024-03-05", "2024-03-05"},
+		{"WEEK", 0, "1970-01-01", "1969-12-28"},
+		{"MONTH", 0, "2024-03-31", "2024-03-01"},
+		{"MONTH", 0, "2024-03-01", "2024-03-01"},
+		{"MONTH", 14, "2024-03-14", "2024-02-15"},
+		{"MONTH", 14, "2024-03-15", "2024-03-15"},
+		{"MONTH", 27, "2024-01-05", "2023-12-28"},
+	}
+	for _, tt := range tests {
+		q := quota{period: tt.period, offset: tt.offset}
+		got := q.start(date(tt.day))
+		if got.String() != tt.want {
+			t.Errorf("%s+%d on %s begins %s, want %s", tt.period, tt.offset, tt.day, got, tt.want)
+		}
+		if d := date(tt.day) - got; d < 0 || d >= historyDays {
+			t.Errorf("%s+%d on %s began %d days before", tt.period, tt.offset, tt.day, d)
+		}
+	}
+}
+
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
+func TestQuota(t *testing.T) {
+	for _, tt := range []struct {
+		period string
+		length time.Duration
+	}{{"DAY", 24 * time.Hour}, {"WEEK", 7 * 24 * time.Hour}, {"MONTH", 31 * 24 * time.Hour}} {
+		t.Run(tt.period, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // begins on 2000-01-01, a Saturday
+				store := newMemStore()
+				g := newGatewayOn(t, store)
+				id, _ := g.api()
+				g.proxy(id, "/", "GET", true)
+				g.deploy(id, "dev")
+				keyValue, keyID, planID := g.key(id, "dev", nil, &api.QuotaSettings{Limit: new(int32(5)), Period: &tt.period})
+				count := func(n int) (ok int) {
+					for range n {
+						r := g.Invoke(t.Context(), request(id, "dev", "GET", "/", Field{"X-Api-Key", keyValue}))
+						switch {
+						case r.Status == 200:
+							ok++
+						case r.Status != 429 || string(r.Body) != `{"message":"Limit Exceeded"}` || headerOf(r, "x-amzn-ErrorType") != "LimitExceededException":
+							t.Fatalf("%d %s %v", r.Status, r.Body, r.Header)
+						}
+					}
+					return ok
+				}
+				if n := count(3); n != 3 {
+					t.Errorf("%d of 3", n)
+				}
+				// The count outlives the process.
+				if err := g.flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				g = newGatewayOn(t, store)
+				if n := count(4); n != 2 {
+					t.Errorf("%d of 4 after a restart", n)
+				}
+				time.Sleep(tt.length)
+				if n := count(7); n != 5 {
+					t.Errorf("%d of 7 in the next period", n)
+				}
+				if n := count(1); n != 0 {
+					t.Errorf("%d over the quota", n)
+				}
+				// More quota counts at once.
+				must(g.UpdateUsagePlan(g.ctx, &api.UpdateUsagePlanInput{UsagePlanId: &planID, PatchOperations: []api.PatchOperation{{Op: new("replace"), Path: new("/quota/limit"), Value: new("6")}}}))
+				if n := count(2); n != 1 {
+					t.Errorf("%d after the quota was raised by one", n)
+				}
+				today := dayOf(time.Now()).String()
+				u := must(g.GetUsage(g.ctx, &api.GetUsageInput{UsagePlanId: &planID, StartDate: &today, EndDate: &today}))
+				if !reflect.DeepEqual(u.Items, map[string][][]int64{keyID: {{6, 0}}}) {
+					t.Errorf("usage %v", u.Items)
+				}
+			})
+		})
+	}
+}
+
+func TestGetUsage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGateway(t)
+		id, _ := g.api()
+		g.proxy(id, "/", "GET", true)
+		g.deploy(id, "dev")
+		keyValue, keyID, planID := g.key(id, "dev", nil, &api.QuotaSettings{Limit: new(int32(10)), Period: new("MONTH")})
+		for day := range 3 {
+			for range day + 1 {
+				g.want(request(id, "dev", "GET", "/", Field{"X-Api-Key", keyValue}), 200, "ok")
+			}
+			time.Sleep(24 * time.Hour)
+		}
+		usage := func(first, last string) (*api.Usage, error) {
+			return g.GetUsage(g.ctx, &api.GetUsageInput{UsagePlanId: &planID, StartDate: &first, EndDate: &last})
+		}
+		u, err := usage("2000-01-02", "2000-01-04")
+		if err != nil || fmt.Sprint(u.Items[keyID]) != "[[2 7] [3 4] [0 4]]" || *u.StartDate != "2000-01-02" || *u.EndDate != "2000-01-04" {
+			t.Errorf("%+v %v", u, err)
+		}
+		u, err = usage("1999-12-31", "2000-01-01")
+		if err != nil || fmt.Sprint(u.Items[keyID]) != "[[0 10] [1 9]]" {
+			t.Errorf("%+v %v", u, err)
+		}
+		for _, r := range [][2]string{{"2000-01-02", "2000-01-01"}, {"x", "2000-01-01"}, {"2000-01-01", "2000-13-01"}, {"2000-01-01", "2000-06-01"}} {
+			_, err := usage(r[0], r[1])
+			wantError(t, err, "BadRequestException", "Usage")
+		}
+		_, err = g.GetUsage(g.ctx, &api.GetUsageInput{UsagePlanId: new("none"), StartDate: new("2000-01-01"), EndDate: new("2000-01-01")})
+		wantError(t, err, "NotFoundException", "Invalid Usage Plan ID specified")
+		_, err = g.GetUsage(g.ctx, &api.GetUsageInput{UsagePlanId: &planID, KeyId: new("none"), StartDate: new("2000-01-01"), EndDate: new("2000-01-01")})
+		wantError(t, err, "NotFoundException", "Invalid Usage Plan Key identifier specified")
+	})
+}
+
+// Run writes once a second what was counted, keeps what it could not write, and writes the rest before it ends.
+func TestRunWritesUsage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemStore()
+		g := newGatewayOn(t, store)
+		id, _ := g.api()
+		g.proxy(id, "/", "GET", true)
+		g.deploy(id, "dev")
+		keyValue, keyID, planID := g.key(id, "dev", nil, nil)
+		stored := func() int64 {
+			var n int64
+			err := store.View(t.Context(), func(r kv.Reader) error {
+				v, ok, err := r.Get(usageKey(usageID{scope{testAccount, testRegion}, planID, keyID}, dayOf(time.Now())))
+				if err == nil && ok {
+					n, err = parseCount(v)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- g.Service.Run(ctx) }()
+		synctest.Wait() // its ticker stands
+		send := func() { g.want(request(id, "dev", "GET", "/", Field{"X-Api-Key", keyValue}), 200, "ok") }
+		send()
+		send()
+		if n := stored(); n != 0 {
+			t.Errorf("%d written at once", n)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		if n := stored(); n != 2 {
+			t.Errorf("%d written after a second", n)
+		}
+		store.mu.Lock()
+		store.fail = errors.New("disk full")
+		store.mu.Unlock()
+		send()
+		time.Sleep(2 * time.Second)
+		store.mu.Lock()
+		store.fail = nil
+		store.mu.Unlock()
+		send()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if n := stored(); n != 4 {
+			t.Errorf("%d written at the end", n)
+		}
+	})
+}
+
+func TestRunStops(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	g := newGateway(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := g.Service.Run(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestIdleCountersLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGateway(t)
+		id, _ := g.api()
+		g.proxy(id, "/", "GET", true)
+		g.deploy(id, "dev")
+		keyValue, _, _ := g.key(id, "dev", nil, nil)
+		g.want(request(id, "dev", "GET", "/", Field{"X-Api-Key", keyValue}), 200, "ok")
+		size := func() (n int) {
+			g.counters.m.Range(func(any, any) bool { n++; return true })
+			return n
+		}
+		for _, want := range []int{1, 0} {
+			if err := g.flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Hour)
+			if n := size(); n != 1 && want == 1 {
+				t.Errorf("%d counters", n)
+			}
+		}
+		if n := size(); n != 0 {
+			t.Errorf("%d idle counters stay", n)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/goleak"
@@ -27,9 +28,11 @@ type bench struct {
 	ctx context.Context
 }
 
-func newBench(t testing.TB) *bench {
+func newBench(t testing.TB) *bench { return newBenchAt(t, time.Now) }
+
+func newBenchAt(t testing.TB, now func() time.Time) *bench {
 	t.Helper()
-	store, err := pebblekv.Open(context.Background(), pebblekv.Options{Dir: "/data", FS: vfs.NewMem()})
+	store, err := pebblekv.Open(context.Background(), pebblekv.Options{Dir: "/data", FS: vfs.NewMem(), Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

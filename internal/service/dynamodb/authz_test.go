@@ -1,0 +1,191 @@
+package dynamodb
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	api "brume/internal/api/dynamodb"
+	"brume/internal/awserr"
+	"brume/internal/policy"
+	"brume/internal/schema"
+)
+
+// authzCases are inputs and the checks they need, one at least for each operation that is implemented.
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
+var authzCases = []struct {
+	operation string
+	in        schema.Struct
+	want      string
+}{
+	{"ListTables", &api.ListTablesInput{}, "dynamodb:ListTables *"},
+	{"DescribeLimits", &api.DescribeLimitsInput{}, "dynamodb:DescribeLimits *"},
+	{"DescribeEndpoints", &api.DescribeEndpointsInput{}, "dynamodb:DescribeEndpoints *"},
+	{"CreateTable", &api.CreateTableInput{TableName: new("new")}, "dynamodb:CreateTable table/new"},
+	{
+		"CreateTable", &api.CreateTableInput{TableName: new("new"), Tags: []api.Tag{{Key: new("k"), Value: new("v")}}},
+		"dynamodb:CreateTable table/new aws:RequestTag/k=[v] aws:TagKeys=[k]; dynamodb:TagResource table/new aws:RequestTag/k=[v] aws:TagKeys=[k]",
+	},
+	{"DescribeTable", &api.DescribeTableInput{TableName: new("arn:aws:dynamodb:us-east-1:000000000000:table/table")}, "dynamodb:DescribeTable table/table"},
+	{"UpdateTable", &api.UpdateTableInput{TableName: new("table")}, "dynamodb:UpdateTable table/table"},
+	{"DeleteTable", &api.DeleteTableInput{TableName: new("table")}, "dynamodb:DeleteTable table/table"},
+	{"DescribeContinuousBackups", &api.DescribeContinuousBackupsInput{TableName: new("table")}, "dynamodb:DescribeContinuousBackups table/table"},
+	{"DescribeTimeToLive", &api.DescribeTimeToLiveInput{TableName: new("table")}, "dynamodb:DescribeTimeToLive table/table"},
+	{"TagResource", &api.TagResourceInput{ResourceArn: new("ARN"), Tags: []api.Tag{{Key: new("k"), Value: new("v")}}}, "dynamodb:TagResource ARN aws:RequestTag/k=[v] aws:TagKeys=[k]"},
+	{"UntagResource", &api.UntagResourceInput{ResourceArn: new("ARN"), TagKeys: []string{"k"}}, "dynamodb:UntagResource ARN aws:TagKeys=[k]"},
+	{"ListTagsOfResource", &api.ListTagsOfResourceInput{ResourceArn: new("ARN")}, "dynamodb:ListTagsOfResource ARN"},
+	{
+		"PutItem", &api.PutItemInput{
+			TableName: new("table"), Item: M{"pk": api.S("a")}, ReturnValues: new("ALL_OLD"), ReturnConsumedCapacity: new("TOTAL"),
+			ConditionExpression: new("attribute_exists(#x.y) AND z > :v"), ExpressionAttributeNames: map[string]string{"#x": "x"},
+		},
+		"dynamodb:PutItem table/table dynamodb:Attributes=[pk x z] dynamodb:LeadingKeys=[a] dynamodb:ReturnConsumedCapacity=[TOTAL] dynamodb:ReturnValues=[ALL_OLD]",
+	},
+	{
+		"DeleteItem", &api.DeleteItemInput{TableName: new("table"), Key: M{"pk": api.S("a")}, ConditionExpression: new("x = :v")},
+		"dynamodb:DeleteItem table/table dynamodb:Attributes=[pk x] dynamodb:LeadingKeys=[a]",
+	},
+	{
+		"UpdateItem", &api.UpdateItemInput{TableName: new("table"), Key: M{"pk": api.S("a")}, UpdateExpression: new("SET x = if_not_exists(y[0], :v) REMOVE z.q")},
+		"dynamodb:UpdateItem table/table dynamodb:Attributes=[pk x y z] dynamodb:LeadingKeys=[a]",
+	},
+	{
+		"GetItem", &api.GetItemInput{TableName: new("table"), Key: M{"pk": api.S("a")}},
+		"dynamodb:GetItem table/table dynamodb:Attributes=[pk] dynamodb:LeadingKeys=[a] dynamodb:Select=[ALL_ATTRIBUTES]",
+	},
+	{
+		"GetItem", &api.GetItemInput{TableName: new("table"), Key: M{"pk": api.S("a")}, ProjectionExpression: new("x.y, z")},
+		"dynamodb:GetItem table/table dynamodb:Attributes=[pk x z] dynamodb:LeadingKeys=[a] dynamodb:Select=[SPECIFIC_ATTRIBUTES]",
+	},
+	{
+		"Query", &api.QueryInput{
+			TableName: new("table"), KeyConditionExpression: new(":v = #k"), FilterExpression: new("x = :v"), Select: new("COUNT"),
+			ExpressionAttributeNames: map[string]string{"#k": "pk"}, ExpressionAttributeValues: M{":v": api.S("a")},
+		},
+		"dynamodb:Query table/table dynamodb:Attributes=[pk x] dynamodb:LeadingKeys=[a] dynamodb:Select=[COUNT]",
+	},
+	{
+		"Query", &api.QueryInput{
+			TableName: new("table"), IndexName: new("gsi"), KeyConditionExpression: new("g = :g"), ExpressionAttributeValues: M{":g": api.N("1.0")},
+		},
+		"dynamodb:Query table/table/index/gsi dynamodb:Attributes=[g] dynamodb:LeadingKeys=[1] dynamodb:Select=[ALL_PROJECTED_ATTRIBUTES]",
+	},
+	{
+		"Scan", &api.ScanInput{TableName: new("table"), FilterExpression: new("x = :v")},
+		"dynamodb:Scan table/table dynamodb:Attributes=[x] dynamodb:Select=[ALL_ATTRIBUTES]",
+	},
+	{"Scan", &api.ScanInput{TableName: new("table"), IndexName: new("gsi")}, "dynamodb:Scan table/table/index/gsi dynamodb:Select=[ALL_PROJECTED_ATTRIBUTES]"},
+	{
+		"BatchGetItem", &api.BatchGetItemInput{RequestItems: map[string]api.KeysAndAttributes{
+			"table": {Keys: []M{{"pk": api.S("a")}, {"pk": api.S("b")}}}, "nope": {Keys: []M{{"pk": api.S("a")}}},
+		}},
+		"dynamodb:BatchGetItem table/nope dynamodb:Attributes=[pk] dynamodb:Select=[ALL_ATTRIBUTES]; " +
+			"dynamodb:BatchGetItem table/table dynamodb:Attributes=[pk] dynamodb:LeadingKeys=[a b] dynamodb:Select=[ALL_ATTRIBUTES]",
+	},
+	{
+		"BatchWriteItem", &api.BatchWriteItemInput{RequestItems: map[string][]api.WriteRequest{"table": {
+			{PutRequest: &api.PutRequest{Item: M{"pk": api.S("a")}}}, {DeleteRequest: &api.DeleteRequest{Key: M{"pk": api.S("b")}}},
+		}}},
+		"dynamodb:BatchWriteItem table/table dynamodb:Attributes=[pk] dynamodb:LeadingKeys=[a b]",
+	},
+	{
+		"TransactGetItems", &api.TransactGetItemsInput{TransactItems: []api.TransactGetItem{{Get: &api.Get{TableName: new("table"), Key: M{"pk": api.S("a")}}}}},
+		"dynamodb:GetItem table/table dynamodb:Attributes=[pk] dynamodb:EnclosingOperation=[TransactGetItems] dynamodb:LeadingKeys=[a] dynamodb:Select=[ALL_ATTRIBUTES]",
+	},
+	{
+		"TransactWriteItems", &api.TransactWriteItemsInput{TransactItems: []api.TransactWriteItem{
+			{ConditionCheck: &api.ConditionCheck{TableName: new("table"), Key: M{"pk": api.S("a")}, ConditionExpression: new("x = :v")}},
+			{Put: &api.Put{TableName: new("table"), Item: M{"pk": api.S("b")}}},
+			{Delete: &api.Delete{TableName: new("table"), Key: M{"pk": api.S("c")}}},
+			{Update: &api.Update{TableName: new("table"), Key: M{"pk": api.S("d")}, UpdateExpression: new("ADD n :v")}},
+		}},
+		"dynamodb:ConditionCheckItem table/table dynamodb:Attributes=[pk x] dynamodb:EnclosingOperation=[TransactWriteItems] dynamodb:LeadingKeys=[a]; " +
+			"dynamodb:PutItem table/table dynamodb:Attributes=[pk] dynamodb:EnclosingOperation=[TransactWriteItems] dynamodb:LeadingKeys=[b]; " +
+			"dynamodb:DeleteItem table/table dynamodb:Attributes=[pk] dynamodb:EnclosingOperation=[TransactWriteItems] dynamodb:LeadingKeys=[c]; " +
+			"dynamodb:UpdateItem table/table dynamodb:Attributes=[pk n] dynamodb:EnclosingOperation=[TransactWriteItems] dynamodb:LeadingKeys=[d]",
+	},
+}
+
+func showChecks(checks []policy.Check) string {
+	var out []string
+	for _, c := range checks {
+		s := c.Action + " " + strings.TrimPrefix(c.Resource, "arn:aws:dynamodb:us-east-1:000000000000:")
+		for _, k := range sortedKeys(c.Context) {
+			s += fmt.Sprintf(" %s=%v", k, c.Context[k])
+		}
+		out = append(out, s)
+	}
+	return strings.Join(out, "; ")
+}
+
+func TestChecks(t *testing.T) {
+	b := newBench(t)
+	b.create("table", "pk:S", "gsi g:N ALL")
+	for _, c := range authzCases {
+		checks, mapped, err := b.Checks(b.ctx, c.operation, c.in)
+		if err != nil || !mapped {
+			t.Errorf("%s: %t, %v", c.operation, mapped, err)
+			continue
+		}
+		if got := showChecks(checks); got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.operation, got, c.want)
+		}
+	}
+}
+
+// Every operation that is implemented says what it needs, and no other does.
+func TestEveryOperationHasChecks(t *testing.T) {
+	b := newBench(t)
+	cases := map[string]bool{}
+	for _, c := range authzCases {
+		cases[c.operation] = true
+	}
+	handlers := api.Handlers(b.Service)
+	for i, op := range api.Schema().Operations {
+		if got, want := implemented(b, handlers[i]), cases[op.Name]; got != want {
+			t.Errorf("%s: implemented %t, but its checks are tested %t", op.Name, got, want)
+		}
+	}
+	for i, op := range api.Schema().Operations {
+		if cases[op.Name] {
+			continue
+		}
+		if _, mapped, err := b.Checks(b.ctx, op.Name, handlers[i].New()); mapped || err != nil {
+			t.Errorf("%s has checks but is not implemented: %v", op.Name, err)
+		}
+	}
+}
+
+// implemented reports whether a handler does anything but say that it is not there. An empty input may make it panic.
+func implemented(b *bench, h schema.Handler) (yes bool) {
+	defer func() {
+		if recover() != nil {
+			yes = true
+		}
+	}()
+	_, err := h.Call(b.ctx, h.New())
+	e, ok := errors.AsType[awserr.Error](err)
+	return !ok || e.ErrorCode() != "NotImplemented"
+}
+
+func TestChecksOfBadInput(t *testing.T) {
+	b := newBench(t)
+	for _, c := range []struct {
+		operation string
+		in        schema.Struct
+		err       string
+	}{
+		{"GetItem", &api.GetItemInput{TableName: new("ab"), Key: M{}}, "ValidationException: TableName must be at least 3 characters long and at most 255 characters long"},
+		{"DescribeTable", &api.DescribeTableInput{TableName: new("arn:aws:dynamodb:us-east-1:000000000001:table/table")}, "AccessDeniedException: …"},
+		{"Query", &api.QueryInput{TableName: new("table"), KeyConditionExpression: new("pk BETWEEN :a AND :b"), ExpressionAttributeValues: M{":a": api.N(""), ":b": api.N("x")}}, "no error"},
+		{"Query", &api.QueryInput{TableName: new("table"), KeyConditionExpression: new("((("), FilterExpression: new("[.#:")}, "no error"},
+		{"PutItem", &api.PutItemInput{TableName: new("table"), Item: M{"pk": api.Malformed(2)}}, "no error"},
+	} {
+		_, mapped, err := b.Checks(b.ctx, c.operation, c.in)
+		if !mapped {
+			t.Errorf("%s is not mapped", c.operation)
+		}
+		wantError(t, err, c.err)
+	}
+}

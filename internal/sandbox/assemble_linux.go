@@ -57,7 +57,7 @@ const (
 // are for root only anyway.
 var maskableFiles = [...]string{
 	"cmdline", "config.gz", "diskstats", "interrupts", "kallsyms", "kcore", "key-users", "keys", "kmsg", "latency_stats",
-	"modules", "partitions", "sched_debug", "sysrq-trigger", "timer_list", "timer_stats",
+	"modules", "partitions", "sched_debug", "timer_list", "timer_stats",
 }
 
 var maskableDirs = [...]string{"acpi", "asound", "bus", "driver", "fs", "irq", "scsi"}

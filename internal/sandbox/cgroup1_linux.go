@@ -44,9 +44,6 @@ func newTree1(mounts []cgroupMount, own map[string]string) (*tree1, error) {
 			continue
 		}
 		t.dirs[c] = dir
-		if err := removeAbandoned(parent); err != nil {
-			return nil, errors.Join(fmt.Errorf("sandbox: leftover cgroups: %w", err), t.close())
-		}
 	}
 	if len(t.dirs) == 0 {
 		return nil, errors.New(t.reasons["memory"])

@@ -44,13 +44,10 @@ func newTree2(m cgroupMount, own string) (*tree2, error) {
 		t := &tree2{dir: filepath.Join(dir, name), reasons: make(map[string]string)}
 		err := t.make(dir, dir == home, name)
 		if err == nil {
-			if err := removeAbandoned(dir); err != nil {
-				return nil, errors.Join(fmt.Errorf("sandbox: leftover cgroups: %w", err), t.close())
-			}
 			return t, nil
 		}
 		reasons = append(reasons, err)
-		if dir == m.point || !under(dir, m.point) {
+		if dir == m.point {
 			return nil, fmt.Errorf("cgroup v2: %w", reasons[0])
 		}
 	}
@@ -109,8 +106,7 @@ func (t *tree2) moveAside(home, name string) error {
 	if len(pids) != 1 || pids[0] != os.Getpid() {
 		return fmt.Errorf("%s holds other processes than Brume", home)
 	}
-	// Not named as a tree: it is not to be taken for abandoned.
-	leaf := filepath.Join(home, "server-"+name)
+	leaf := filepath.Join(home, serverPrefix+name)
 	if err := os.Mkdir(leaf, 0o755); err != nil {
 		return err
 	}

@@ -72,6 +72,9 @@ type cgroup interface {
 // treePrefix begins the names of all our trees; owner and a random part follow.
 const treePrefix = "brume."
 
+// serverPrefix begins the name, before that of the tree, of the cgroup that the server itself moved to.
+const serverPrefix = "server-"
+
 // treeName is a name that says whose tree it is: the process, and when it was started, as ids are used again.
 func treeName() (string, error) {
 	start, err := startTime(os.Getpid())
@@ -112,16 +115,51 @@ func startTime(pid int) (uint64, error) {
 	return strconv.ParseUint(f[19], 10, 64)
 }
 
-// removeAbandoned removes the trees in parent that an earlier Brume left when it was killed, with what still runs there.
-func removeAbandoned(parent string) error {
-	entries, err := os.ReadDir(parent)
+// removeAbandoned removes the trees that an earlier Brume left when it was killed, with what still runs there. It looks
+// where newTree1 and newTree2 do. What belongs to another user stays.
+func removeAbandoned() error {
+	mounts, err := cgroupMounts()
+	if err != nil {
+		return err
+	}
+	own, err := ownCgroups()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, m := range mounts {
+		controller := "" // version 2
+		if m.version == 1 {
+			i := slices.IndexFunc(controllers1[:], m.has)
+			if i < 0 {
+				continue
+			}
+			controller = controllers1[i]
+		}
+		for dir := m.dir(own[controller]); ; dir = filepath.Dir(dir) {
+			errs = append(errs, removeAbandonedIn(dir))
+			if dir == m.point {
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func removeAbandonedIn(dir string) error {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, e := range entries {
-		if e.IsDir() && abandoned(e.Name()) {
-			errs = append(errs, removeTree(filepath.Join(parent, e.Name())))
+		name := filepath.Join(dir, e.Name())
+		if leaf, ok := strings.CutPrefix(e.Name(), serverPrefix); ok && abandoned(leaf) {
+			_ = os.Remove(name) // if nobody is there
+		} else if abandoned(e.Name()) {
+			if err := removeTree(name); !errors.Is(err, fs.ErrPermission) {
+				errs = append(errs, err)
+			}
 		}
 	}
 	return errors.Join(errs...)

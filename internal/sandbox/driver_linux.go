@@ -73,6 +73,9 @@ func newDriver(o Options) (_ *driver, err error) {
 	if err := d.inspect(); err != nil {
 		return nil, err
 	}
+	if err := removeAbandoned(); err != nil {
+		d.logger.Warn("sandbox: cgroups of an earlier run", "error", err)
+	}
 	d.spawner = newSpawner()
 	d.tree, d.noTree = findCgroups()
 	defer func() {

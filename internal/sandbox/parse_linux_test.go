@@ -82,14 +82,14 @@ func TestAbandoned(t *testing.T) {
 		name: false,
 		fmt.Sprintf("brume.%d.%d.00ff00ff", os.Getpid(), own+1): true, // another process that had our id
 		fmt.Sprintf("brume.%d.5.00ff00ff", math.MaxInt32):       true,
-		"brume":           false,
-		"brume.":          false,
-		"brume.service":   false,
-		"brume.x.1.2":     false,
-		"brume.1.2.3.4":   false,
-		"server-" + name:  false,
-		"system.slice":    false,
-		"brume.99999.1.a": !alive(99999),
+		"brume":             false,
+		"brume.":            false,
+		"brume.service":     false,
+		"brume.x.1.2":       false,
+		"brume.1.2.3.4":     false,
+		serverPrefix + name: false,
+		"system.slice":      false,
+		"brume.99999.1.a":   !alive(99999),
 	} {
 		if got := abandoned(name); got != want {
 			t.Errorf("%s: %v", name, got)

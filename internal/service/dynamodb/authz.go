@@ -178,7 +178,7 @@ func (a *authorization) onItems(action string, table, index *string, v values, k
 // key returns the key schema of a table or index, nil if there is none.
 func (a *authorization) key(name string, index *string) (*keySchema, error) {
 	var k *keySchema
-	err := a.service.store.View(a.ctx, func(r kv.Reader) error {
+	err := a.service.view(a.ctx, func(r kv.Reader) error {
 		t, err := a.service.findTable(r, a.scope, name)
 		if err != nil || t == nil {
 			return err

@@ -46,7 +46,7 @@ func (s *Service) BatchGetItem(ctx context.Context, in *api.BatchGetItemInput) (
 	}
 
 	var out *api.BatchGetItemOutput
-	err := s.store.View(ctx, func(r kv.Reader) error {
+	err := s.view(ctx, func(r kv.Reader) error {
 		out = &api.BatchGetItemOutput{
 			Responses:       map[string][]map[string]api.AttributeValue{},
 			UnprocessedKeys: map[string]api.KeysAndAttributes{},

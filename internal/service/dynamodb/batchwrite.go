@@ -39,7 +39,7 @@ func (s *Service) BatchWriteItem(ctx context.Context, in *api.BatchWriteItemInpu
 	}
 
 	var out *api.BatchWriteItemOutput
-	err := s.store.Update(ctx, func(tx kv.Tx) error {
+	err := s.update(ctx, func(tx kv.Tx) error {
 		out = &api.BatchWriteItemOutput{UnprocessedItems: map[string][]api.WriteRequest{}}
 		seen := make(map[string]bool, len(writes))
 		for _, w := range writes {

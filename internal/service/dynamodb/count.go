@@ -157,7 +157,7 @@ func (s *Service) countAll(ctx context.Context, prefix []byte) (rowCount, error)
 			n    rowCount
 			last []byte
 		)
-		err := s.store.View(ctx, func(r kv.Reader) (err error) {
+		err := s.view(ctx, func(r kv.Reader) (err error) {
 			n, last, err = countRows(r, rng)
 			return err
 		})

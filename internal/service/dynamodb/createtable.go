@@ -34,7 +34,7 @@ func (s *Service) CreateTable(ctx context.Context, in *api.CreateTableInput) (*a
 		return nil, err
 	}
 	var t *table
-	err = s.store.Update(ctx, func(tx kv.Tx) error {
+	err = s.update(ctx, func(tx kv.Tx) error {
 		if t, err = s.findTable(tx, sc, name); err != nil {
 			return err
 		}
@@ -62,10 +62,10 @@ func newTable(sc scope, name string, in *api.CreateTableInput) (*tableRow, error
 		PayPerRequest:    deref(in.BillingMode) == "PAY_PER_REQUEST", OnDemand: newOnDemand(in.OnDemandThroughput),
 	}
 	if in.StreamSpecification != nil && deref(in.StreamSpecification.StreamEnabled) {
-		return nil, awserr.NotImplemented("CreateTable with a stream")
+		return nil, notImplemented("CreateTable with a stream")
 	}
 	if in.ResourcePolicy != nil {
-		return nil, awserr.NotImplemented("CreateTable with a resource policy")
+		return nil, notImplemented("CreateTable with a resource policy")
 	}
 	if err := checkTableThroughput(row.PayPerRequest, in.ProvisionedThroughput); err != nil {
 		return nil, err

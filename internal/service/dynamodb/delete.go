@@ -38,7 +38,7 @@ func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api
 	}
 
 	out := new(api.DeleteItemOutput)
-	err = s.store.Update(ctx, func(tx kv.Tx) error {
+	err = s.update(ctx, func(tx kv.Tx) error {
 		used := newConsumption(in.ReturnConsumedCapacity, table)
 		result, err := w.run(s, tx, sc, used)
 		if err != nil {

@@ -22,7 +22,7 @@ func (s *Service) GetItem(ctx context.Context, in *api.GetItemInput) (*api.GetIt
 		return nil, err
 	}
 	out := new(api.GetItemOutput)
-	err = s.store.View(ctx, func(r kv.Reader) error {
+	err = s.view(ctx, func(r kv.Reader) error {
 		t, err := s.table(r, sc, table)
 		if err != nil {
 			return err

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	api "brume/internal/api/dynamodb"
+	"brume/internal/awserr"
+	"brume/internal/kv"
 )
 
 func TestPutGetDelete(t *testing.T) {
@@ -406,5 +408,26 @@ func TestConcurrentWrites(t *testing.T) {
 	out := must(b.Scan(b.ctx, &api.ScanInput{TableName: new("table"), IndexName: new("gsi")}))(t)
 	if got, want := showAll(out.Items), "{g=g, n=160, pk=counter}"; got != want {
 		t.Errorf("index: got %s, want %s", got, want)
+	}
+}
+
+// A store that fails is DynamoDB's InternalServerError, which SDKs try again.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+func TestStoreFaults(t *testing.T) {
+	b := newBench(t)
+	b.create("table", "pk:S")
+	if err := b.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, getErr := b.GetItem(b.ctx, &api.GetItemInput{TableName: new("table"), Key: M{"pk": api.S("a")}})
+	_, putErr := b.PutItem(b.ctx, &api.PutItemInput{TableName: new("table"), Item: M{"pk": api.S("a")}})
+	for _, err := range []error{getErr, putErr} {
+		e, ok := errors.AsType[awserr.Error](err)
+		if !ok || e.ErrorCode() != "InternalServerError" || e.HTTPStatus() != 500 || e.ErrorMessage() != "Internal server error" {
+			t.Errorf("got %v", err)
+		}
+		if !errors.Is(err, kv.ErrClosed) {
+			t.Errorf("%v hides its cause from the log", err)
+		}
 	}
 }

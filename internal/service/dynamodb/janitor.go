@@ -47,7 +47,7 @@ func (s *Service) Run(ctx context.Context) {
 func (s *Service) emptyTrash(ctx context.Context) error {
 	for {
 		var trash, prefix []byte
-		err := s.store.View(ctx, func(r kv.Reader) error {
+		err := s.view(ctx, func(r kv.Reader) error {
 			for pair, err := range r.Scan(kv.Prefix(rows(tagTrash))) {
 				if err != nil {
 					return err
@@ -64,7 +64,7 @@ func (s *Service) emptyTrash(ctx context.Context) error {
 		if err := s.removeRange(ctx, kv.Prefix(prefix)); err != nil {
 			return err
 		}
-		if err := s.store.Update(ctx, func(tx kv.Tx) error { return tx.Delete(trash) }); err != nil {
+		if err := s.update(ctx, func(tx kv.Tx) error { return tx.Delete(trash) }); err != nil {
 			return err
 		}
 	}
@@ -75,7 +75,7 @@ func (s *Service) removeRange(ctx context.Context, r kv.Range) error {
 	r.Limit = chunk
 	for {
 		var keys [][]byte
-		err := s.store.Update(ctx, func(tx kv.Tx) error {
+		err := s.update(ctx, func(tx kv.Tx) error {
 			keys = keys[:0]
 			for pair, err := range tx.Scan(r) {
 				if err != nil {
@@ -101,7 +101,7 @@ func (s *Service) removeRange(ctx context.Context, r kv.Range) error {
 // expire forgets the tokens whose time is over.
 func (s *Service) expire(ctx context.Context) error {
 	for more := true; more; {
-		err := s.store.Update(ctx, func(tx kv.Tx) error {
+		err := s.update(ctx, func(tx kv.Tx) error {
 			more = false
 			now := tx.Now()
 			var expired []kv.Pair

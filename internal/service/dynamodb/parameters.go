@@ -68,7 +68,7 @@ func placeholders(names map[string]string, values item.Map, exprs []exprParam, l
 func notLegacy(legacy []legacyParam) error {
 	for _, l := range legacy {
 		if l.given {
-			return awserr.NotImplemented(l.name + " (a legacy parameter; use an expression)")
+			return notImplemented("the legacy parameter " + l.name + "; use an expression")
 		}
 	}
 	return nil

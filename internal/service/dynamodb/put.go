@@ -41,7 +41,7 @@ func (s *Service) PutItem(ctx context.Context, in *api.PutItemInput) (*api.PutIt
 	w.wantOld = deref(in.ReturnValues) == "ALL_OLD"
 
 	out := new(api.PutItemOutput)
-	err = s.store.Update(ctx, func(tx kv.Tx) error {
+	err = s.update(ctx, func(tx kv.Tx) error {
 		used := newConsumption(in.ReturnConsumedCapacity, table)
 		result, err := w.run(s, tx, sc, used)
 		if err != nil {

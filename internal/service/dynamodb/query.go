@@ -54,7 +54,7 @@ func (s *Service) Query(ctx context.Context, in *api.QueryInput) (*api.QueryOutp
 	reverse := in.ScanIndexForward != nil && !*in.ScanIndexForward
 
 	var out *api.QueryOutput
-	err = s.store.View(ctx, func(r kv.Reader) error {
+	err = s.view(ctx, func(r kv.Reader) error {
 		t, err := s.table(r, sc, name)
 		if err != nil {
 			return err

@@ -46,7 +46,7 @@ func (s *Service) Scan(ctx context.Context, in *api.ScanInput) (*api.ScanOutput,
 	}
 
 	var out *api.ScanOutput
-	err = s.store.View(ctx, func(r kv.Reader) error {
+	err = s.view(ctx, func(r kv.Reader) error {
 		t, err := s.table(r, sc, name)
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ package dynamodb
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	api "brume/internal/api/dynamodb"
@@ -44,6 +45,31 @@ type scope struct{ account, region string }
 func scopeOf(ctx context.Context) scope {
 	info := call.From(ctx)
 	return scope{info.Account, info.Region}
+}
+
+// view and update run transactions. What is no answer to the client is a fault of ours, which DynamoDB has its own name
+// for; SDKs try again on it.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+func (s *Service) view(ctx context.Context, fn func(kv.Reader) error) error {
+	return fault(s.store.View(ctx, fn))
+}
+
+func (s *Service) update(ctx context.Context, fn func(kv.Tx) error) error {
+	return fault(s.store.Update(ctx, fn))
+}
+
+func fault(err error) error {
+	if _, ok := errors.AsType[awserr.Error](err); ok || err == nil {
+		return err
+	}
+	return &awserr.Generic{
+		Code: "InternalServerError", Message: "Internal server error", Status: 500, Cause: err,
+	}
+}
+
+// notImplemented says what of an operation Brume does not have.
+func notImplemented(what string) error {
+	return awserr.New("NotImplemented", "Brume does not implement %s.", what).WithStatus(501)
 }
 
 // invalid is the error for most of what is wrong with a request.

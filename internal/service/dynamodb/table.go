@@ -28,16 +28,15 @@ type tableRow struct {
 	Indexes    []index
 	NextIndex  uint32 // number of the next index
 
-	PayPerRequest     bool
-	BillingChanged    time.Time // when it became PAY_PER_REQUEST
-	Throughput        throughput
-	OnDemand          *onDemand
-	InfrequentAccess  bool
-	ClassChanged      time.Time
-	KMSKey            string // ARN; empty for DynamoDB's own key
-	Protected         bool   // against deletion
-	Tags              map[string]string
-	ContinuousBackups bool
+	PayPerRequest    bool
+	BillingChanged   time.Time // when it became PAY_PER_REQUEST
+	Throughput       throughput
+	OnDemand         *onDemand
+	InfrequentAccess bool
+	ClassChanged     time.Time
+	KMSKey           string // ARN; empty for DynamoDB's own key
+	Protected        bool   // against deletion
+	Tags             map[string]string
 }
 
 // An attribute is a key attribute: S, N or B.

@@ -24,7 +24,7 @@ func (s *Service) DescribeTable(ctx context.Context, in *api.DescribeTableInput)
 		return nil, err
 	}
 	var out *api.DescribeTableOutput
-	err = s.store.View(ctx, func(r kv.Reader) error {
+	err = s.view(ctx, func(r kv.Reader) error {
 		t, err := s.describedTable(r, sc, name)
 		if err != nil {
 			return err
@@ -55,7 +55,7 @@ func (s *Service) ListTables(ctx context.Context, in *api.ListTablesInput) (*api
 		limit = int(*in.Limit)
 	}
 	var out *api.ListTablesOutput
-	err := s.store.View(ctx, func(r kv.Reader) error {
+	err := s.view(ctx, func(r kv.Reader) error {
 		out = &api.ListTablesOutput{TableNames: []string{}}
 		for pair, err := range r.Scan(rng) {
 			if err != nil {
@@ -88,7 +88,7 @@ func (s *Service) DeleteTable(ctx context.Context, in *api.DeleteTableInput) (*a
 		return nil, err
 	}
 	var t *table
-	err = s.store.Update(ctx, func(tx kv.Tx) (err error) {
+	err = s.update(ctx, func(tx kv.Tx) (err error) {
 		if t, err = s.describedTable(tx, sc, name); err != nil {
 			return err
 		}
@@ -126,16 +126,16 @@ func (s *Service) UpdateTable(ctx context.Context, in *api.UpdateTableInput) (*a
 	}
 	switch {
 	case in.StreamSpecification != nil && deref(in.StreamSpecification.StreamEnabled):
-		return nil, awserr.NotImplemented("UpdateTable with a stream")
+		return nil, notImplemented("UpdateTable with a stream")
 	case len(in.ReplicaUpdates) > 0:
-		return nil, awserr.NotImplemented("UpdateTable with ReplicaUpdates")
+		return nil, notImplemented("UpdateTable with ReplicaUpdates")
 	case in.BillingMode == nil && in.ProvisionedThroughput == nil && in.SSESpecification == nil && in.TableClass == nil &&
 		in.DeletionProtectionEnabled == nil && in.OnDemandThroughput == nil && len(in.GlobalSecondaryIndexUpdates) == 0:
 		return nil, awserr.Validation("At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, " +
 			"GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required")
 	}
 	var t *table
-	err = s.store.Update(ctx, func(tx kv.Tx) error {
+	err = s.update(ctx, func(tx kv.Tx) error {
 		old, err := s.describedTable(tx, sc, name)
 		if err != nil {
 			return err
@@ -155,7 +155,7 @@ func (s *Service) UpdateTable(ctx context.Context, in *api.UpdateTableInput) (*a
 		return nil, err
 	}
 	var out *api.UpdateTableOutput
-	err = s.store.View(ctx, func(r kv.Reader) error {
+	err = s.view(ctx, func(r kv.Reader) error {
 		sizes, err := s.sizes(r, t)
 		if err == nil {
 			out = &api.UpdateTableOutput{TableDescription: t.describe("UPDATING", sizes)}
@@ -214,7 +214,7 @@ func (row *tableRow) updateIndex(tx kv.Tx, in *api.GlobalSecondaryIndexUpdate) e
 	}
 	switch {
 	case in.Create != nil:
-		return awserr.NotImplemented("UpdateTable that creates a GlobalSecondaryIndex")
+		return notImplemented("UpdateTable that creates a GlobalSecondaryIndex")
 	case in.Update != nil:
 		i, err := find(in.Update.IndexName)
 		if err != nil {
@@ -284,7 +284,7 @@ func (s *Service) DescribeContinuousBackups(ctx context.Context, in *api.Describ
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.View(ctx, func(r kv.Reader) error {
+	err = s.view(ctx, func(r kv.Reader) error {
 		t, err := s.findTable(r, sc, name)
 		if err == nil && t == nil {
 			err = &api.TableNotFoundException{Message: new("Table not found: " + name)}
@@ -308,7 +308,7 @@ func (s *Service) DescribeTimeToLive(ctx context.Context, in *api.DescribeTimeTo
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.View(ctx, func(r kv.Reader) error {
+	err = s.view(ctx, func(r kv.Reader) error {
 		_, err := s.describedTable(r, sc, name)
 		return err
 	})

@@ -55,7 +55,7 @@ func (s *Service) UntagResource(ctx context.Context, in *api.UntagResourceInput)
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ListTagsOfResource.html
 func (s *Service) ListTagsOfResource(ctx context.Context, in *api.ListTagsOfResourceInput) (*api.ListTagsOfResourceOutput, error) {
 	var out *api.ListTagsOfResourceOutput
-	err := s.store.View(ctx, func(r kv.Reader) error {
+	err := s.view(ctx, func(r kv.Reader) error {
 		t, err := s.tagged(ctx, r, *in.ResourceArn)
 		if err != nil {
 			return err
@@ -86,7 +86,7 @@ func (s *Service) tagged(ctx context.Context, r kv.Reader, arn string) (*table, 
 }
 
 func (s *Service) updateTags(ctx context.Context, arn string, change func(*tableRow) error) error {
-	return s.store.Update(ctx, func(tx kv.Tx) error {
+	return s.update(ctx, func(tx kv.Tx) error {
 		t, err := s.tagged(ctx, tx, arn)
 		if err != nil {
 			return err

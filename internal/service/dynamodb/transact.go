@@ -44,7 +44,7 @@ func (s *Service) TransactGetItems(ctx context.Context, in *api.TransactGetItems
 	}
 
 	var out *api.TransactGetItemsOutput
-	err := s.store.View(ctx, func(r kv.Reader) error {
+	err := s.view(ctx, func(r kv.Reader) error {
 		out = &api.TransactGetItemsOutput{Responses: make([]api.ItemResponse, len(gets))}
 		all := consumptions{wanted: in.ReturnConsumedCapacity, kind: transactReads}
 		seen := map[string]bool{}
@@ -105,7 +105,7 @@ func (s *Service) TransactWriteItems(ctx context.Context, in *api.TransactWriteI
 	}
 
 	var out *api.TransactWriteItemsOutput
-	err = s.store.Update(ctx, func(tx kv.Tx) error {
+	err = s.update(ctx, func(tx kv.Tx) error {
 		out = new(api.TransactWriteItemsOutput)
 		all := consumptions{wanted: in.ReturnConsumedCapacity, kind: transactWrites}
 		if in.ClientRequestToken != nil {

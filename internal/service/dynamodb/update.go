@@ -39,7 +39,7 @@ func (s *Service) UpdateItem(ctx context.Context, in *api.UpdateItemInput) (*api
 	}
 
 	out := new(api.UpdateItemOutput)
-	err = s.store.Update(ctx, func(tx kv.Tx) error {
+	err = s.update(ctx, func(tx kv.Tx) error {
 		used := newConsumption(in.ReturnConsumedCapacity, table)
 		result, err := w.run(s, tx, sc, used)
 		if err != nil {

@@ -1,15 +1,18 @@
 package expression
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"brume/internal/service/dynamodb/item"
 )
 
+func fuzzNames() map[string]string { return map[string]string{"#a": "a", "#b": "b", "#c": "name"} }
+
 // fuzzInput is what the fuzzed expressions may refer to.
 func fuzzInput(t testing.TB) (*Placeholders, item.Map) {
-	p, err := NewPlaceholders(
-		map[string]string{"#a": "a", "#b": "b", "#c": "name"},
+	p, err := NewPlaceholders(fuzzNames(),
 		parseItem(t, `{":s":{"S":"x"},":n":{"N":"5"},":b":{"B":"eA=="},":ss":{"SS":["a","b"]},":ns":{"NS":["1"]},":l":{"L":[{"N":"1"}]},":m":{"M":{"a":{"S":"v"}}},":t":{"BOOL":true}}`))
 	if err != nil {
 		t.Fatal(err)
@@ -23,6 +26,19 @@ func addSources(f *testing.F, file string) {
 	}
 }
 
+// checkTopLevel compares what TopLevel finds in a valid expression with the paths that the parser found.
+func checkTopLevel(t *testing.T, parameter Parameter, src string, paths []Path) {
+	t.Helper()
+	want, got := map[string]bool{}, map[string]bool{}
+	for _, p := range paths {
+		want[p.Head()] = true
+	}
+	TopLevel(parameter, src, fuzzNames(), func(name string) { got[name] = true })
+	if !maps.Equal(got, want) {
+		t.Fatalf("%q: TopLevel finds %v, the parser %v", src, got, want)
+	}
+}
+
 // FuzzCondition parses and evaluates: whatever parses has a truth, and its negation the opposite.
 func FuzzCondition(f *testing.F) {
 	addSources(f, "conditions.txt")
@@ -32,6 +48,7 @@ func FuzzCondition(f *testing.F) {
 		if err != nil {
 			return
 		}
+		checkTopLevel(t, Condition, src, cond.Paths())
 		ok, err := cond.Eval(attributes(it))
 		if err != nil {
 			t.Fatal(err)
@@ -53,6 +70,7 @@ func FuzzUpdate(f *testing.F) {
 		if err != nil {
 			return
 		}
+		checkTopLevel(t, Update, src, slices.Concat(change.Paths(), change.Operands()))
 		before := string(item.Append(nil, it, 0))
 		got, err := change.Apply(it)
 		if string(item.Append(nil, it, 0)) != before {
@@ -80,6 +98,7 @@ func FuzzProjection(f *testing.F) {
 		if err != nil {
 			return
 		}
+		checkTopLevel(t, Projection, src, paths)
 		once := Project(it, paths)
 		for name, v := range once {
 			if item.Type(v) != item.Type(it[name]) {

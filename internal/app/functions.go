@@ -18,6 +18,7 @@ import (
 	"brume/internal/policy"
 	"brume/internal/sandboxnet"
 	"brume/internal/service/iam"
+	"brume/internal/service/lambda"
 	"brume/internal/service/lambda/environment"
 	"brume/internal/service/sts"
 )
@@ -32,7 +33,10 @@ func (r roles) IssueRoleSession(ctx context.Context, roleARN, sessionName string
 		Service: lambdaPrincipal, RoleARN: roleARN, Name: sessionName, Duration: d,
 	})
 	if err != nil {
-		return nil, roleError(err)
+		if hasCode(err, "AccessDenied") {
+			return nil, environment.ErrRoleDenied
+		}
+		return nil, err
 	}
 	return &environment.Credentials{
 		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expiry: c.Expiry,
@@ -40,13 +44,13 @@ func (r roles) IssueRoleSession(ctx context.Context, roleARN, sessionName string
 }
 
 // MayAssume says whether Lambda may assume a role.
-func (r roles) MayAssume(ctx context.Context, roleARN, sessionName string) error {
-	return roleError(r.sts.MayAssume(ctx, sts.ServiceSession{Service: lambdaPrincipal, RoleARN: roleARN, Name: sessionName}))
-}
-
-func roleError(err error) error {
+func (r roles) MayAssume(ctx context.Context, roleARN, functionARN string) error {
+	err := r.sts.MayAssume(ctx, sts.ServiceSession{
+		Service: lambdaPrincipal, RoleARN: roleARN, Name: functionARN[strings.LastIndexByte(functionARN, ':')+1:],
+		SourceARN: functionARN, SourceAccount: call.From(ctx).Account,
+	})
 	if hasCode(err, "AccessDenied") {
-		return environment.ErrRoleDenied
+		return lambda.ErrRoleDenied
 	}
 	return err
 }

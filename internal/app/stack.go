@@ -15,6 +15,7 @@ import (
 	dynamodbapi "brume/internal/api/dynamodb"
 	streamsapi "brume/internal/api/dynamodbstreams"
 	iamapi "brume/internal/api/iam"
+	lambdaapi "brume/internal/api/lambda"
 	logsapi "brume/internal/api/logs"
 	stsapi "brume/internal/api/sts"
 	"brume/internal/dispatch"
@@ -26,6 +27,7 @@ import (
 	"brume/internal/service/apigateway"
 	"brume/internal/service/dynamodb"
 	"brume/internal/service/iam"
+	"brume/internal/service/lambda"
 	"brume/internal/service/logs"
 	"brume/internal/service/sts"
 	"brume/internal/wire"
@@ -36,6 +38,7 @@ const (
 	storeDir  = "store"
 	blobDir   = "blobs"
 	cacheDir  = "cache"
+	caDir     = "ca"
 	masterKey = "master.key"
 )
 
@@ -46,6 +49,9 @@ type stack struct {
 	endpoint string
 	handler  http.Handler
 	log      *slog.Logger
+	// missing are the protections that functions do not have on this machine, one line each.
+	missing   []string
+	codeLinks *lambda.SignedLinks
 
 	// closers run in reverse order.
 	closers []func() error
@@ -67,6 +73,9 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		}
 	}()
 
+	if err := makeDirs(c.DataDir); err != nil {
+		return s, err
+	}
 	store, err := pebblekv.Open(ctx, pebblekv.Options{Dir: filepath.Join(c.DataDir, storeDir), Logger: log})
 	switch {
 	case errors.Is(err, pebblekv.ErrLocked):
@@ -118,6 +127,14 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	// Streams answer by name that they are not there yet.
 	add(streamsapi.Schema(), streamsapi.Handlers(streamsapi.Unimplemented{}), noChecks)
 
+	functions, err := s.newLambda(ctx, background, c, lambdaParts{
+		store: store, master: master, identities: identities, tokens: tokens, dispatcher: dispatcher,
+	})
+	if err != nil {
+		return s, err
+	}
+	add(lambdaapi.Schema(), lambdaapi.Handlers(functions), functions.Checks)
+
 	apis := apigateway.New(store, lambdaIntegration{dispatcher, identities, tokens}, log)
 	s.loop(background, func(ctx context.Context) {
 		if err := apis.Run(ctx); err != nil {
@@ -126,12 +143,10 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	})
 	add(apigatewayapi.Schema(), apigatewayapi.Handlers(apis), apis.Checks)
 
-	root, err := writeClient(ctx, c, endpoint, identities)
-	if err != nil {
+	if err := writeClient(ctx, c, endpoint, identities); err != nil {
 		return s, err
 	}
-	_ = root
-	s.handler, err = wire.NewServer(wire.Config{
+	server, err := wire.NewServer(wire.Config{
 		Services:    services,
 		Dispatcher:  dispatcher,
 		Credentials: tokens,
@@ -142,7 +157,11 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Log:         log,
 		Now:         time.Now,
 	})
-	return s, err
+	if err != nil {
+		return s, err
+	}
+	s.handler = withCode(s.codeLinks, log, server)
+	return s, nil
 }
 
 // noChecks is for a service of which nothing is implemented.
@@ -184,11 +203,11 @@ func loadMaster(dataDir string) (*seal.Master, error) {
 }
 
 // writeClient sees that the default account's root has a key, and tells clients.
-func writeClient(ctx context.Context, c Config, endpoint string, identities *iam.Service) (*client, error) {
+func writeClient(ctx context.Context, c Config, endpoint string, identities *iam.Service) error {
 	id, secret, err := identities.EnsureRootKey(ctx, c.AccountID)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	root := &client{Endpoint: endpoint, Region: c.Region, AccessKeyID: id, SecretAccessKey: secret}
-	return root, root.write(c.DataDir)
+	root := client{Endpoint: endpoint, Region: c.Region, AccessKeyID: id, SecretAccessKey: secret}
+	return root.write(c.DataDir)
 }

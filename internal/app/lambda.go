@@ -1,0 +1,183 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"brume/internal/awserr"
+	"brume/internal/blob/fileblob"
+	"brume/internal/dispatch"
+	"brume/internal/kv/pebblekv"
+	"brume/internal/outbox"
+	"brume/internal/sandbox"
+	"brume/internal/sandboxnet"
+	"brume/internal/seal"
+	"brume/internal/service/iam"
+	"brume/internal/service/lambda"
+	"brume/internal/service/lambda/code"
+	"brume/internal/service/lambda/environment"
+	"brume/internal/service/sts"
+)
+
+// stopTime is how long invocations may go on after the last request was answered: those that nobody waits for.
+const stopTime = 10 * time.Second
+
+// lambdaParts is what Lambda stands on.
+type lambdaParts struct {
+	store      *pebblekv.Store
+	master     *seal.Master
+	identities *iam.Service
+	tokens     *sts.Service
+	dispatcher *dispatch.Dispatcher
+}
+
+// newLambda builds Lambda and all that runs functions, from the top of the sandbox to the bottom.
+func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaParts) (*lambda.Service, error) {
+	driver, err := sandbox.New(sandbox.Options{Logger: s.log})
+	if err != nil {
+		return nil, err
+	}
+	s.onClose(driver.Close)
+	for _, protection := range driver.Protections() {
+		if !protection.Active {
+			s.missing = append(s.missing, protection.Name+": "+protection.Detail)
+		}
+	}
+
+	blobs, err := fileblob.Open(ctx, fileblob.Options{Dir: filepath.Join(c.DataDir, blobDir)})
+	if err != nil {
+		return nil, err
+	}
+	cache, err := code.OpenCache(filepath.Join(c.DataDir, cacheDir, "code"))
+	if err != nil {
+		return nil, err
+	}
+	s.onClose(func() error { cache.Close(); return nil })
+	packages := lambda.NewPackages(p.store, blobs, cache)
+
+	names := sandboxnet.NewNames()
+	ca, err := sandboxnet.OpenCA(filepath.Join(c.DataDir, caDir), names)
+	if err != nil {
+		return nil, err
+	}
+	bundle, certificate, err := writeBundles(filepath.Join(c.DataDir, cacheDir), ca)
+	if err != nil {
+		return nil, err
+	}
+	network := sandboxnet.NewServer(ca, sandboxnet.NewResolver(names, sandboxLoopback),
+		notForFunctions(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) })), s.log)
+	s.onClose(network.Close)
+
+	environments := environment.New(environment.Config{
+		Driver:        driver,
+		Runtimes:      c.Runtimes,
+		Code:          packages,
+		Roles:         roles{p.tokens},
+		Logs:          functionLogs{p.identities, p.dispatcher},
+		Gateway:       gateway{network},
+		Logger:        s.log,
+		CABundle:      bundle,
+		CACertificate: certificate,
+		Endpoint:      s.endpoint,
+	})
+	s.onClose(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+		defer cancel()
+		environments.Close(ctx)
+		return nil
+	})
+
+	variables, err := p.master.Box("function-environment")
+	if err != nil {
+		return nil, err
+	}
+	// Links live for minutes, so a key that lives as long as the process is enough.
+	linkKey := make([]byte, 32)
+	rand.Read(linkKey)
+	s.codeLinks = lambda.NewSignedLinks(s.endpoint, linkKey, packages)
+	service := lambda.New(lambda.Config{
+		Store:        p.store,
+		Sealer:       variables,
+		Roles:        roles{p.tokens},
+		Runtimes:     c.Runtimes,
+		Environments: environments,
+		Packages:     packages,
+		Links:        s.codeLinks,
+		Logger:       s.log,
+		Architecture: architecture(),
+	})
+
+	jobs := outbox.New(outbox.Options{Store: p.store, Logger: s.log})
+	jobs.Handle(lambda.CodeQueue, 1, packages.Remove)
+	jobs.Handle(lambda.EventQueue, lambda.EventConcurrency, service.DeliverEvent)
+	s.loop(background, func(ctx context.Context) {
+		if err := jobs.Run(ctx); err != nil {
+			s.log.Error("delivering jobs ended", "error", err.Error())
+		}
+	})
+	started := time.Now()
+	s.loop(background, func(ctx context.Context) {
+		if err := packages.Sweep(ctx, started); err != nil && ctx.Err() == nil {
+			s.log.Error("removing code that no function has", "error", err.Error())
+		}
+	})
+	return service, nil
+}
+
+// architecture is this machine's, as Lambda names it.
+func architecture() string {
+	if runtime.GOARCH == "arm64" {
+		return "arm64"
+	}
+	return "x86_64"
+}
+
+// withCode serves the links to functions' code, and everything else by next.
+func withCode(links *lambda.SignedLinks, log *slog.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, lambda.CodePath) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		file, err := links.Open(r.Context(), r.URL.Path, r.URL.Query())
+		if err != nil {
+			if !hasCode(err, "AccessDenied", "AccessDeniedException") {
+				log.Error("serving code", "error", err.Error())
+				err = awserr.Internal(err)
+			}
+			status := http.StatusForbidden
+			if known, ok := err.(awserr.Error); ok {
+				status = known.HTTPStatus()
+				http.Error(w, known.ErrorMessage(), status)
+				return
+			}
+			http.Error(w, http.StatusText(status), status)
+			return
+		}
+		serveFile(w, r, file)
+	})
+}
+
+func serveFile(w http.ResponseWriter, r *http.Request, file io.ReadSeekCloser) {
+	defer file.Close()
+	w.Header().Set("Content-Type", "application/zip")
+	http.ServeContent(w, r, "", time.Time{}, file)
+}
+
+// makeDirs makes the directories that parts of the stack expect.
+func makeDirs(dataDir string) error {
+	for _, dir := range []string{cacheDir, caDir} {
+		if err := os.MkdirAll(filepath.Join(dataDir, dir), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}

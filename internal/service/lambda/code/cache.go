@@ -24,7 +24,6 @@ type Archive interface {
 // hexadecimal. Methods may be called from any goroutine.
 type Cache struct {
 	dir      string // of this boot
-	open     func(ctx context.Context, digest string) (Archive, error)
 	removing sync.WaitGroup
 
 	mu      sync.Mutex
@@ -39,14 +38,13 @@ type entry struct {
 	removed bool          // it is to go with its last user; guarded by Cache.mu
 }
 
-// OpenCache opens the cache in dir, making the directory if need be. open gives back the archive of a digest that the
-// cache does not have.
+// OpenCache opens the cache in dir, making the directory if need be.
 //
 // Directories are written without waiting for the disk, so those of an earlier boot of the machine, which a crash may
 // have torn, are removed.
-func OpenCache(dir string, open func(ctx context.Context, digest string) (Archive, error)) (*Cache, error) {
+func OpenCache(dir string) (*Cache, error) {
 	boot := bootID()
-	c := &Cache{dir: filepath.Join(dir, boot), open: open, entries: make(map[string]*entry)}
+	c := &Cache{dir: filepath.Join(dir, boot), entries: make(map[string]*entry)}
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("code: %w", err)
 	}
@@ -98,28 +96,9 @@ type Dir struct {
 // Release gives the directory back. It may be called more than once.
 func (d *Dir) Release() { d.once.Do(d.release) }
 
-// Acquire returns the directory of digest, and unpacks its archive first if the cache does not have it. It fails as
-// Unpack does.
-func (c *Cache) Acquire(ctx context.Context, digest string) (*Dir, error) {
-	return c.acquire(ctx, digest, c.open)
-}
-
-// Add is Acquire for an archive that is at hand: src, which Add does not close.
-func (c *Cache) Add(ctx context.Context, digest string, src io.ReaderAt, size int64) (*Dir, error) {
-	return c.acquire(ctx, digest, func(context.Context, string) (Archive, error) {
-		return given{ReaderAt: src, size: size}, nil
-	})
-}
-
-type given struct {
-	io.ReaderAt
-	size int64
-}
-
-func (g given) Close() error { return nil }
-func (g given) Size() int64  { return g.size }
-
-func (c *Cache) acquire(ctx context.Context, digest string, open func(context.Context, string) (Archive, error)) (*Dir, error) {
+// Acquire returns the directory of digest. If the cache does not have it, it unpacks what open returns, and closes that.
+// It fails as open and Unpack do.
+func (c *Cache) Acquire(ctx context.Context, digest string, open func() (Archive, error)) (*Dir, error) {
 	if b, err := hex.DecodeString(digest); err != nil || len(b) != 32 || strings.ToLower(digest) != digest {
 		return nil, fmt.Errorf("code: %q is no digest", digest)
 	}
@@ -131,7 +110,7 @@ func (c *Cache) acquire(ctx context.Context, digest string, open func(context.Co
 		c.done(digest, e)
 		return nil, ctx.Err()
 	}
-	err := e.prepare(ctx, path, func() (Archive, error) { return open(ctx, digest) })
+	err := e.prepare(ctx, path, open)
 	e.turn <- struct{}{}
 	if err != nil {
 		c.done(digest, e)

@@ -22,20 +22,24 @@ func digestOf(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+type given struct{ *bytes.Reader }
+
+func (given) Close() error { return nil }
+
 // store is where a test's archives come from.
 type store struct {
 	data   []byte
 	opened atomic.Int32
 }
 
-func (s *store) open(context.Context, string) (Archive, error) {
+func (s *store) open() (Archive, error) {
 	s.opened.Add(1)
-	return given{bytes.NewReader(s.data), int64(len(s.data))}, nil
+	return given{bytes.NewReader(s.data)}, nil
 }
 
-func openCache(t testing.TB, dir string, s *store) *Cache {
+func openCache(t testing.TB, dir string) *Cache {
 	t.Helper()
-	c, err := OpenCache(dir, s.open)
+	c, err := OpenCache(dir)
 	must(t, err)
 	t.Cleanup(c.Close)
 	return c
@@ -49,12 +53,12 @@ func exists(path string) bool {
 func TestCacheUnpacksOnce(t *testing.T) {
 	s := &store{data: archive(t, file{"index.py", 0, "1"})}
 	root := t.TempDir()
-	c := openCache(t, root, s)
+	c := openCache(t, root)
 	digest := digestOf(s.data)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			d, err := c.Acquire(t.Context(), digest)
+			d, err := c.Acquire(t.Context(), digest, s.open)
 			if err != nil {
 				t.Error(err)
 				return
@@ -69,8 +73,8 @@ func TestCacheUnpacksOnce(t *testing.T) {
 	if n := s.opened.Load(); n != 1 {
 		t.Errorf("unpacked %d times", n)
 	}
-	again := openCache(t, root, s)
-	d, err := again.Acquire(t.Context(), digest)
+	again := openCache(t, root)
+	d, err := again.Acquire(t.Context(), digest, s.open)
 	must(t, err)
 	d.Release()
 	if n := s.opened.Load(); n != 1 && exists("/proc/sys/kernel/random/boot_id") {
@@ -90,18 +94,18 @@ func TestCacheCleansUp(t *testing.T) {
 	root := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(root, "another boot", "x"), 0o755))
 	s := &store{data: archive(t, file{"a", 0, "1"})}
-	c := openCache(t, root, s)
+	c := openCache(t, root)
 	must(t, os.MkdirAll(filepath.Join(c.dir, unfinished+"1", "x"), 0o755))
 	digest := digestOf(s.data)
-	d, err := c.Acquire(t.Context(), digest)
+	d, err := c.Acquire(t.Context(), digest, s.open)
 	must(t, err)
 	d.Release()
 
-	c = openCache(t, root, s)
+	c = openCache(t, root)
 	if exists(filepath.Join(root, "another boot")) || exists(filepath.Join(c.dir, unfinished+"1")) {
 		t.Error("leftovers are still there")
 	}
-	if d, err = c.Acquire(t.Context(), digest); err != nil {
+	if d, err = c.Acquire(t.Context(), digest, s.open); err != nil {
 		t.Fatal(err)
 	}
 	must(t, c.Sweep(func(d string) bool { return d == digest }))
@@ -114,7 +118,7 @@ func TestCacheCleansUp(t *testing.T) {
 	if exists(d.Path) {
 		t.Error("a removed directory is still there")
 	}
-	if d, err = c.Acquire(t.Context(), digest); err != nil {
+	if d, err = c.Acquire(t.Context(), digest, s.open); err != nil {
 		t.Fatal(err)
 	}
 	d.Release()
@@ -130,11 +134,11 @@ func TestCacheCleansUp(t *testing.T) {
 
 func TestCacheWantedAgainIsNotRemoved(t *testing.T) {
 	s := &store{data: archive(t, file{"a", 0, "1"})}
-	c := openCache(t, t.TempDir(), s)
-	first, err := c.Acquire(t.Context(), digestOf(s.data))
+	c := openCache(t, t.TempDir())
+	first, err := c.Acquire(t.Context(), digestOf(s.data), s.open)
 	must(t, err)
 	c.Remove(digestOf(s.data))
-	second, err := c.Add(t.Context(), digestOf(s.data), bytes.NewReader(s.data), int64(len(s.data)))
+	second, err := c.Acquire(t.Context(), digestOf(s.data), s.open)
 	must(t, err)
 	first.Release()
 	second.Release()
@@ -145,21 +149,21 @@ func TestCacheWantedAgainIsNotRemoved(t *testing.T) {
 
 func TestCacheKeepsNothingOfAFailure(t *testing.T) {
 	s := &store{data: archive(t, file{"a", 0, "1"}, file{"../b", 0, "2"})}
-	c := openCache(t, t.TempDir(), s)
+	c := openCache(t, t.TempDir())
 	digest := digestOf(s.data)
-	if _, err := c.Acquire(t.Context(), digest); err == nil {
+	if _, err := c.Acquire(t.Context(), digest, s.open); err == nil {
 		t.Fatal("no error for a bad archive")
 	}
 	if list, _ := os.ReadDir(c.dir); len(list) != 0 {
 		t.Errorf("left behind: %v", list)
 	}
 	for _, bad := range []string{"", "../../etc", digest[:62], "A" + digest[1:]} {
-		if _, err := c.Acquire(t.Context(), bad); err == nil {
+		if _, err := c.Acquire(t.Context(), bad, s.open); err == nil {
 			t.Errorf("%q is taken for a digest", bad)
 		}
 	}
 	s.data = archive(t, file{"a", 0, "1"})
-	d, err := c.Acquire(t.Context(), digest)
+	d, err := c.Acquire(t.Context(), digest, s.open)
 	must(t, err)
 	d.Release()
 	if len(c.entries) != 0 {
@@ -169,13 +173,13 @@ func TestCacheKeepsNothingOfAFailure(t *testing.T) {
 
 func TestCacheWaitsNoLongerThanItsCaller(t *testing.T) {
 	s := &store{data: archive(t, file{"a", 0, "1"})}
-	c := openCache(t, t.TempDir(), s)
+	c := openCache(t, t.TempDir())
 	digest := digestOf(s.data)
 	e := c.use(digest)
 	<-e.turn // somebody unpacks, for ever
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := c.Acquire(ctx, digest); !errors.Is(err, context.Canceled) {
+	if _, err := c.Acquire(ctx, digest, s.open); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }

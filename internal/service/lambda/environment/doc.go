@@ -45,8 +45,9 @@ type Function struct {
 	MemoryMB   int
 	TmpMB      int // size of /tmp
 	Timeout    time.Duration
-	CodeDigest string
-	Variables  map[string]string
+	// Code names the deployment package, in the words of Config.Code.
+	Code      string
+	Variables map[string]string
 
 	LogGroup string
 	// LogFormat is "Text" or "JSON". The levels are for JSON only.
@@ -123,7 +124,7 @@ type Runtimes interface {
 // Code gives out the files of functions.
 type Code interface {
 	// Acquire returns the directory of a deployment package.
-	Acquire(ctx context.Context, digest string) (*code.Dir, error)
+	Acquire(ctx context.Context, name string) (*code.Dir, error)
 }
 
 // Roles gives out the credentials of execution roles.

@@ -74,7 +74,7 @@ func (m *Manager) start(ctx context.Context, f *Function, log *logWriter) (*envi
 	if err != nil {
 		return nil, err
 	}
-	dir, err := m.c.Code.Acquire(ctx, f.CodeDigest)
+	dir, err := m.c.Code.Acquire(ctx, f.Code)
 	if err != nil {
 		return nil, err
 	}
@@ -223,6 +223,9 @@ func systemFiles() []sandbox.File {
 func environ(f *Function, base map[string]string, features sandbox.Features, creds *Credentials, logStream, api, endpoint string) []string {
 	// Old SDKs do not know the first one: they find Brume behind AWS's names, and trust it.
 	base["AWS_ENDPOINT_URL"] = endpoint
+	base["AWS_XRAY_DAEMON_ADDRESS"] = xrayAddress + ":" + xrayPort
+	base["_AWS_XRAY_DAEMON_ADDRESS"] = xrayAddress
+	base["_AWS_XRAY_DAEMON_PORT"] = xrayPort
 	if features.PrivateRoot {
 		base["AWS_CA_BUNDLE"] = caBundlePath
 		base["SSL_CERT_FILE"] = caBundlePath
@@ -245,9 +248,6 @@ func environ(f *Function, base map[string]string, features sandbox.Features, cre
 		"AWS_ACCESS_KEY_ID":               creds.AccessKeyID,
 		"AWS_SECRET_ACCESS_KEY":           creds.SecretAccessKey,
 		"AWS_SESSION_TOKEN":               creds.SessionToken,
-		"AWS_XRAY_DAEMON_ADDRESS":         xrayAddress + ":" + xrayPort,
-		"_AWS_XRAY_DAEMON_ADDRESS":        xrayAddress,
-		"_AWS_XRAY_DAEMON_PORT":           xrayPort,
 	})
 	if f.ApplicationLogLevel != "" {
 		base["AWS_LAMBDA_LOG_LEVEL"] = f.ApplicationLogLevel

@@ -179,7 +179,7 @@ func TestWhatIsNotTheFunctionsFault(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	h.roles.err = nil
-	f.CodeDigest = strings.Repeat("0", 64)
+	f.Code = strings.Repeat("0", 64)
 	if _, err := h.try(f, "1"); err == nil || !strings.Contains(err.Error(), "no archive") {
 		t.Errorf("%v", err)
 	}

@@ -111,13 +111,13 @@ func newHarness(t testing.TB, plain bool, change func(*Config)) *harness {
 		archives: map[string][]byte{}, catalog: runtimes.NewCatalog(sharedCatalog(t), os.Getenv("PATH"), os.Getenv("HOME")),
 	}
 	var err error
-	h.code, err = code.OpenCache(filepath.Join(dir, "code"), h.open)
+	h.code, err = code.OpenCache(filepath.Join(dir, "code"))
 	must(t, err)
 	bundle, certificate := filepath.Join(dir, "bundle.pem"), filepath.Join(dir, "ca.pem")
 	must(t, os.WriteFile(bundle, []byte("# authorities\n"), 0o644))
 	must(t, os.WriteFile(certificate, []byte("# authority\n"), 0o644))
 	h.config = Config{
-		Driver: driver, Runtimes: h.catalog, Code: h.code, Roles: h.roles, Logs: h.logs, Gateway: h.gateway,
+		Driver: driver, Runtimes: h.catalog, Code: h, Roles: h.roles, Logs: h.logs, Gateway: h.gateway,
 		Logger: discard(), CABundle: bundle, CACertificate: certificate, Endpoint: "http://127.0.0.1:1",
 	}
 	if change != nil {
@@ -149,14 +149,17 @@ func sharedCatalog(t testing.TB) string {
 	return filepath.Join(base, "brume-test-runtimes")
 }
 
-func (h *harness) open(_ context.Context, digest string) (code.Archive, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	data, ok := h.archives[digest]
-	if !ok {
-		return nil, fmt.Errorf("no archive %s", digest)
-	}
-	return archive{bytes.NewReader(data)}, nil
+// Acquire makes the harness the source of code.
+func (h *harness) Acquire(ctx context.Context, digest string) (*code.Dir, error) {
+	return h.code.Acquire(ctx, digest, func() (code.Archive, error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		data, ok := h.archives[digest]
+		if !ok {
+			return nil, fmt.Errorf("no archive %s", digest)
+		}
+		return archive{bytes.NewReader(data)}, nil
+	})
 }
 
 type archive struct{ *bytes.Reader }
@@ -200,7 +203,7 @@ func (h *harness) function(runtime, file, source string) *Function {
 		ARN: "arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST", Generation: 1,
 		Runtime: runtime, RuntimeARN: "arn:aws:lambda:us-east-1::runtime:0", Handler: name + ".handler",
 		Role: "arn:aws:iam::000000000000:role/r", MemoryMB: 128, TmpMB: 512, Timeout: 10 * time.Second,
-		CodeDigest: digest, LogGroup: "/aws/lambda/f", LogFormat: "Text",
+		Code: digest, LogGroup: "/aws/lambda/f", LogFormat: "Text",
 	}
 }
 

@@ -16,30 +16,50 @@ import (
 // gets the answer, and the rest is done in the background.
 const settleTime = 50 * time.Millisecond
 
-// Invoke runs f once, in an idle environment or a new one. It goes on when ctx ends, as Lambda does when a client goes
-// away.
+// Invoke runs f once, in an idle environment or a new one. When ctx ends it returns the context's error, but the function
+// runs on, as it does in Lambda when a client goes away.
 //
 // An error of the function is a Result; an error is returned if the function could not be run at all: a
 // *ThrottledError, ErrClosed, ErrRoleDenied, a *runtimes.UnavailableError, or something unforeseen.
-func (m *Manager) Invoke(_ context.Context, f *Function, inv *Invocation) (*Result, error) {
+func (m *Manager) Invoke(ctx context.Context, f *Function, inv *Invocation) (*Result, error) {
 	if err := m.begin(f, inv.Limits); err != nil {
 		return nil, err
 	}
-	e := m.take(f)
+	if ctx.Done() == nil {
+		return m.invoke(f, inv)
+	}
+	type answer struct {
+		result *Result
+		err    error
+	}
+	done := make(chan answer, 1)
+	go func() { // Close waits for its end, because it counts as running until then
+		r, err := m.invoke(f, inv)
+		done <- answer{r, err}
+	}()
+	select {
+	case a := <-done:
+		return a.result, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// invoke is Invoke after begin, and ends what that began.
+func (m *Manager) invoke(f *Function, inv *Invocation) (*Result, error) {
+	r := &run{manager: m, f: f, inv: inv, e: m.take(f)}
 	var initial *failure
-	var deadline time.Time
-	if e == nil {
+	if r.e == nil {
 		var err error
-		if e, deadline, initial, err = m.coldStart(f); err != nil {
+		if r.e, r.deadline, initial, err = m.coldStart(f); err != nil {
 			m.drop(f, nil)
 			m.finish(f, inv.Limits)
 			return nil, err
 		}
 	}
-	if deadline.IsZero() {
-		deadline = time.Now().Add(f.Timeout)
+	if r.deadline.IsZero() {
+		r.deadline = time.Now().Add(f.Timeout)
 	}
-	r := &run{manager: m, f: f, e: e, inv: inv, deadline: deadline}
 	return r.run(initial), nil
 }
 

@@ -1,0 +1,111 @@
+package lambda
+
+import (
+	"bytes"
+
+	"brume/internal/kv/tuple"
+)
+
+// The layout of this service's part of the store. JSON unless said otherwise.
+//
+//	lambda f ACCOUNT REGION NAME            → functionRow
+//	lambda v ACCOUNT REGION NAME NUMBER     → versionRow, of a published version
+//	lambda a ACCOUNT REGION NAME ALIAS      → aliasRow
+//	lambda p ACCOUNT REGION NAME QUALIFIER  → policyRow; QUALIFIER is empty for the function itself
+//	lambda r ACCOUNT REGION                 → reservedRow: the concurrency that functions have for themselves
+//	lambda c BLOB ACCOUNT REGION NAME NUMBER → nothing: this version (0: $LATEST) has that code. The name of a blob begins
+//	                                          with its digest.
+const (
+	tagFunction = 'f'
+	tagVersion  = 'v'
+	tagAlias    = 'a'
+	tagPolicy   = 'p'
+	tagReserved = 'r'
+	tagCode     = 'c'
+)
+
+func table(tag byte) []byte { return tuple.AppendByte(tuple.AppendString(nil, "lambda"), tag) }
+
+func inScope(tag byte, sc scope) []byte {
+	return tuple.AppendString(tuple.AppendString(table(tag), sc.account), sc.region)
+}
+
+func functionKey(sc scope, name string) []byte {
+	return tuple.AppendString(inScope(tagFunction, sc), name)
+}
+
+func parseFunctionKey(key []byte) (sc scope, name string, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagFunction)))
+	sc.account, sc.region, name = r.String(), r.String(), r.String()
+	return sc, name, r.End()
+}
+
+// versionsPrefix begins the keys of all published versions of a function, in the order of their numbers.
+func versionsPrefix(sc scope, name string) []byte {
+	return tuple.AppendString(inScope(tagVersion, sc), name)
+}
+
+func versionKey(sc scope, name string, number uint64) []byte {
+	return tuple.AppendUint64(versionsPrefix(sc, name), number)
+}
+
+func parseVersionKey(key []byte) (sc scope, name string, number uint64, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagVersion)))
+	sc.account, sc.region, name, number = r.String(), r.String(), r.String(), r.Uint64()
+	return sc, name, number, r.End()
+}
+
+func aliasesPrefix(sc scope, name string) []byte {
+	return tuple.AppendString(inScope(tagAlias, sc), name)
+}
+
+func aliasKey(sc scope, name, alias string) []byte {
+	return tuple.AppendString(aliasesPrefix(sc, name), alias)
+}
+
+func parseAliasKey(key []byte) (sc scope, name, alias string, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagAlias)))
+	sc.account, sc.region, name, alias = r.String(), r.String(), r.String(), r.String()
+	return sc, name, alias, r.End()
+}
+
+func policiesPrefix(sc scope, name string) []byte {
+	return tuple.AppendString(inScope(tagPolicy, sc), name)
+}
+
+func policyKey(sc scope, name, qualifier string) []byte {
+	return tuple.AppendString(policiesPrefix(sc, name), qualifier)
+}
+
+func parsePolicyKey(key []byte) (sc scope, name, qualifier string, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagPolicy)))
+	sc.account, sc.region, name, qualifier = r.String(), r.String(), r.String(), r.String()
+	return sc, name, qualifier, r.End()
+}
+
+func reservedKey(sc scope) []byte { return inScope(tagReserved, sc) }
+
+func parseReservedKey(key []byte) (sc scope, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagReserved)))
+	sc.account, sc.region = r.String(), r.String()
+	return sc, r.End()
+}
+
+// codePrefix begins the keys of all versions that have the code in a blob.
+func codePrefix(blob string) []byte { return tuple.AppendString(table(tagCode), blob) }
+
+// codeDigestPrefix begins the keys of all versions that have code with a digest, in whatever blob.
+func codeDigestPrefix(digest string) []byte {
+	return tuple.AppendStringPrefix(table(tagCode), digest)
+}
+
+func codeKey(blob string, sc scope, name string, number uint64) []byte {
+	k := tuple.AppendString(tuple.AppendString(codePrefix(blob), sc.account), sc.region)
+	return tuple.AppendUint64(tuple.AppendString(k, name), number)
+}
+
+func parseCodeKey(key []byte) (blob string, sc scope, name string, number uint64, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagCode)))
+	blob, sc.account, sc.region, name, number = r.String(), r.String(), r.String(), r.String(), r.Uint64()
+	return blob, sc, name, number, r.End()
+}

@@ -1,0 +1,247 @@
+package lambda
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	api "brume/internal/api/lambda"
+	"brume/internal/kv"
+	"brume/internal/policy"
+)
+
+// maxPolicySize is how large the policy of a function may be, in bytes.
+// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+const maxPolicySize = 20 << 10
+
+// policyRow is the resource policy of a function, a version or an alias.
+type policyRow struct {
+	RevisionID string      `json:"revisionId"`
+	Statements []statement `json:"statements"`
+}
+
+// statement is a statement of such a policy, as the API shows it.
+type statement struct {
+	Sid       string                       `json:"Sid"`
+	Effect    string                       `json:"Effect"`
+	Principal json.RawMessage              `json:"Principal"`
+	Action    string                       `json:"Action"`
+	Resource  string                       `json:"Resource"`
+	Condition map[string]map[string]string `json:"Condition,omitempty"`
+}
+
+func (p *policyRow) document() (string, error) {
+	b, err := json.Marshal(struct {
+		Version   string
+		ID        string `json:"Id"`
+		Statement []statement
+	}{"2012-10-17", "default", p.Statements})
+	return string(b), err
+}
+
+// getPolicy reads the policy of what r names, nil if it has none.
+func getPolicy(rd kv.Reader, r ref) (*policyRow, error) {
+	data, ok, err := rd.Get(policyKey(r.scope, r.name, r.qualifier))
+	if err != nil || !ok {
+		return nil, err
+	}
+	return decodePolicy(data)
+}
+
+func decodePolicy(data []byte) (*policyRow, error) {
+	p := &policyRow{}
+	if err := json.Unmarshal(data, p); err != nil {
+		return nil, fmt.Errorf("lambda: row of a policy: %w", err)
+	}
+	return p, nil
+}
+
+// resourcePolicy returns the compiled policy that decides about a call of what r names, nil if there is none.
+func (s *Service) resourcePolicy(rd kv.Reader, r ref) (*policy.Document, error) {
+	key := policyKey(r.scope, r.name, r.qualifier)
+	data, ok, err := rd.Get(key)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return cached(&s.cache, key, data, func() (*policy.Document, error) {
+		row, err := decodePolicy(data)
+		if err != nil {
+			return nil, err
+		}
+		text, err := row.document()
+		if err != nil {
+			return nil, err
+		}
+		return policy.Parse(text, policy.Resource)
+	})
+}
+
+// policyTarget is what a permission is for: a function, a version or an alias, which must exist.
+func (s *Service) policyTarget(ctx context.Context, rd kv.Reader, name, qualifier *string) (ref, error) {
+	r, err := resolveName(ctx, name, qualifier)
+	if err != nil {
+		return ref{}, err
+	}
+	if r.qualifier == latest {
+		return ref{}, invalid("We currently do not support adding policies for $LATEST.")
+	}
+	_, _, err = s.find(rd, r)
+	return r, err
+}
+
+// https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
+func (s *Service) AddPermission(ctx context.Context, in *api.AddPermissionInput) (*api.AddPermissionOutput, error) {
+	var out string
+	err := s.store.Update(ctx, func(tx kv.Tx) error {
+		r, err := s.policyTarget(ctx, tx, in.FunctionName, in.Qualifier)
+		if err != nil {
+			return err
+		}
+		row, err := getPolicy(tx, r)
+		if err != nil {
+			return err
+		}
+		if in.RevisionId != nil && (row == nil || row.RevisionID != *in.RevisionId) {
+			return staleRevision("GetPolicy")
+		}
+		if row == nil {
+			row = &policyRow{}
+		}
+		st, err := newStatement(r, in)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(row.Statements, func(other statement) bool { return other.Sid == st.Sid }) {
+			return conflict("The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", st.Sid)
+		}
+		row.Statements = append(row.Statements, *st)
+		row.RevisionID = newUUID()
+		text, err := row.document()
+		if err != nil {
+			return err
+		}
+		if len(text) > maxPolicySize {
+			return &api.PolicyLengthExceededException{Type: new(userFault), Message: new(
+				fmt.Sprintf("The final policy size (%d) is bigger than the limit (%d).", len(text), maxPolicySize))}
+		}
+		if _, err := policy.Parse(text, policy.Resource); err != nil {
+			if _, ok := errors.AsType[*policy.MalformedError](err); ok {
+				return invalid("The provided principal was invalid. Please check the principal and try again.")
+			}
+			return err
+		}
+		b, err := json.Marshal(st)
+		if err != nil {
+			return err
+		}
+		out = string(b)
+		return putJSON(tx, policyKey(r.scope, r.name, r.qualifier), row)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.AddPermissionOutput{Statement: &out}, nil
+}
+
+// newStatement makes the statement that a permission is.
+func newStatement(r ref, in *api.AddPermissionInput) (*statement, error) {
+	st := &statement{Sid: *in.StatementId, Effect: "Allow", Action: *in.Action, Resource: r.arn()}
+	var principal any
+	switch p := *in.Principal; {
+	case p == "*":
+		principal = "*"
+	case isAccount(p):
+		principal = map[string]string{"AWS": "arn:aws:iam::" + p + ":root"}
+	case strings.HasPrefix(p, "arn:"):
+		principal = map[string]string{"AWS": p}
+	case strings.HasSuffix(p, ".amazonaws.com"):
+		principal = map[string]string{"Service": p}
+	default:
+		return nil, invalid("The provided principal was invalid. Please check the principal and try again.")
+	}
+	var err error
+	if st.Principal, err = json.Marshal(principal); err != nil {
+		return nil, err
+	}
+	when := func(operator, key string, value *string) {
+		if value == nil || *value == "" {
+			return
+		}
+		if st.Condition == nil {
+			st.Condition = make(map[string]map[string]string)
+		}
+		if st.Condition[operator] == nil {
+			st.Condition[operator] = make(map[string]string)
+		}
+		st.Condition[operator][key] = *value
+	}
+	when("ArnLike", "AWS:SourceArn", in.SourceArn)
+	when("StringEquals", "AWS:SourceAccount", in.SourceAccount)
+	when("StringEquals", "lambda:EventSourceToken", in.EventSourceToken)
+	when("StringEquals", "aws:PrincipalOrgID", in.PrincipalOrgID)
+	when("StringEquals", "lambda:FunctionUrlAuthType", in.FunctionUrlAuthType)
+	return st, nil
+}
+
+// https://docs.aws.amazon.com/lambda/latest/api/API_GetPolicy.html
+func (s *Service) GetPolicy(ctx context.Context, in *api.GetPolicyInput) (*api.GetPolicyOutput, error) {
+	out := &api.GetPolicyOutput{}
+	err := s.store.View(ctx, func(rd kv.Reader) error {
+		r, err := s.policyTarget(ctx, rd, in.FunctionName, in.Qualifier)
+		if err != nil {
+			return err
+		}
+		row, err := getPolicy(rd, r)
+		if err != nil {
+			return err
+		}
+		if row == nil {
+			return notFound("The resource you requested does not exist.")
+		}
+		text, err := row.document()
+		out.Policy, out.RevisionId = &text, &row.RevisionID
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// https://docs.aws.amazon.com/lambda/latest/api/API_RemovePermission.html
+func (s *Service) RemovePermission(ctx context.Context, in *api.RemovePermissionInput) (*api.RemovePermissionOutput, error) {
+	err := s.store.Update(ctx, func(tx kv.Tx) error {
+		r, err := s.policyTarget(ctx, tx, in.FunctionName, in.Qualifier)
+		if err != nil {
+			return err
+		}
+		row, err := getPolicy(tx, r)
+		if err != nil {
+			return err
+		}
+		if row == nil {
+			return notFound("No policy is associated with the given resource.")
+		}
+		if in.RevisionId != nil && row.RevisionID != *in.RevisionId {
+			return staleRevision("GetPolicy")
+		}
+		i := slices.IndexFunc(row.Statements, func(st statement) bool { return st.Sid == *in.StatementId })
+		if i < 0 {
+			return notFound("Statement %s is not found in resource policy.", *in.StatementId)
+		}
+		row.Statements = slices.Delete(row.Statements, i, i+1)
+		key := policyKey(r.scope, r.name, r.qualifier)
+		if len(row.Statements) == 0 {
+			return tx.Delete(key)
+		}
+		row.RevisionID = newUUID()
+		return putJSON(tx, key, row)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.RemovePermissionOutput{}, nil
+}

@@ -73,7 +73,7 @@ func OpenCA(dir string, names Names) (*CA, error) {
 	if data, err = ca.create(); err != nil {
 		return nil, fmt.Errorf("sandboxnet: %w", err)
 	}
-	if err := writeFile(path, data, 0o600); err != nil {
+	if err := writeFile(path, data); err != nil {
 		return nil, fmt.Errorf("sandboxnet: %w", err)
 	}
 	return ca, nil
@@ -225,16 +225,13 @@ func minTime(a, b time.Time) time.Time {
 	return b
 }
 
-// writeFile puts data at path: all of it or nothing, also after a crash.
-func writeFile(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+// writeFile puts data at path, readable for the owner alone: all of it or nothing, also after a crash.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), caFile+".*") // mode 0600
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	if err == nil && mode != 0o600 {
-		err = f.Chmod(mode)
-	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -144,24 +144,3 @@ func TestCertificatesAreCachedBoundedAndRenewed(t *testing.T) {
 		t.Error("the oldest certificate did not make room")
 	}
 }
-
-func TestInstall(t *testing.T) {
-	ca := openCA(t, t.TempDir())
-	dir := filepath.Join(t.TempDir(), "a", "b")
-	for range 2 { // the second time over the first
-		bundle, certificate, err := ca.Install(dir)
-		must(t, err)
-		for path, least := range map[string]int{bundle: len(ca.pem), certificate: len(ca.pem)} {
-			data, err := os.ReadFile(path)
-			must(t, err)
-			info, err := os.Stat(path)
-			must(t, err)
-			if len(data) < least || !bytes.Contains(data, ca.pem) || bytes.Contains(data, []byte("PRIVATE")) || info.Mode().Perm() != 0o644 {
-				t.Errorf("%s: %d bytes, mode %v", path, len(data), info.Mode())
-			}
-		}
-	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
-		t.Errorf("left behind: %v", entries)
-	}
-}

@@ -53,6 +53,9 @@ const (
 	msgReady = 'R' // all is set up; carries the sockets, and a descriptor of /tmp if there is one
 )
 
+// shmBytes is the size of /dev/shm. It counts as memory.
+const shmBytes = 64 << 20
+
 // maskable are the files and directories of /proc that tell of the host, or act on it, and that no program needs. Most
 // are for root only anyway.
 var maskableFiles = [...]string{
@@ -406,7 +409,9 @@ type rlimit struct {
 // rlimits are the limits that every process of the sandbox starts with, none above what the server itself may have.
 func (h *host) rlimits(c *Config, p part) []rlimit {
 	limits := []rlimit{
-		{unix.RLIMIT_CORE, 0, 0},
+		// Not 0: that does not keep the kernel from piping a core to the host's handler of core files, as root. 1 does.
+		// https://man7.org/linux/man-pages/man5/core.5.html, "Piping core dumps to a program"
+		{unix.RLIMIT_CORE, 1, 1},
 		{unix.RLIMIT_NOFILE, MaxOpenFiles, MaxOpenFiles},
 		{unix.RLIMIT_STACK, 8 << 20, unix.RLIM_INFINITY},
 		{unix.RLIMIT_MEMLOCK, 64 << 10, 64 << 10},
@@ -429,4 +434,11 @@ func (h *host) rlimits(c *Config, p part) []rlimit {
 		}
 	}
 	return limits
+}
+
+func (c *Config) pids() int {
+	if c.PIDs == 0 {
+		return DefaultPIDs
+	}
+	return c.PIDs
 }

@@ -149,7 +149,6 @@ type cgroup2 struct {
 	fd       int
 	limit    int64
 	memoryOn bool
-	pidsOn   bool
 	events   *os.File // memory.events, which says how often memory.high was exceeded; nil if there is no such limit
 	high     int64    // how often that was when last looked at
 	mu       sync.Mutex

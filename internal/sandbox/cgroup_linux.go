@@ -24,7 +24,7 @@ import (
 type cgroupTree interface {
 	// create makes the cgroup for one sandbox.
 	create(name string, l limits) (cgroup, error)
-	// limits says, for "memory", "pids" and "cpu", whether this tree can limit it, and how or why not.
+	// controls says whether the tree can limit "memory", "pids" or "cpu", and how or why not.
 	controls(controller string) (bool, string)
 	// close removes the tree, which must be empty of processes.
 	close() error
@@ -272,14 +272,16 @@ type cgroupMount struct {
 
 func (m cgroupMount) has(controller string) bool { return slices.Contains(m.controllers, controller) }
 
-// dir is the directory of the cgroup that /proc/self/cgroup calls path, and the mount point if that is not in sight.
+// dir is the directory of the cgroup that /proc/self/cgroup calls path, and the mount point if that is not in sight. It is
+// at or below the mount point.
 func (m cgroupMount) dir(path string) string {
 	rel, ok := strings.CutPrefix(path, strings.TrimSuffix(m.root, "/"))
 	if !ok {
 		return m.point
 	}
 	dir := filepath.Join(m.point, rel)
-	if _, err := os.Stat(dir); err != nil {
+	// Outside of our cgroup namespace the path begins with "/..".
+	if _, err := os.Stat(dir); err != nil || !under(dir, m.point) {
 		return m.point
 	}
 	return dir

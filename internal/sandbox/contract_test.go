@@ -230,13 +230,18 @@ func testInherits(t *testing.T, d Driver) {
 	t.Setenv("SANDBOX_TEST_SECRET", "must not be seen")
 	c := roleConfig(t, d, "inherits")
 	c.Env = append(c.Env, "A=1", "EMPTY=", "B=x=y")
-	dir := taskRoot
+	var own syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &own); err != nil {
+		t.Fatal(err)
+	}
+	dir, core := taskRoot, fmt.Sprint("core ", min(own.Max, 1))
 	if !d.Features().PrivateRoot {
 		dir, _ = self(t)
+		core = "core 0"
 	}
 	want := []string{
 		"env " + roleEnv + "=inherits", "env " + raceOptions, "env A=1", "env EMPTY=", "env B=x=y",
-		"fd 0", "fd 1", "fd 2", "nofile 1024", "core 0", "dir " + dir, "session leader true",
+		"fd 0", "fd 1", "fd 2", "nofile 1024", core, "dir " + dir, "session leader true",
 	}
 	got := strings.Split(strings.TrimSpace(start(t, d, c).ok(t)), "\n")
 	if !slices.Equal(got, want) {

@@ -60,6 +60,9 @@ type driver struct {
 	// ids are the host's ids for sandbox users when we are privileged.
 	idBase, idCount uint32
 
+	closing  sync.Once
+	closeErr error
+
 	mu      sync.Mutex
 	closed  bool
 	running map[*process]bool // and those that start
@@ -330,21 +333,21 @@ func (d *driver) Start(ctx context.Context, c *Config) (Process, error) {
 }
 
 func (d *driver) Close() error {
-	d.mu.Lock()
-	d.closed = true
-	running := slices.Collect(maps.Keys(d.running))
-	d.mu.Unlock()
-	for _, p := range running {
-		p.Kill() // a process that is only starting is killed by its start, as soon as that sees closed
-	}
-	for _, p := range running {
-		<-p.done
-	}
-	d.spawner.close()
-	if d.tree == nil {
-		return nil
-	}
-	err := d.tree.close()
-	d.tree = nil
-	return err
+	d.closing.Do(func() {
+		d.mu.Lock()
+		d.closed = true
+		running := slices.Collect(maps.Keys(d.running))
+		d.mu.Unlock()
+		for _, p := range running {
+			p.Kill() // one that is only starting is ended by its start, which sees closed
+		}
+		for _, p := range running {
+			<-p.done
+		}
+		d.spawner.close()
+		if d.tree != nil {
+			d.closeErr = d.tree.close()
+		}
+	})
+	return d.closeErr
 }

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -97,9 +95,7 @@ func roleConfig(t testing.TB, d Driver, role string, args ...string) *Config {
 // A run is a sandbox whose output is collected.
 type run struct {
 	Process
-	out  *os.File
-	text bytes.Buffer
-	read sync.WaitGroup
+	out *os.File
 }
 
 // start starts c with both outputs in one pipe.

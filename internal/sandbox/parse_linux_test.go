@@ -59,6 +59,8 @@ func TestCgroupDir(t *testing.T) {
 		{"/", "/a/b", "/a/b"},
 		{"/", "/", ""},
 		{"/", "/gone", ""},
+		{"/", "/../..", ""},
+		{"/", "/..", ""},
 		{"/docker/x", "/docker/x/a", "/a"},
 		{"/docker/x", "/docker/x", ""},
 		{"/docker/x", "/elsewhere", ""},

@@ -61,8 +61,6 @@ const (
 	// DefaultPIDs is the limit of processes and threads, as in Lambda.
 	// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 	DefaultPIDs = 1024
-	// shmBytes is the size of /dev/shm. It counts as memory.
-	shmBytes = 64 << 20
 )
 
 // ErrClosed is returned by Start after Close.
@@ -328,11 +326,4 @@ func checkPath(p string) error {
 		return fmt.Errorf("sandbox: path %q is not absolute and clean", p)
 	}
 	return nil
-}
-
-func (c *Config) pids() int {
-	if c.PIDs == 0 {
-		return DefaultPIDs
-	}
-	return c.PIDs
 }

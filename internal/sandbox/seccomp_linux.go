@@ -47,8 +47,7 @@ var allowed = [...]uint32{
 	unix.SYS_GETPID, unix.SYS_GETPPID, unix.SYS_GETTID, unix.SYS_SET_TID_ADDRESS, unix.SYS_SET_ROBUST_LIST,
 	unix.SYS_GET_ROBUST_LIST, unix.SYS_RSEQ, unix.SYS_FUTEX, unix.SYS_FUTEX_WAITV, unix.SYS_FUTEX_WAKE,
 	unix.SYS_FUTEX_WAIT, unix.SYS_FUTEX_REQUEUE, unix.SYS_PIDFD_OPEN, unix.SYS_PIDFD_SEND_SIGNAL, unix.SYS_SETSID,
-	unix.SYS_GETSID, unix.SYS_SETPGID, unix.SYS_GETPGID, unix.SYS_GETRUSAGE, unix.SYS_GETRLIMIT, unix.SYS_SETRLIMIT,
-	unix.SYS_PRLIMIT64, unix.SYS_TIMES, unix.SYS_GETPRIORITY, unix.SYS_SETPRIORITY, unix.SYS_IOPRIO_GET,
+	unix.SYS_GETSID, unix.SYS_SETPGID, unix.SYS_GETPGID, unix.SYS_GETRUSAGE, unix.SYS_GETRLIMIT, unix.SYS_TIMES, unix.SYS_GETPRIORITY, unix.SYS_SETPRIORITY, unix.SYS_IOPRIO_GET,
 	unix.SYS_IOPRIO_SET, unix.SYS_SCHED_YIELD, unix.SYS_SCHED_GETAFFINITY, unix.SYS_SCHED_SETAFFINITY,
 	unix.SYS_SCHED_GETPARAM, unix.SYS_SCHED_SETPARAM, unix.SYS_SCHED_GETSCHEDULER, unix.SYS_SCHED_SETSCHEDULER,
 	unix.SYS_SCHED_GETATTR, unix.SYS_SCHED_SETATTR, unix.SYS_SCHED_GET_PRIORITY_MAX, unix.SYS_SCHED_GET_PRIORITY_MIN,
@@ -223,6 +222,24 @@ func seccompFilter() []byte {
 	p.on(unix.SYS_IOCTL, func(b *filter) {
 		b.load(dataArg0 + 8)
 		b.retIn(forbiddenIoctls[:], refuse(unix.EPERM))
+		b.ret(unix.SECCOMP_RET_ALLOW)
+	})
+	// The limit of core files stays what it is (see host.rlimits), while who only wants none is told that it worked.
+	p.on(unix.SYS_SETRLIMIT, func(b *filter) {
+		b.load(dataArg0)
+		b.op(jeq, unix.RLIMIT_CORE, 0, 1)
+		b.ret(refuse(0))
+		b.ret(unix.SECCOMP_RET_ALLOW)
+	})
+	p.on(unix.SYS_PRLIMIT64, func(b *filter) {
+		b.load(dataArg0 + 8)
+		b.op(jeq, unix.RLIMIT_CORE, 1, 0)
+		b.ret(unix.SECCOMP_RET_ALLOW)
+		for _, half := range [...]uint32{dataArg0 + 16, dataArg0 + 20} { // no new limit: only a question
+			b.load(half)
+			b.op(jeq, 0, 1, 0)
+			b.ret(refuse(0))
+		}
 		b.ret(unix.SECCOMP_RET_ALLOW)
 	})
 	p.retIn(slices.Concat(allowed[:], archAllowed[:]), unix.SECCOMP_RET_ALLOW)

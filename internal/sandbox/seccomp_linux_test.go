@@ -44,7 +44,8 @@ func filterVM(t testing.TB) func(arch, nr uint32, args ...uint64) uint32 {
 func TestFilter(t *testing.T) {
 	run := filterVM(t)
 	const allow = unix.SECCOMP_RET_ALLOW
-	conditional := []uint32{unix.SYS_CLONE, unix.SYS_SOCKET, unix.SYS_SOCKETPAIR, unix.SYS_PRCTL, unix.SYS_PERSONALITY, unix.SYS_IOCTL}
+	conditional := []uint32{unix.SYS_CLONE, unix.SYS_SOCKET, unix.SYS_SOCKETPAIR, unix.SYS_PRCTL, unix.SYS_PERSONALITY, unix.SYS_IOCTL,
+		unix.SYS_SETRLIMIT, unix.SYS_PRLIMIT64}
 	allowedHere := slices.Concat(allowed[:], archAllowed[:])
 	privilegedHere := slices.Concat(privileged[:], archPrivileged[:])
 	// Every call number there is, and some that there are not.
@@ -120,6 +121,12 @@ func TestFilter(t *testing.T) {
 		{"which personality", unix.SYS_PERSONALITY, []uint64{0xffffffff}, allow},
 		{"Linux", unix.SYS_PERSONALITY, []uint64{0}, allow},
 		{"read implies exec", unix.SYS_PERSONALITY, []uint64{0x400000}, eperm},
+		{"fewer files", unix.SYS_PRLIMIT64, []uint64{0, unix.RLIMIT_NOFILE, 0x1000}, allow},
+		{"ask for the core limit", unix.SYS_PRLIMIT64, []uint64{0, unix.RLIMIT_CORE, 0, 0x1000}, allow},
+		{"set the core limit", unix.SYS_PRLIMIT64, []uint64{0, unix.RLIMIT_CORE, 0x1000}, refuse(0)},
+		{"set it from a high address", unix.SYS_PRLIMIT64, []uint64{0, unix.RLIMIT_CORE, 1 << 32}, refuse(0)},
+		{"set the core limit, as of old", unix.SYS_SETRLIMIT, []uint64{unix.RLIMIT_CORE, 0x1000}, refuse(0)},
+		{"set the stack", unix.SYS_SETRLIMIT, []uint64{unix.RLIMIT_STACK, 0x1000}, allow},
 		{"bytes to read", unix.SYS_IOCTL, []uint64{0, unix.TIOCINQ}, allow},
 		{"type into a terminal", unix.SYS_IOCTL, []uint64{0, unix.TIOCSTI}, eperm},
 		{"the same, with high bits", unix.SYS_IOCTL, []uint64{0, 1<<32 | unix.TIOCSTI}, eperm},

@@ -246,11 +246,7 @@ func (d *driver) converse(c *Config, p *process, pt part, failures *os.File) err
 		case msgMap:
 			err = d.mapIDs(p.pid, pt.owner)
 		case msgReady:
-			if c.TmpBytes > 0 && len(fds) > 0 {
-				p.tmp = fds[len(fds)-1]
-				fds = fds[:len(fds)-1]
-			}
-			p.sockets, err = takeSockets(c.Listen, fds)
+			err = p.take(c, fds)
 		case 0: // it has ended
 			if err := p.failure(failures); err != nil {
 				return err
@@ -268,6 +264,26 @@ func (d *driver) converse(c *Config, p *process, pt part, failures *os.File) err
 			return p.failure(failures)
 		}
 	}
+}
+
+// take takes the descriptors that came with msgReady.
+func (p *process) take(c *Config, fds []int) (err error) {
+	want := len(c.Listen)
+	if c.TmpBytes > 0 {
+		want++
+	}
+	if len(fds) != want { // the kernel drops what a process with too many files cannot hold
+		for _, fd := range fds {
+			_ = unix.Close(fd)
+		}
+		return fmt.Errorf("sandbox: got %d of %d descriptors: %w", len(fds), want, unix.EMFILE)
+	}
+	if c.TmpBytes > 0 {
+		p.tmp = fds[want-1]
+		fds = fds[:want-1]
+	}
+	p.sockets, err = takeSockets(c.Listen, fds)
+	return err
 }
 
 // failure waits until the command was executed or the process has ended, and says which step has failed.

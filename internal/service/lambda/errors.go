@@ -30,12 +30,6 @@ func staleRevision(where string) error {
 		"The Revision Id provided does not match the latest Revision Id. Call the " + where + " API to retrieve the latest Revision Id")}
 }
 
-// tooLarge is the error for a request body over a limit.
-func tooLarge(limit int, operation string) error {
-	return &api.RequestTooLargeException{Type: new(userFault), Message: new(
-		fmt.Sprintf("Request must be smaller than %d bytes for the %s operation", limit, operation))}
-}
-
 func throttled(reason string) error {
 	return &api.TooManyRequestsException{Type: new(userFault), Reason: &reason, Message: new("Rate Exceeded.")}
 }

@@ -2,8 +2,11 @@ package environment
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
+
+	"brume/internal/call"
 )
 
 // recycleMargin is how long before the end of its credentials an environment gets its last invocation, apart from the time
@@ -45,7 +48,7 @@ func (m *Manager) credentials(ctx context.Context, f *Function) (*session, error
 	if s != nil && now.Before(s.issued.Add(s.life()/2)) {
 		return s, nil
 	}
-	c, err := m.c.Roles.IssueRoleSession(ctx, f.Role, f.Name, m.c.SessionDuration)
+	c, err := m.c.Roles.IssueRoleSession(f.caller(ctx), f.Role, f.Name, m.c.SessionDuration)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +57,15 @@ func (m *Manager) credentials(ctx context.Context, f *Function) (*session, error
 	m.creds.sessions[k] = s
 	m.creds.mu.Unlock()
 	return s, nil
+}
+
+// caller puts into ctx who calls other services for f.
+func (f *Function) caller(ctx context.Context) context.Context {
+	return call.With(ctx, &call.Info{
+		RequestID: call.NewRequestID(), Account: f.Account, Region: f.Region, Secure: true, Time: time.Now(),
+		Principal: call.Principal{Type: call.Service, ARN: "lambda.amazonaws.com"},
+		SourceARN: strings.TrimSuffix(f.ARN, ":"+f.Version), SourceAccount: f.Account,
+	})
 }
 
 // prune forgets what has ended.

@@ -130,7 +130,8 @@ type Code interface {
 // Roles gives out the credentials of execution roles.
 type Roles interface {
 	// IssueRoleSession returns credentials of a session of the role, for d if that is possible. It fails with
-	// ErrRoleDenied if there is no such role or Lambda may not assume it.
+	// ErrRoleDenied if there is no such role or Lambda may not assume it. The call.Info of ctx says who asks, as of every
+	// call that an environment makes: lambda.amazonaws.com, in the name of the function that is SourceARN.
 	IssueRoleSession(ctx context.Context, roleARN, sessionName string, d time.Duration) (*Credentials, error)
 }
 

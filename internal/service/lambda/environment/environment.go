@@ -52,6 +52,8 @@ type environment struct {
 	// What follows belongs to whoever has the environment: an invocation, or the manager while it is idle.
 	init     time.Duration // how long it took to start, until that was reported
 	lastUsed time.Time
+	measured time.Time // when memory was found out
+	memory   int64
 	// gone says that it is being ended; guarded by manager.mu.
 	gone bool
 }

@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"brume/internal/call"
 	"brume/internal/runtimes"
 	"brume/internal/sandbox"
 	"brume/internal/service/lambda/code"
@@ -53,11 +54,14 @@ type fakeRoles struct {
 	err    error
 }
 
-func (r *fakeRoles) IssueRoleSession(_ context.Context, role, name string, d time.Duration) (*Credentials, error) {
+func (r *fakeRoles) IssueRoleSession(ctx context.Context, role, name string, d time.Duration) (*Credentials, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {
 		return nil, r.err
+	}
+	if info := call.From(ctx); info.Principal.ARN != "lambda.amazonaws.com" || info.SourceARN != "arn:aws:lambda:us-east-1:000000000000:function:f" || info.Account != "000000000000" {
+		return nil, fmt.Errorf("asked for by %+v", info)
 	}
 	r.issued++
 	if r.life != 0 {
@@ -166,18 +170,22 @@ type archive struct{ *bytes.Reader }
 
 func (archive) Close() error { return nil }
 
-// runtime returns the name of a runtime of this machine that begins with prefix, or skips the test.
+// runtime returns the name of a runtime of this machine that begins with prefix, one with an SDK if there is one, or skips
+// the test.
 func (h *harness) runtime(prefix string) string {
 	h.t.Helper()
 	all, err := h.catalog.All(h.t.Context())
 	must(h.t, err)
+	name := ""
 	for _, r := range all {
-		if strings.HasPrefix(r.Name, prefix) {
-			return r.Name
+		if strings.HasPrefix(r.Name, prefix) && (name == "" || r.SDK != "") {
+			name = r.Name
 		}
 	}
-	h.t.Skipf("no %s on this machine", prefix)
-	return ""
+	if name == "" {
+		h.t.Skipf("no %s on this machine", prefix)
+	}
+	return name
 }
 
 // function makes a Function of one file. The first lines of the file's name say how it is called.

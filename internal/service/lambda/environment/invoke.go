@@ -275,7 +275,7 @@ func (r *run) end(o outcome, spent time.Duration, usable bool) {
 	u.Billed = billed(spent, e.init)
 	e.init = 0
 	if e.proc != nil {
-		u.MaxMemory = e.proc.Stats().MaxMemoryBytes
+		u.MaxMemory = e.maxMemory(!usable)
 	}
 	if e.out != nil {
 		e.out.drain()
@@ -293,6 +293,18 @@ func (r *run) end(o outcome, spent time.Duration, usable bool) {
 		m.drop(r.f, nil)
 	}
 	m.finish(r.f, r.inv.Limits)
+}
+
+// memoryInterval is how old the figure for used memory may be. It takes as long to find out as a short invocation does, and
+// as it is the most that was ever in use, a later invocation of a series shows what an earlier one may have missed.
+const memoryInterval = 100 * time.Millisecond
+
+// maxMemory returns the most memory that e has used at one time.
+func (e *environment) maxMemory(ended bool) int64 {
+	if now := time.Now(); ended || now.Sub(e.measured) > memoryInterval {
+		e.measured, e.memory = now, e.proc.Stats().MaxMemoryBytes
+	}
+	return e.memory
 }
 
 // newTraceID makes the tracing header of an invocation that nobody samples.

@@ -156,13 +156,13 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request) {
 	} else {
 		leaveBody(w, r)
 		x.endpoint = s.strangers.of(r)
-		err = x.endpoint.refuse(r)
+		err = s.refuseStranger(r, x)
 	}
 	code := ""
 	if err != nil {
-		known := asKnown(r.Context(), err)
+		known, fault := asKnown(r.Context(), err)
 		code = known.ErrorCode()
-		if awserr.IsInternal(known) {
+		if fault {
 			s.logFault(r.Context(), x, err)
 		}
 		s.encodeError(x, known, &resp)
@@ -319,20 +319,19 @@ func (s *Server) finish(r *http.Request, x *exchange, status int, code string, s
 	s.Log.LogAttrs(r.Context(), slog.LevelInfo, "call", attrs[:n]...)
 }
 
-// asKnown finds the error for the client in err. A call that ended with its request has an error of its own: that of
-// the request's cause, if it is for the client, for it may still be there.
-func asKnown(ctx context.Context, err error) awserr.Error {
-	var known awserr.Error
-	switch {
-	case errors.As(err, &known):
-		return known
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		if errors.As(context.Cause(ctx), &known) {
-			return known
-		}
-		return &awserr.Generic{Code: "ClientDisconnected", Status: statusDisconnected}
+// asKnown finds the error for the client in err. Whether that is a fault of ours goes into the log.
+func asKnown(ctx context.Context, err error) (known awserr.Error, fault bool) {
+	if errors.As(err, &known) {
+		return known, awserr.IsInternal(known)
 	}
-	return awserr.Internal(err)
+	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+		return awserr.Internal(err), true
+	}
+	// The call ended with its request. Who ended that may have left a word for the client, who may still be there.
+	if errors.As(context.Cause(ctx), &known) {
+		return known, false
+	}
+	return &awserr.Generic{Code: "ClientDisconnected", Status: statusDisconnected}, false
 }
 
 // statusDisconnected stands in logs and metrics for the answer that nobody waited for, as in those of other servers.

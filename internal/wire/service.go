@@ -27,13 +27,14 @@ const (
 )
 
 // find returns the endpoint that a request is for: by the credential scope of its signature, its X-Amz-Target, its
-// host, or its path, in this order. It returns nil if none of them tells.
+// host, or, if it has no signature, its path, in this order. It returns nil if none of them tells.
 func (s *Server) find(r *http.Request) *endpoint {
 	target := r.Header.Get("X-Amz-Target")
 	if i := strings.LastIndexByte(target, '.'); i >= 0 {
 		target = target[:i]
 	}
-	if scope, ok := sigv4.Identify(r); ok {
+	scope, scoped := sigv4.Identify(r)
+	if scoped {
 		// dynamodb and dynamodbstreams share a signing name; their targets differ.
 		candidates := s.bySigningName[scope.Service]
 		for _, e := range candidates {
@@ -52,7 +53,7 @@ func (s *Server) find(r *http.Request) *endpoint {
 			}
 		}
 	}
-	if e := s.findByHost(r.Host); e != nil {
+	if e := s.findByHost(r.Host); e != nil || scoped {
 		return e
 	}
 	return s.findByPath(r)

@@ -43,15 +43,10 @@ func (s *strangers) of(r *http.Request) *endpoint {
 	return s.rest
 }
 
-// refuse says what is wrong with a request that is for no service of ours.
-func (e *endpoint) refuse(r *http.Request) error {
-	if scope, ok := sigv4.Identify(r); ok {
-		return &awserr.Generic{
-			Code: "NotImplemented", Status: http.StatusNotImplemented,
-			Message: fmt.Sprintf("Brume does not implement the service %q.", scope.Service),
-		}
-	}
-	if e.svc.Protocol == schema.RestJSON && !sigv4.Signed(r) {
+// refuseStranger says what is wrong with a request that is for no service of ours.
+func (s *Server) refuseStranger(r *http.Request, x *exchange) error {
+	protocol := x.endpoint.svc.Protocol
+	if protocol == schema.RestJSON && r.Header.Get("Authorization") == "" && !sigv4.Signed(r) {
 		// Most probably a person who looks what there is.
 		return &awserr.Generic{
 			Code: "UnknownOperationException", Status: http.StatusNotFound,
@@ -59,5 +54,12 @@ func (e *endpoint) refuse(r *http.Request) error {
 				"its X-Amz-Target nor its path names one.",
 		}
 	}
-	return signatureError(e.svc, &sigv4.Error{Kind: sigv4.MissingToken, Message: "Missing Authentication Token"})
+	if scope, ok := sigv4.Identify(r); ok {
+		return &awserr.Generic{
+			Code: "NotImplemented", Status: http.StatusNotImplemented,
+			Message: fmt.Sprintf("Brume does not implement the service %q.", scope.Service),
+		}
+	}
+	// Without a scope there is no signature to be right.
+	return signatureError(x.endpoint.svc, s.verifier.Admit(r.Context(), r, "", x.start))
 }

@@ -1,0 +1,191 @@
+// Package executeapi is the HTTP side of API Gateway's data plane: it turns requests to deployed APIs into those of package
+// apigateway, and the answers back.
+//
+// It promises that the path reaches the domain as it came over the wire, that no body larger than apigateway.MaxBody is
+// held, and that what a function returns cannot break the framing of the response.
+package executeapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"brume/internal/service/apigateway"
+)
+
+// Gateway answers requests to deployed APIs.
+type Gateway interface {
+	Invoke(ctx context.Context, req *apigateway.Request) *apigateway.Response
+}
+
+// Handler is the http.Handler of the data plane. Give it the requests that Match accepts.
+type Handler struct{ gateway Gateway }
+
+// New returns a Handler over gateway.
+func New(gateway Gateway) *Handler { return &Handler{gateway} }
+
+// A Target is what a request to the data plane names.
+type Target struct {
+	API, Stage string
+	// Path is the rest of the path, with its percent-encoding, from the slash on; empty if nothing follows the stage.
+	Path string
+}
+
+// Match reports whether r is a request to a deployed API, by its host or by its path:
+//
+//	{api}.execute-api.anything     /{stage}/…
+//	any host                       /_aws/execute-api/{api}/{stage}/…
+//	any host                       /restapis/{api}/{stage}/_user_request_/…
+func Match(r *http.Request) (Target, bool) {
+	path := rawPath(r)
+	if api, ok := apiOfHost(r.Host); ok {
+		stage, rest := cutSegment(path)
+		return Target{api, stage, rest}, true
+	}
+	if rest, ok := strings.CutPrefix(path, "/_aws/execute-api/"); ok {
+		api, rest := cutSegment("/" + rest)
+		stage, rest := cutSegment(rest)
+		return Target{api, stage, rest}, api != ""
+	}
+	if rest, ok := strings.CutPrefix(path, "/restapis/"); ok {
+		api, rest := cutSegment("/" + rest)
+		stage, rest := cutSegment(rest)
+		marker, rest := cutSegment(rest)
+		return Target{api, stage, rest}, marker == "_user_request_" && api != ""
+	}
+	return Target{}, false
+}
+
+// apiOfHost returns the API in "{api}.execute-api" and whatever follows it.
+func apiOfHost(host string) (string, bool) {
+	api, rest, ok := strings.Cut(host, ".")
+	const label = "execute-api"
+	if !ok || api == "" || len(rest) < len(label) || !strings.EqualFold(rest[:len(label)], label) {
+		return "", false
+	}
+	if rest = rest[len(label):]; rest != "" && rest[0] != '.' && rest[0] != ':' {
+		return "", false
+	}
+	return strings.ToLower(api), true
+}
+
+// cutSegment cuts "/first/rest" into "first" and "/rest".
+func cutSegment(path string) (first, rest string) {
+	path = strings.TrimPrefix(path, "/")
+	if i := strings.IndexByte(path, '/'); i >= 0 {
+		return path[:i], path[i:]
+	}
+	return path, ""
+}
+
+// rawPath is the path as it came over the wire.
+func rawPath(r *http.Request) string {
+	if r.RequestURI == "" || r.RequestURI[0] != '/' { // not from a server, or a target in absolute form
+		return r.URL.EscapedPath()
+	}
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	return path
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	target, ok := Match(r)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	now := time.Now()
+	body, err := readBody(r)
+	switch {
+	case errors.Is(err, errTooLong):
+		w.Header().Set("Connection", "close") // what is left of the body is not read
+		write(w, r, apigateway.RequestTooLong())
+		return
+	case err != nil:
+		write(w, r, apigateway.BadRequest())
+		return
+	}
+	req := &apigateway.Request{
+		API: target.API, Stage: target.Stage, Path: target.Path, Method: r.Method, Query: apigateway.ParseQuery(r.URL.RawQuery), Header: fields(r),
+		Body: body, Host: r.Host, Protocol: r.Proto, Secure: r.TLS != nil, Time: now,
+	}
+	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		req.SourceIP = from.Addr()
+	}
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		req.Port = local.Port
+	}
+	write(w, r, h.gateway.Invoke(r.Context(), req))
+}
+
+var errTooLong = errors.New("executeapi: the body is too long")
+
+// readBody reads the body. It takes no memory for what a client merely announces.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.ContentLength > apigateway.MaxBody {
+		return nil, errTooLong
+	}
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return nil, nil
+	}
+	var buf bytes.Buffer
+	if r.ContentLength > 0 {
+		buf.Grow(int(min(r.ContentLength, 64<<10)) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(r.Body, apigateway.MaxBody+1))
+	if err != nil {
+		return nil, err
+	}
+	if n > apigateway.MaxBody {
+		return nil, errTooLong
+	}
+	return buf.Bytes(), nil
+}
+
+// fields lists the headers by name, Host among them.
+func fields(r *http.Request) []apigateway.Field {
+	names := slices.AppendSeq(make([]string, 0, len(r.Header)+1), maps.Keys(r.Header))
+	names = append(names, "Host")
+	slices.Sort(names)
+	list := make([]apigateway.Field, 0, len(names)+4)
+	for _, name := range names {
+		if name == "Host" {
+			list = append(list, apigateway.Field{Name: name, Value: r.Host})
+			continue
+		}
+		for _, v := range r.Header[name] {
+			list = append(list, apigateway.Field{Name: name, Value: v})
+		}
+	}
+	return list
+}
+
+func write(w http.ResponseWriter, r *http.Request, res *apigateway.Response) {
+	h := w.Header()
+	for _, f := range res.Header {
+		name := f.Name
+		switch strings.ToLower(name) {
+		case "content-type", "date", "connection": // net/http looks for these, and adds its own if it does not find them
+			name = http.CanonicalHeaderKey(name)
+		case "content-length", "transfer-encoding", "trailer":
+			continue // the framing is ours
+		}
+		h[name] = append(h[name], f.Value)
+	}
+	bodyless := res.Status == http.StatusNoContent || res.Status == http.StatusNotModified
+	if !bodyless {
+		h.Set("Content-Length", strconv.Itoa(len(res.Body)))
+	}
+	w.WriteHeader(res.Status)
+	if !bodyless && r.Method != http.MethodHead {
+		w.Write(res.Body) // a client that went away is nobody's error
+	}
+}

@@ -1,0 +1,302 @@
+package executeapi
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	api "brume/internal/api/apigateway"
+	"brume/internal/call"
+	"brume/internal/kv/pebblekv"
+	"brume/internal/service/apigateway"
+)
+
+func TestMatch(t *testing.T) {
+	tests := []struct {
+		host, target string
+		want         Target
+		ok           bool
+	}{
+		{"a1b2.execute-api.us-east-1.amazonaws.com", "/dev/pets/a%2Fb//c?x=/y", Target{"a1b2", "dev", "/pets/a%2Fb//c"}, true},
+		{"A1B2.Execute-API.localhost:4566", "/dev", Target{"a1b2", "dev", ""}, true},
+		{"a1b2.execute-api", "/dev/", Target{"a1b2", "dev", "/"}, true},
+		{"a1b2.execute-api.my.own.domain", "/", Target{"a1b2", "", ""}, true},
+		{"a1b2.execute-api.localhost", "/restapis/x/y/_user_request_/z", Target{"a1b2", "restapis", "/x/y/_user_request_/z"}, true},
+		{"127.0.0.1:4566", "/_aws/execute-api/a1b2/dev/pets?x=1", Target{"a1b2", "dev", "/pets"}, true},
+		{"localhost", "/_aws/execute-api/a1b2", Target{"a1b2", "", ""}, true},
+		{"localhost", "/_aws/execute-api/", Target{}, false},
+		{"localhost", "/restapis/a1b2/dev/_user_request_/pets/1", Target{"a1b2", "dev", "/pets/1"}, true},
+		{"localhost", "/restapis/a1b2/dev/_user_request_", Target{"a1b2", "dev", ""}, true},
+		{"localhost", "/restapis/a1b2/stages/dev", Target{}, false},
+		{"localhost", "/restapis", Target{}, false},
+		{"localhost", "/restapis//dev/_user_request_", Target{}, false},
+		{"execute-api.us-east-1.amazonaws.com", "/dev", Target{}, false},
+		{".execute-api.localhost", "/dev", Target{}, false},
+		{"a.execute-apis.localhost", "/dev", Target{}, false},
+		{"apigateway.us-east-1.amazonaws.com", "/restapis", Target{}, false},
+	}
+	for _, tt := range tests {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Host, r.RequestURI = tt.host, tt.target
+		got, ok := Match(r)
+		if ok != tt.ok || ok && got != tt.want {
+			t.Errorf("%s %s: got %+v, %v; want %+v, %v", tt.host, tt.target, got, ok, tt.want, tt.ok)
+		}
+	}
+	// A target in absolute form.
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET http://a1b2.execute-api.localhost/dev/x%2Fy HTTP/1.1\r\nHost: a1b2.execute-api.localhost\r\n\r\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := Match(r); !ok || got != (Target{"a1b2", "dev", "/x%2Fy"}) {
+		t.Errorf("got %+v, %v", got, ok)
+	}
+}
+
+// echo answers with what it was asked.
+type echo struct{ last *apigateway.Request }
+
+func (e *echo) Invoke(_ context.Context, r *apigateway.Request) *apigateway.Response {
+	e.last = r
+	status := 200
+	fmt.Sscanf(r.Path, "/status/%d", &status)
+	return &apigateway.Response{Status: status, Body: []byte("body"), Header: []apigateway.Field{
+		{Name: "content-type", Value: "text/x"}, {Name: "x-amzn-RequestId", Value: "id"}, {Name: "Set-Cookie", Value: "a"}, {Name: "Set-Cookie", Value: "b"},
+		{Name: "Content-Length", Value: "999"}, {Name: "Transfer-Encoding", Value: "chunked"},
+	}}
+}
+
+// exchange sends raw bytes and returns what came back.
+func exchange(t *testing.T, address, request string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(got)
+}
+
+func TestRequestAndResponse(t *testing.T) {
+	e := &echo{}
+	srv := httptest.NewServer(New(e))
+	defer srv.Close()
+	address := srv.Listener.Addr().String()
+	const host = "Host: a1.execute-api.localhost:99\r\nConnection: close\r\n"
+
+	got := exchange(t, address, "POST /dev/a%2fb/?x=1&y=%26&x=2&z HTTP/1.1\r\n"+host+"X-Two: a\r\nX-Two: b\r\nContent-Length: 3\r\n\r\nabc")
+	if !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || !strings.HasSuffix(got, "\r\n\r\nbody") || !strings.Contains(got, "\r\nx-amzn-RequestId: id\r\n") ||
+		!strings.Contains(got, "\r\nContent-Length: 4\r\n") || !strings.Contains(got, "\r\nContent-Type: text/x\r\n") || strings.Count(got, "Content-Type") != 1 ||
+		strings.Count(got, "Set-Cookie") != 2 || strings.Contains(got, "999") || strings.Contains(got, "chunked") {
+		t.Errorf("got %q", got)
+	}
+	r := e.last
+	if r.API != "a1" || r.Stage != "dev" || r.Method != "POST" || r.Path != "/a%2fb/" || string(r.Body) != "abc" || r.Host != "a1.execute-api.localhost:99" || r.Secure ||
+		r.Protocol != "HTTP/1.1" || r.SourceIP.String() != "127.0.0.1" || r.Port != srv.Listener.Addr().(*net.TCPAddr).Port || r.Time.IsZero() {
+		t.Errorf("%+v", r)
+	}
+	if got := fmt.Sprint(r.Query); got != "[{x 1} {y &} {x 2} {z }]" {
+		t.Errorf("query %s", got)
+	}
+	if got := fmt.Sprint(r.Header); got != "[{Connection close} {Content-Length 3} {Host a1.execute-api.localhost:99} {X-Two a} {X-Two b}]" {
+		t.Errorf("header %s", got)
+	}
+
+	// A chunked body.
+	exchange(t, address, "POST /dev HTTP/1.1\r\n"+host+"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+	if string(e.last.Body) != "abcde" || e.last.Path != "" {
+		t.Errorf("%+v", e.last)
+	}
+	// A broken one.
+	e.last = nil
+	got = exchange(t, address, "POST /dev HTTP/1.1\r\n"+host+"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+	if !strings.HasPrefix(got, "HTTP/1.1 400 ") || !strings.HasSuffix(got, `{"message":"Bad Request"}`) || e.last != nil {
+		t.Errorf("got %q, %+v", got, e.last)
+	}
+	// HEAD has the headers of GET, and no body.
+	got = exchange(t, address, "HEAD /dev HTTP/1.1\r\n"+host+"\r\n")
+	if !strings.Contains(got, "Content-Length: 4\r\n") || !strings.HasSuffix(got, "\r\n\r\n") {
+		t.Errorf("got %q", got)
+	}
+	for _, status := range []string{"204", "304"} {
+		got = exchange(t, address, "GET /dev/status/"+status+" HTTP/1.1\r\n"+host+"\r\n")
+		if !strings.HasPrefix(got, "HTTP/1.1 "+status) || strings.Contains(got, "Content-Length") || !strings.HasSuffix(got, "\r\n\r\n") {
+			t.Errorf("got %q", got)
+		}
+	}
+	got = exchange(t, address, "GET /elsewhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	if !strings.HasPrefix(got, "HTTP/1.1 404") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// 10 MB are taken, one byte more is not.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+func TestBodyLimit(t *testing.T) {
+	e := &echo{}
+	h := New(e)
+	for _, chunked := range []bool{false, true} {
+		for _, tt := range []struct {
+			size, status int
+		}{{apigateway.MaxBody, 200}, {apigateway.MaxBody + 1, 413}} {
+			e.last = nil
+			r := httptest.NewRequest("POST", "http://a1.execute-api.localhost/dev", bytes.NewReader(make([]byte, tt.size)))
+			if chunked {
+				r.ContentLength = -1
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if w.Code != tt.status || (tt.status == 200) != (e.last != nil) {
+				t.Errorf("chunked %v, %d bytes: %d", chunked, tt.size, w.Code)
+			}
+			if tt.status == 413 && (w.Body.String() != `{"message":"Request Too Long"}` || w.Header()["x-amzn-ErrorType"][0] != "RequestTooLargeException") {
+				t.Errorf("%s %v", w.Body, w.Header())
+			}
+		}
+	}
+}
+
+type lambda struct{}
+
+func (lambda) Invoke(_ context.Context, in *apigateway.LambdaInvocation) (*apigateway.LambdaResult, error) {
+	var e struct {
+		Body, Path string
+	}
+	if err := json.Unmarshal(in.Payload, &e); err != nil {
+		return nil, err
+	}
+	out, err := json.Marshal(map[string]any{"statusCode": 201, "body": e.Path + " " + e.Body})
+	return &apigateway.LambdaResult{Payload: out}, err
+}
+
+// deployed makes an API with a key-protected proxy method on "/{proxy+}".
+func deployed(t testing.TB) (h *Handler, apiID, key string) {
+	store, err := pebblekv.Open(context.Background(), pebblekv.Options{Dir: "store", FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	s := apigateway.New(store, lambda{}, slog.New(slog.DiscardHandler))
+	ctx := call.With(context.Background(), &call.Info{Account: "000000000000", Region: "us-east-1"})
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	rest, err := s.CreateRestApi(ctx, &api.CreateRestApiInput{Name: new("x")})
+	check(err)
+	res, err := s.CreateResource(ctx, &api.CreateResourceInput{RestApiId: rest.Id, ParentId: rest.RootResourceId, PathPart: new("{proxy+}")})
+	check(err)
+	_, err = s.PutMethod(ctx, &api.PutMethodInput{RestApiId: rest.Id, ResourceId: res.Id, HttpMethod: new("ANY"), AuthorizationType: new("NONE"), ApiKeyRequired: new(true)})
+	check(err)
+	_, err = s.PutIntegration(ctx, &api.PutIntegrationInput{RestApiId: rest.Id, ResourceId: res.Id, HttpMethod: new("ANY"), Type: new("AWS_PROXY"), IntegrationHttpMethod: new("POST"),
+		Uri: new("arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:000000000000:function:f/invocations")})
+	check(err)
+	_, err = s.CreateDeployment(ctx, &api.CreateDeploymentInput{RestApiId: rest.Id, StageName: new("dev")})
+	check(err)
+	k, err := s.CreateApiKey(ctx, &api.CreateApiKeyInput{Enabled: new(true)})
+	check(err)
+	p, err := s.CreateUsagePlan(ctx, &api.CreateUsagePlanInput{Name: new("p"), ApiStages: []api.ApiStage{{ApiId: rest.Id, Stage: new("dev")}},
+		Throttle: &api.ThrottleSettings{RateLimit: new(1e6), BurstLimit: new(int32(1e6))}})
+	check(err)
+	_, err = s.CreateUsagePlanKey(ctx, &api.CreateUsagePlanKeyInput{UsagePlanId: p.Id, KeyId: k.Id, KeyType: new("API_KEY")})
+	check(err)
+	return New(s), *rest.Id, *k.Value
+}
+
+func TestWholePath(t *testing.T) {
+	h, id, key := deployed(t)
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	for _, tt := range []struct{ host, path, key, want string }{
+		{id + ".execute-api.us-east-1.amazonaws.com", "/dev/a%2Fb", key, "201 /a%2Fb hi"},
+		{"", "/_aws/execute-api/" + id + "/dev/x/", key, "201 /x/ hi"},
+		{"", "/restapis/" + id + "/dev/_user_request_/x", key, "201 /x hi"},
+		{"", "/restapis/" + id + "/dev/_user_request_/x", "", `403 {"message":"Forbidden"}`},
+		{"", "/restapis/" + id + "/dev/_user_request_", key, `403 {"message":"Missing Authentication Token"}`},
+		{"", "/_aws/execute-api/" + id, key, `403 {"message":"Forbidden"}`},
+		{"", "/_aws/execute-api/nope/dev/x", key, `403 {"message":"Forbidden"}`},
+	} {
+		r, err := http.NewRequest("PUT", srv.URL+tt.path, strings.NewReader("hi"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = tt.host
+		if tt.key != "" {
+			r.Header.Set("X-Api-Key", tt.key)
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%d %s", res.StatusCode, body); got != tt.want {
+			t.Errorf("%s%s: got %s, want %s", tt.host, tt.path, got, tt.want)
+		}
+		if res.Header.Get("x-amzn-RequestId") == "" || res.Header.Get("x-amz-apigw-id") == "" || res.StatusCode == 403 && res.Header.Get("x-amzn-ErrorType") == "" {
+			t.Errorf("headers %v", res.Header)
+		}
+	}
+}
+
+// Whatever comes over the wire gets an answer.
+func FuzzServe(f *testing.F) {
+	h, id, key := deployed(f)
+	for _, s := range []string{
+		"GET /dev/x HTTP/1.1\r\nHost: API.execute-api.localhost\r\nX-Api-Key: KEY\r\n\r\n",
+		"POST /_aws/execute-api/API/dev/%zz/..//?a=%zz&&=;b HTTP/1.1\r\nHost: h\r\nX-Api-Key: KEY\r\nContent-Length: 2\r\n\r\n\xff\xfe",
+		"PUT /restapis/API/dev/_user_request_/é HTTP/1.0\r\nX-Api-Key: KEY\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+		"OPTIONS * HTTP/1.1\r\nHost: API.execute-api\r\n\r\n", "GET http://API.execute-api.x/dev HTTP/1.1\r\nHost: API.execute-api.x\r\n\r\n",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		wire = bytes.ReplaceAll(bytes.ReplaceAll(wire, []byte("API"), []byte(id)), []byte("KEY"), []byte(key))
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(wire)))
+		if err != nil {
+			return
+		}
+		r.RemoteAddr = "192.0.2.1:1"
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code < 200 || w.Code > 599 || w.Code == 500 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	})
+}
+
+func BenchmarkWholePath(b *testing.B) {
+	h, id, key := deployed(b)
+	body := strings.NewReader(`{"operation":"create","payload":{"id":1}}`)
+	r := httptest.NewRequest("POST", "http://"+id+".execute-api.localhost/dev/DynamoBackend", body)
+	r.Header.Set("X-Api-Key", key)
+	r.Header.Set("Content-Type", "application/json")
+	b.ReportAllocs()
+	for b.Loop() {
+		body.Seek(0, io.SeekStart)
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,7 @@ func TestOutOfMemory(t *testing.T) {
 		}
 	}
 	f := h.python("def handler(e, c):\n  if e: keep = b'x' * (512 << 20)\n  return 'fine'")
+	f.TmpMB = 0 // then the kernel alone keeps the limit, and at once
 	h.invoke(f, "0")
 	r := h.expectFailure(f, "1", "Runtime.OutOfMemory", `Error: Runtime exited with error: signal: killed$`)
 	expectLog(t, r, `Max Memory Used: 12[0-9] MB\t.*Error Type: Runtime.OutOfMemory`)
@@ -185,5 +187,24 @@ func TestWhatIsNotTheFunctionsFault(t *testing.T) {
 	}
 	if len(h.manager.pools) != 0 || h.manager.running != 0 || len(h.manager.shared) != 0 {
 		t.Errorf("left behind: %v, %d, %v", h.manager.pools, h.manager.running, h.manager.shared)
+	}
+}
+
+// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+func TestPayloadLimits(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, nil)
+	f := h.python("def handler(e, c): return 'x' * e if isinstance(e, int) else len(e)")
+	f.MemoryMB = 512
+	const limit = 6<<20 + 100
+	if got := h.invoke(f, `"`+strings.Repeat("y", 6<<20-2)+`"`); got != "6291454" {
+		t.Errorf("a request at the limit: %s", got)
+	}
+	if got := h.invoke(f, strconv.Itoa(limit-2)); len(got) != limit {
+		t.Errorf("a response at the limit has %d bytes", len(got))
+	}
+	h.expectFailure(f, strconv.Itoa(limit-1), "Function.ResponseSizeTooLarge", `^Response payload size exceeded maximum allowed payload size \(6291556 bytes\)\.$`)
+	if got := h.invoke(f, "1"); got != `"x"` {
+		t.Errorf("after a response that was too large: %s", got)
 	}
 }

@@ -76,6 +76,11 @@ type failure struct {
 // invocation then, and ends with it: deadline is set. If that fails too, so does the function.
 // https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
 func (m *Manager) coldStart(f *Function) (e *environment, deadline time.Time, fail *failure, err error) {
+	started, err := m.startTurn()
+	if err != nil {
+		return nil, time.Time{}, nil, err
+	}
+	defer started()
 	now := time.Now()
 	log := m.shipper.writer(LogStream{
 		Account: f.Account, Region: f.Region, Role: f.Role, FunctionName: f.Name, Group: f.LogGroup,

@@ -326,6 +326,31 @@ func TestFloodIsCutAndSaid(t *testing.T) {
 	}
 }
 
+// A thread that never stops writing delays no invocation.
+func TestEndlessOutput(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, nil)
+	f := h.python(`
+import os, threading
+def flood():
+    line = b"x" * 4095 + b"\n"
+    while True:
+        os.write(1, line)
+def handler(e, c):
+    if e:
+        threading.Thread(target=flood, daemon=True).start()
+    return e
+`)
+	h.invoke(f, "1")
+	for range 3 {
+		began := time.Now()
+		h.invoke(f, "0")
+		if d := time.Since(began); d > 3*time.Second {
+			t.Errorf("an invocation took %v", d)
+		}
+	}
+}
+
 func TestJSONLog(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, false, nil)
@@ -350,4 +375,41 @@ func TestJSONLog(t *testing.T) {
 	if text := h.logs.text("/quiet"); strings.Contains(text, "platform.") {
 		t.Errorf("a log of warnings has %q", text)
 	}
+}
+
+// A burst of cold starts is more than the processors can do at once, and none takes longer for it than it may.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, func(c *Config) { c.InitTimeout = 2 * time.Second })
+	f := h.python(sleeper)
+	f.Timeout = 20 * time.Second
+	var wg sync.WaitGroup
+	for range 60 {
+		wg.Go(func() { h.invoke(f, "0.1") })
+	}
+	wg.Wait()
+	h.manager.shipper.close()
+	if text := h.logs.text("/aws/lambda/f"); strings.Contains(text, "INIT_REPORT") {
+		t.Errorf("an init phase failed: %q", text)
+	}
+}
+
+// Environments that wait in their init phase do not keep others from starting.
+func TestSlowStartsHoldUpNobody(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, true, nil)
+	slow := h.python("import time\ntime.sleep(3)\ndef handler(e, c): return e")
+	quick := h.python(echo)
+	quick.Version, quick.ARN = "1", strings.Replace(quick.ARN, "$LATEST", "1", 1) // another pool
+	var wg sync.WaitGroup
+	for range cap(h.manager.starts) {
+		wg.Go(func() { h.invoke(slow, "1") })
+	}
+	eventually(t, "all places are taken", func() bool { return len(h.manager.starts) == cap(h.manager.starts) })
+	began := time.Now()
+	h.invoke(quick, "1")
+	if d := time.Since(began); d > 2*time.Second {
+		t.Errorf("a quick start took %v", d)
+	}
+	wg.Wait()
 }

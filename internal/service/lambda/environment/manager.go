@@ -2,10 +2,19 @@ package environment
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
 	"brume/internal/sandbox"
+)
+
+// How many environments start at one time. Each keeps a processor busy at first; if all of a burst began at once, all would
+// take as long as the burst does, and some longer than their init phase may. One that takes longer than startShare waits for
+// something else, most likely, and keeps nobody waiting any more.
+const (
+	startsPerCPU = 2
+	startShare   = 250 * time.Millisecond
 )
 
 // A Manager runs functions. Its methods may be called from any goroutine.
@@ -14,6 +23,7 @@ type Manager struct {
 	features sandbox.Features
 	shipper  *shipper
 	creds    credentialCache
+	starts   chan struct{} // one for each environment that may be starting
 
 	// Whoever starts something waits for it: environments, and the ends of invocations that go on after their answer.
 	environments sync.WaitGroup
@@ -74,6 +84,7 @@ func New(c Config) *Manager {
 		c:          c,
 		features:   c.Driver.Features(),
 		shipper:    newShipper(c.Logs, c.Logger),
+		starts:     make(chan struct{}, startsPerCPU*runtime.GOMAXPROCS(0)),
 		stopReaper: make(chan struct{}),
 		drained:    make(chan struct{}),
 		pools:      make(map[poolKey]*pool),
@@ -289,6 +300,21 @@ func (m *Manager) forget(e *environment) {
 func (e *environment) end() {
 	e.gone = true
 	e.proc.Kill()
+}
+
+// startTurn waits until another environment may start. The caller calls the function it gets when its own has started.
+func (m *Manager) startTurn() (done func(), err error) {
+	select {
+	case m.starts <- struct{}{}:
+	case <-m.life.Done():
+		return nil, ErrClosed
+	}
+	leave := sync.OnceFunc(func() { <-m.starts })
+	timer := time.AfterFunc(startShare, leave)
+	return func() {
+		timer.Stop()
+		leave()
+	}, nil
 }
 
 // kill ends an environment that is not idle.

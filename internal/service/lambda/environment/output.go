@@ -68,7 +68,14 @@ func (o *output) run() {
 	defer close(o.done)
 	// Read calls the function whenever the pipe may be readable, until it returns true. The error is that of a file that
 	// was closed.
-	_ = o.raw.Read(func(fd uintptr) bool { return o.read(fd, true) })
+	_ = o.raw.Read(func(fd uintptr) bool {
+		for {
+			// The poller tells of a change only once: only after a read that found nothing may one wait.
+			if n, end := o.next(fd); end || n == 0 {
+				return end
+			}
+		}
+	})
 	o.mu.Lock()
 	o.flush()
 	o.mu.Unlock()
@@ -81,9 +88,8 @@ func (o *output) close() {
 	<-o.done
 }
 
-// read takes what the pipe holds and says whether it has ended. Who will wait for more has to see that there is nothing,
-// for the poller tells of a change only once; who will not is content with a read that did not fill the buffer.
-func (o *output) read(fd uintptr, wait bool) bool {
+// next hands on what one read gives, and says how much that was, and whether the pipe has ended.
+func (o *output) next(fd uintptr) (n int, end bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for !o.eof {
@@ -91,23 +97,30 @@ func (o *output) read(fd uintptr, wait bool) bool {
 		switch {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:
-			return false
+			return 0, false
 		case err != nil || n == 0:
 			o.eof = true
 		default:
 			o.split(o.buf[:n])
-			if n < len(o.buf) && !wait {
-				return false
-			}
+			return n, false
 		}
 	}
-	return true
+	return 0, true
 }
 
 // drain hands on everything that was written to the pipe before the call, the beginning of an unfinished line included.
 func (o *output) drain() {
 	// The error is that of a file that was closed: then the background reader has taken everything.
-	_ = o.raw.Control(func(fd uintptr) { o.read(fd, false) })
+	_ = o.raw.Control(func(fd uintptr) {
+		// What is behind that much was not there when drain began: a function may write faster than it is read.
+		for taken := 0; taken < pipeSize; {
+			n, _ := o.next(fd)
+			taken += n
+			if n < readSize {
+				break
+			}
+		}
+	})
 	o.mu.Lock()
 	o.flush()
 	o.mu.Unlock()

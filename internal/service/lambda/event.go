@@ -74,19 +74,15 @@ func (s *Service) DeliverEvent(ctx context.Context, d outbox.Delivery) error {
 		return fmt.Errorf("lambda: an event of the queue: %w", err)
 	}
 	r := ref{scope{job.Account, job.Region}, job.Name, job.Qualifier}
-	var c *callable
-	err := s.store.View(ctx, func(rd kv.Reader) (err error) {
-		c, err = s.resolve(rd, r)
-		return err
-	})
+	c, err := s.callable(ctx, r)
 	if _, gone := errors.AsType[*api.ResourceNotFoundException](err); gone {
 		return nil // the function was deleted, and its events with it
 	}
 	if err != nil {
 		return err
 	}
-	result, err := s.environments.Invoke(ctx, c.fn, &environment.Invocation{
-		RequestID: job.RequestID, FunctionARN: r.arn(), Payload: job.Payload, ClientContext: job.ClientContext, Limits: c.limits,
+	result, err := s.run(ctx, c, &environment.Invocation{
+		RequestID: job.RequestID, FunctionARN: r.arn(), Payload: job.Payload, ClientContext: job.ClientContext,
 	})
 	if errors.Is(err, environment.ErrClosed) || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err()) // cut short: the next process delivers it

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	api "brume/internal/api/lambda"
+	"brume/internal/blob"
 	"brume/internal/call"
 	"brume/internal/kv"
 	"brume/internal/runtimes"
@@ -42,19 +43,21 @@ func (s *Service) Invoke(ctx context.Context, in *api.InvokeInput) (*api.InvokeO
 		}
 		return &api.InvokeOutput{StatusCode: new(int32(202))}, nil
 	}
-	var c *callable
-	err = s.store.View(ctx, func(rd kv.Reader) (err error) {
-		c, err = s.resolve(rd, r)
-		return err
-	})
+	c, err := s.callable(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	if kind == api.InvocationTypeDryRun {
 		return &api.InvokeOutput{StatusCode: new(int32(204))}, nil
 	}
-	inv.Limits = c.limits
-	result, err := s.environments.Invoke(ctx, c.fn, inv)
+	result, err := s.run(ctx, c, inv)
+	if errors.Is(err, blob.ErrNotFound) {
+		// The function was updated or deleted since it was read, and its old code is gone.
+		if c, err = s.callable(ctx, r); err != nil {
+			return nil, err
+		}
+		result, err = s.run(ctx, c, inv)
+	}
 	if err != nil {
 		return nil, invokeError(err)
 	}
@@ -66,6 +69,20 @@ func (s *Service) Invoke(ctx context.Context, in *api.InvokeInput) (*api.InvokeO
 		out.LogResult = new(base64.StdEncoding.EncodeToString(result.LogTail))
 	}
 	return out, nil
+}
+
+// callable finds what a call of r runs.
+func (s *Service) callable(ctx context.Context, r ref) (c *callable, err error) {
+	err = s.store.View(ctx, func(rd kv.Reader) (err error) {
+		c, err = s.resolve(rd, r)
+		return err
+	})
+	return c, err
+}
+
+func (s *Service) run(ctx context.Context, c *callable, inv *environment.Invocation) (*environment.Result, error) {
+	inv.Limits = c.limits
+	return s.environments.Invoke(ctx, c.fn, inv)
 }
 
 // functionError is what X-Amz-Function-Error says of every failure.

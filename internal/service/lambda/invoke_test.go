@@ -9,6 +9,7 @@ import (
 	"time"
 
 	api "brume/internal/api/lambda"
+	"brume/internal/blob"
 	"brume/internal/runtimes"
 	"brume/internal/service/lambda/environment"
 )
@@ -99,6 +100,22 @@ func TestInvokeRefuses(t *testing.T) {
 	_, err := do[api.InvokeOutput](f, root(), "Invoke", &api.InvokeInput{FunctionName: new("f")})
 	if e, ok := errors.AsType[*api.TooManyRequestsException](err); !ok || *e.Reason != "ReservedFunctionConcurrentInvocationLimitExceeded" || e.HTTPStatus() != 429 {
 		t.Errorf("%v", err)
+	}
+}
+
+// An update may take the code away between the reading of a function and its start.
+func TestInvokeReadsAgainWhatChangedMeanwhile(t *testing.T) {
+	f := newFixture(t)
+	f.create("f")
+	tries := 0
+	f.envs.run = func(*environment.Function, *environment.Invocation) (*environment.Result, error) {
+		if tries++; tries%2 == 1 {
+			return nil, fmt.Errorf("start: %w", blob.ErrNotFound)
+		}
+		return &environment.Result{Payload: []byte("1")}, nil
+	}
+	if out := ok[api.InvokeOutput](f, "Invoke", &api.InvokeInput{FunctionName: new("f")}); string(out.Payload) != "1" || tries != 2 {
+		t.Errorf("%+v after %d tries", out, tries)
 	}
 }
 

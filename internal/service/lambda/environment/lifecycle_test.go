@@ -177,13 +177,13 @@ func TestIdleEnvironmentsEnd(t *testing.T) {
 func TestEnvironmentsEndBeforeTheirCredentials(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, false, nil)
-	h.roles.life = 4 * time.Second // of which the last quarter is not for invocations
+	h.roles.life = 2 * time.Second // of which the last quarter is not for invocations
 	f := h.python("import os\ndef handler(e, c): return os.environ['AWS_ACCESS_KEY_ID']")
-	f.Timeout = time.Second
+	f.Timeout = 500 * time.Millisecond
 	began := time.Now()
-	for time.Since(began) < 3*time.Second {
+	for time.Since(began) < 2*time.Second {
 		got := h.invoke(f, "0")
-		if age := time.Since(began); got == `"ASIA1"` && age > 2100*time.Millisecond {
+		if age := time.Since(began); got == `"ASIA1"` && age > 1100*time.Millisecond {
 			t.Fatalf("after %v the first credentials are still used", age)
 		} else if got == `"ASIA2"` {
 			return
@@ -259,11 +259,11 @@ func TestClose(t *testing.T) {
 	start("60")
 	eventually(t, "two are busy", h.count(2, 0))
 	time.Sleep(100 * time.Millisecond)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	began := time.Now()
 	h.manager.Close(ctx)
-	if d := time.Since(began); d < time.Second || d > 5*time.Second {
+	if d := time.Since(began); d < 900*time.Millisecond || d > 4*time.Second {
 		t.Errorf("Close took %v", d)
 	}
 	if r := <-done; r.Failed {
@@ -398,7 +398,7 @@ func TestBurst(t *testing.T) {
 func TestSlowStartsHoldUpNobody(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, true, nil)
-	slow := h.python("import time\ntime.sleep(3)\ndef handler(e, c): return e")
+	slow := h.python("import time\ntime.sleep(1.5)\ndef handler(e, c): return e")
 	quick := h.python(echo)
 	quick.Version, quick.ARN = "1", strings.Replace(quick.ARN, "$LATEST", "1", 1) // another pool
 	var wg sync.WaitGroup
@@ -408,7 +408,7 @@ func TestSlowStartsHoldUpNobody(t *testing.T) {
 	eventually(t, "all places are taken", func() bool { return len(h.manager.starts) == cap(h.manager.starts) })
 	began := time.Now()
 	h.invoke(quick, "1")
-	if d := time.Since(began); d > 2*time.Second {
+	if d := time.Since(began); d > 1200*time.Millisecond {
 		t.Errorf("a quick start took %v", d)
 	}
 	wg.Wait()

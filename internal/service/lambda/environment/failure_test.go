@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"regexp"
@@ -206,5 +207,39 @@ func TestPayloadLimits(t *testing.T) {
 	h.expectFailure(f, strconv.Itoa(limit-1), "Function.ResponseSizeTooLarge", `^Response payload size exceeded maximum allowed payload size \(6291556 bytes\)\.$`)
 	if got := h.invoke(f, "1"); got != `"x"` {
 		t.Errorf("after a response that was too large: %s", got)
+	}
+}
+
+// slowRuntimes take longer to find a runtime than an init phase may.
+type slowRuntimes struct{ Runtimes }
+
+func (slowRuntimes) Find(ctx context.Context, _ string) (*runtimes.Runtime, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestStartThatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, true, func(c *Config) {
+		c.InitTimeout = 50 * time.Millisecond
+		c.Runtimes = slowRuntimes{c.Runtimes}
+	})
+	f := h.python(echo)
+	f.Timeout = 100 * time.Millisecond
+	h.expectFailure(f, "1", "Sandbox.Timedout", `Task timed out after 0\.10 seconds$`)
+
+	f.Timeout = time.Minute
+	done := make(chan error)
+	go func() {
+		_, err := h.try(f, "1")
+		done <- err
+	}()
+	eventually(t, "it starts", func() bool { return len(h.manager.starts) == 1 })
+	time.Sleep(100 * time.Millisecond) // into the second try
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	h.manager.Close(ctx)
+	if err := <-done; !errors.Is(err, ErrClosed) {
+		t.Errorf("%v", err)
 	}
 }

@@ -109,7 +109,13 @@ func (m *Manager) initialize(f *Function, log *logWriter, phase string, deadline
 	switch fe, ok := errors.AsType[*functionError](err); {
 	case ok:
 		e, fail = &environment{manager: m, fn: f, log: log}, &failure{outcome: outcome{"error", fe.typ}, message: fe.message}
+	case errors.Is(err, context.DeadlineExceeded):
+		e = &environment{manager: m, fn: f, log: log}
+		fail = e.failed(err, f)
 	case err != nil:
+		if m.life.Err() != nil {
+			err = ErrClosed
+		}
 		return nil, nil, err
 	default:
 		fail = e.failed(e.api.Ready(ctx), f)

@@ -250,7 +250,9 @@ func (x *exchange) methodResponse(vars *vtl.Map, result *integrationResult) (*Re
 		return nil, misconfigured("Output mapping refers to an invalid method response: %s", chosen.statusCode)
 	}
 	r := &Response{Body: result.body}
-	r.Status, _ = strconv.Atoi(chosen.statusCode)
+	if r.Status, _ = strconv.Atoi(chosen.statusCode); r.Status < 200 {
+		return nil, misconfigured("Invalid status code %s", chosen.statusCode)
+	}
 	contentType := "application/json"
 	if len(chosen.templates) > 0 {
 		accept, _ := x.req.header("Accept")
@@ -338,7 +340,7 @@ func overrideResponse(r *Response, vars *vtl.Map) error {
 	if v, ok := override.Get("status"); ok && v != nil {
 		text := fmt.Sprint(v)
 		status, err := strconv.Atoi(text)
-		if err != nil || status < 100 || status > 599 {
+		if err != nil || status < 200 || status > 599 {
 			return misconfigured("Invalid status code override %q", clip(text))
 		}
 		r.Status = status

@@ -37,7 +37,7 @@ func parseProxyResponse(payload []byte) (r *Response, encoded bool, err error) {
 			if null {
 				continue
 			}
-			if r.Status, err = strconv.Atoi(text); err != nil || r.Status < 100 || r.Status > 599 {
+			if r.Status, err = strconv.Atoi(text); err != nil || r.Status < 200 || r.Status > 599 {
 				return nil, false, errMalformed
 			}
 		case "headers":

@@ -53,6 +53,7 @@ func (r *Request) header(name string) (value string, ok bool) {
 
 // A Response is the answer to a Request.
 type Response struct {
+	// Status is between 200 and 599.
 	Status int
 	Header []Field
 	Body   []byte

@@ -29,8 +29,10 @@ const lambdaPrincipal = "lambda.amazonaws.com"
 type roles struct{ sts *sts.Service }
 
 func (r roles) IssueRoleSession(ctx context.Context, roleARN, sessionName string, d time.Duration) (*environment.Credentials, error) {
+	info := call.From(ctx)
 	c, err := r.sts.IssueRoleSession(ctx, sts.ServiceSession{
 		Service: lambdaPrincipal, RoleARN: roleARN, Name: sessionName, Duration: d,
+		SourceARN: info.SourceARN, SourceAccount: info.SourceAccount,
 	})
 	if err != nil {
 		if hasCode(err, "AccessDenied") {

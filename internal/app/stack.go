@@ -31,6 +31,7 @@ import (
 	"brume/internal/service/logs"
 	"brume/internal/service/sts"
 	"brume/internal/wire"
+	"brume/internal/wire/executeapi"
 )
 
 // What lies in the data directory. A reset removes stateDirs; the keys and the certificate authority stay.
@@ -151,7 +152,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Dispatcher:  dispatcher,
 		Credentials: tokens,
 		Uses:        identities,
-		DataPlane:   noDataPlane{},
+		DataPlane:   dataPlane{executeapi.New(apis)},
 		Region:      c.Region,
 		Metrics:     metrics,
 		Log:         log,
@@ -169,9 +170,13 @@ func noChecks(context.Context, string, schema.Struct) ([]policy.Check, bool, err
 	return nil, false, nil
 }
 
-type noDataPlane struct{ http.Handler }
+// dataPlane is the handler of deployed APIs as the server asks for it.
+type dataPlane struct{ *executeapi.Handler }
 
-func (noDataPlane) Serves(*http.Request) bool { return false }
+func (dataPlane) Serves(r *http.Request) bool {
+	_, ok := executeapi.Match(r)
+	return ok
+}
 
 func (s *stack) onClose(f func() error) { s.closers = append(s.closers, f) }
 

@@ -252,7 +252,10 @@ func zipOf(files map[string][]byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return buf.Bytes(), w.Close()
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
 }
 
 func (t *teller) makeFunctions() error {

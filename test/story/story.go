@@ -356,14 +356,14 @@ var elsewhere = map[string]struct{ file, handler, source string }{
 	"python": {"f.py", "f.handler", `import boto3
 def handler(event, context):
     try:
-        boto3.client("lambda").list_functions()
+        boto3.client("iam").list_users()
         return "allowed"
     except Exception as e:
         return str(e)
 `},
-	"nodejs": {"f.mjs", "f.handler", `import { LambdaClient, ListFunctionsCommand } from "@aws-sdk/client-lambda";
+	"nodejs": {"f.mjs", "f.handler", `import { IAMClient, ListUsersCommand } from "@aws-sdk/client-iam";
 export const handler = async () => {
-  try { await new LambdaClient({}).send(new ListFunctionsCommand({})); return "allowed"; }
+  try { await new IAMClient({}).send(new ListUsersCommand({})); return "allowed"; }
   catch (e) { return e.name + ": " + e.message; }
 };
 `},
@@ -388,7 +388,7 @@ func (t *teller) tryElsewhere(client *lambda.Client) error {
 			return err
 		}
 		if !bytes.Contains(out.Payload, []byte("AccessDenied")) {
-			return fmt.Errorf("%s: the function should be denied lambda:ListFunctions, but got %s", rt.Name, out.Payload)
+			return fmt.Errorf("%s: the function should be denied iam:ListUsers, but got %s", rt.Name, out.Payload)
 		}
 		t.say("denied   %s", out.Payload)
 		if _, err := client.DeleteFunction(t.ctx, &lambda.DeleteFunctionInput{FunctionName: &name}); err != nil {

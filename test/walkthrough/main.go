@@ -57,7 +57,12 @@ func run(ctx context.Context, brume, examples string) (err error) {
 	return nil
 }
 
+// isTerminal tells a terminal from a pipe, a file and /dev/null.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Name() != "null"
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }

@@ -273,7 +273,7 @@ func (deadFile) ReadAt([]byte, int64) (int, error)      { return 0, fs.ErrInvali
 func (deadFile) Write(p []byte) (int, error)            { return len(p), nil }
 func (deadFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 func (deadFile) Preallocate(int64, int64) error         { return nil }
-func (d deadFile) Stat() (vfs.FileInfo, error)          { return deadInfo{d.name}, nil }
+func (d deadFile) Stat() (vfs.FileInfo, error)          { return deadInfo(d), nil }
 func (deadFile) Sync() error                            { return nil }
 func (deadFile) SyncTo(int64) (bool, error)             { return true, nil }
 func (deadFile) SyncData() error                        { return nil }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -323,6 +324,9 @@ func clone(t *testing.T, from vfs.FS) vfs.FS {
 // there as a whole or not at all.
 func TestPowerFailure(t *testing.T) {
 	rounds := 15
+	if os.Getenv("BRUME_SOAK") == "1" {
+		rounds = 300
+	}
 	for round := range rounds {
 		seed := rand.Uint64()
 		mem := vfs.NewCrashableMem()

@@ -22,10 +22,31 @@ const memTableSize = 8 << 20
 const maxOpenFiles = 512
 
 // openPebble opens the database in the directory.
-func (s *Store) openPebble() error {
+func (s *Store) openPebble() (err error) {
+	exists, err := s.hasData()
+	if err != nil {
+		return err
+	}
+	fsys := lockFS{s.files}
+	if exists {
+		if s.lock, err = pebble.LockDirectory(s.opts.Dir, fsys); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, s.lock.Close())
+			}
+		}()
+		if err := s.checkLog(); err != nil {
+			return err
+		}
+	}
 	stuck := make(chan struct{}, 1) // a flush has failed
 	o := &pebble.Options{
-		FS:                 lockFS{s.files},
+		FS:   fsys,
+		Lock: s.lock,
+		// Without this, a store that has lost its markers would be taken for a new one.
+		ErrorIfNotExists:   exists,
 		CacheSize:          s.opts.CacheSize,
 		MemTableSize:       memTableSize,
 		MaxOpenFiles:       maxOpenFiles,
@@ -56,13 +77,6 @@ func (s *Store) openPebble() error {
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
-	exists, err := s.hasData()
-	if err != nil {
-		return err
-	}
-	// Without this, a store that has lost its markers would be taken for a new one.
-	o.ErrorIfNotExists = exists
-
 	type result struct {
 		db  *pebble.DB
 		err error
@@ -81,8 +95,8 @@ func (s *Store) openPebble() error {
 	select {
 	case r = <-opened:
 	case <-stuck:
-		// The log of the last run cannot be flushed, and Pebble tries again for ever. Its goroutines stay behind, and
-		// with them the lock; they sleep.
+		// The log of the last run cannot be flushed, and Pebble tries again for ever. Its goroutines stay behind, asleep,
+		// and with them the lock.
 		s.files.opened.Store(true)
 		return fmt.Errorf("the log of the last run could not be flushed: %w", s.files.cause())
 	}
@@ -99,6 +113,14 @@ func (s *Store) openPebble() error {
 		return errors.Join(cause, s.db.Close())
 	}
 	return nil
+}
+
+// unlock releases the lock that openPebble has taken beside Pebble's own.
+func (s *Store) unlock() error {
+	if s.lock == nil {
+		return nil
+	}
+	return s.lock.Close()
 }
 
 // hasData says whether the directory holds data of a store that was made completely: its tables, or a log.
@@ -146,7 +168,7 @@ func (s *Store) closePebble() error {
 	ended := make(chan struct{})
 	s.house.stop <- ended
 	<-ended
-	return s.db.Close()
+	return errors.Join(s.db.Close(), s.unlock())
 }
 
 // A lockFS tells a lock held by another from other errors.

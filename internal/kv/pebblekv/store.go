@@ -56,6 +56,7 @@ type Store struct {
 	opts  Options
 	log   *slog.Logger
 	db    *pebble.DB
+	lock  *pebble.Lock // nil for a directory that was empty
 	files *failStop
 	// invariant is set when Pebble found itself in a state that cannot be; nothing it answers is believed after that.
 	invariant atomic.Pointer[error]
@@ -137,7 +138,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	clock, fresh, err := s.readMeta()
 	if err != nil {
 		close(s.files.closing)
-		return nil, fmt.Errorf("pebblekv: open %q: %w", o.Dir, errors.Join(describe(err), s.db.Close()))
+		return nil, fmt.Errorf("pebblekv: open %q: %w", o.Dir, errors.Join(describe(err), s.db.Close(), s.unlock()))
 	}
 	if ahead := time.Unix(0, clock).Sub(o.Now()); ahead > time.Minute {
 		s.log.Warn("the clock is behind the last commit: the time of transactions stands still until it has caught up",

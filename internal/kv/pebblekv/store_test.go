@@ -22,7 +22,7 @@ func open(t testing.TB, o pebblekv.Options) *pebblekv.Store {
 }
 
 func TestContract(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	t.Run("disk", func(t *testing.T) {
 		kvtest.Run(t, func(t *testing.T) kv.Store { return open(t, pebblekv.Options{Dir: t.TempDir()}) })
 	})

@@ -91,12 +91,12 @@ func kinds(ext string, kinds ...errorfs.OpKind) func(errorfs.Op) bool {
 
 func name(i int) []byte { return fmt.Appendf(nil, "key %06d", i) }
 
-// fill commits count pairs of 60 KiB from the i-th on, until one fails. 150 fill several memtables.
+// fill commits count pairs of 60 KiB from the i-th on, until one fails. 80 fill several memtables.
 func fill(s kv.Store, from, count int) (acknowledged int, err error) {
-	random := rand.NewChaCha8([32]byte{})
+	random := make([]byte, 256<<10)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(random) // so that it does not compress
 	for i := from; i < from+count; i++ {
-		value := make([]byte, 60<<10)
-		_, _ = random.Read(value) // so that it does not compress
+		value := random[i%1000*100:][:60<<10]
 		if err := s.Update(context.Background(), func(tx kv.Tx) error { return tx.Set(name(i), value) }); err != nil {
 			return i, err
 		}
@@ -170,7 +170,7 @@ func TestFailedWrite(t *testing.T) {
 			mem := vfs.NewCrashableMem()
 			tr := &trap{match: match}
 			s := open(t, pebblekv.Options{Dir: "/data", FS: faulty(mem, tr)})
-			n, err := fill(s, 0, 150)
+			n, err := fill(s, 0, 80)
 			if err != nil {
 				t.Fatal(err)
 			}

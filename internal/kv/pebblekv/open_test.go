@@ -84,7 +84,7 @@ func TestDamaged(t *testing.T) {
 	ctx := context.Background()
 	whole := t.TempDir()
 	s := open(t, pebblekv.Options{Dir: whole})
-	n, err := fill(s, 0, 150)
+	n, err := fill(s, 0, 80)
 	if err != nil {
 		t.Fatal(err)
 	}

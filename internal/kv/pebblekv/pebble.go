@@ -16,7 +16,7 @@ import (
 
 // memTableSize is how many bytes of writes are collected in memory before they are flushed to a table. The first ones are
 // smaller: an idle store needs 256 KiB.
-const memTableSize = 8 << 20
+const memTableSize = 4 << 20
 
 // maxOpenFiles bounds the tables that are kept open.
 const maxOpenFiles = 512

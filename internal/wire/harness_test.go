@@ -288,4 +288,3 @@ func read(t testing.TB, w *httptest.ResponseRecorder) answer {
 	}
 	return a
 }
-

@@ -88,7 +88,9 @@ func TestStrangers(t *testing.T) {
 	h := newHarness(t)
 	h.answerForms()
 	form := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
-	json := func(version string) map[string]string { return map[string]string{"Content-Type": "application/x-amz-json-" + version} }
+	json := func(version string) map[string]string {
+		return map[string]string{"Content-Type": "application/x-amz-json-" + version}
+	}
 	tests := []struct {
 		name, method, target string
 		header               map[string]string

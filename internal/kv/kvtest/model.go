@@ -50,43 +50,57 @@ func testModel(t *testing.T, s kv.Store) {
 		}
 		return err
 	}
-	rapid.Check(t, func(t *rapid.T) {
-		var err error
+	transaction := func(t *rapid.T) {
 		if rapid.IntRange(0, 4).Draw(t, "kind") == 0 {
-			err = s.View(context.Background(), func(r kv.Reader) error { return check(t, r, committed) })
-		} else {
-			var mine map[string]string
-			err = s.Update(context.Background(), func(tx kv.Tx) error {
-				mine = maps.Clone(committed)
-				for range rapid.IntRange(0, 12).Draw(t, "operations") {
-					key := keys.Draw(t, "key")
-					var err error
-					switch rapid.IntRange(0, 4).Draw(t, "operation") {
-					case 0, 1:
-						v := rapid.StringN(0, 3, -1).Draw(t, "value")
-						mine[key] = v
-						err = tx.Set([]byte(key), []byte(v))
-					case 2:
-						delete(mine, key)
-						err = tx.Delete([]byte(key))
-					default:
-						err = check(t, tx, mine)
-					}
-					if err != nil {
-						return err
-					}
-				}
-				if rapid.IntRange(0, 3).Draw(t, "end") == 0 {
-					return undo
-				}
-				return nil
-			})
-			if err == nil {
-				committed = mine
+			if err := s.View(context.Background(), func(r kv.Reader) error { return check(t, r, committed) }); err != nil {
+				t.Fatal(err)
 			}
+			return
 		}
-		if err != nil && err != undo {
+		var mine map[string]string
+		err := s.Update(context.Background(), func(tx kv.Tx) error {
+			mine = maps.Clone(committed)
+			for range rapid.IntRange(0, 12).Draw(t, "operations") {
+				key := keys.Draw(t, "key")
+				var err error
+				switch rapid.IntRange(0, 4).Draw(t, "operation") {
+				case 0, 1:
+					v := rapid.StringN(0, 3, -1).Draw(t, "value")
+					mine[key] = v
+					err = tx.Set([]byte(key), []byte(v))
+				case 2:
+					delete(mine, key)
+					err = tx.Delete([]byte(key))
+				default:
+					err = check(t, tx, mine)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			if rapid.IntRange(0, 3).Draw(t, "end") == 0 {
+				return undo
+			}
+			return nil
+		})
+		if err == nil {
+			committed = mine
+		} else if err != undo {
 			t.Fatal(err)
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		update(t, s, func(tx kv.Tx) error {
+			for p, err := range tx.Scan(kv.Range{}) {
+				if err := errors.Join(err, tx.Delete(p.Key)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		committed = map[string]string{}
+		for range rapid.IntRange(1, 10).Draw(rt, "transactions") {
+			transaction(rt)
 		}
 	})
 	view(t, s, func(r kv.Reader) error {

@@ -46,8 +46,9 @@ func (s *Store) openPebble() (err error) {
 		FS:   fsys,
 		Lock: s.lock,
 		// Without this, a store that has lost its markers would be taken for a new one.
-		ErrorIfNotExists:   exists,
-		CacheSize:          s.opts.CacheSize,
+		ErrorIfNotExists: exists,
+		// Pebble takes the memory of the memtables out of the cache: the one being filled and the one being flushed.
+		CacheSize:          s.opts.CacheSize + 2*memTableSize,
 		MemTableSize:       memTableSize,
 		MaxOpenFiles:       maxOpenFiles,
 		FormatMajorVersion: pebble.FormatTableFormatV6,

@@ -142,7 +142,7 @@ type exchange struct {
 func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{start: s.Now()}
 	x.info = call.Info{
-		RequestID: newRequestID(),
+		RequestID: call.NewRequestID(),
 		SourceIP:  sourceIP(r),
 		UserAgent: r.UserAgent(),
 		Secure:    r.TLS != nil,

@@ -140,6 +140,40 @@ func TestContextEndsDuringCommit(t *testing.T) {
 	})
 }
 
+// A closure that runs another transaction inside it does what it must not; but both come to an end, even if both lose.
+func TestNestedLosers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, pebblekv.Options{Dir: "/data", FS: vfs.NewMem()})
+		defer s.Close()
+		ctx := context.Background()
+		lose := func(tx kv.Tx, key string) error {
+			if _, _, err := tx.Get([]byte(key)); err != nil {
+				return err
+			}
+			if err := s.Update(ctx, func(tx kv.Tx) error { return tx.Set([]byte(key), nil) }); err != nil {
+				return err
+			}
+			return tx.Set([]byte(key), nil)
+		}
+		outer := 0
+		err := s.Update(ctx, func(tx kv.Tx) error {
+			if outer++; outer < 6 {
+				return lose(tx, "outer")
+			}
+			inner := 0
+			return s.Update(ctx, func(tx kv.Tx) error {
+				if inner++; inner < 6 {
+					return lose(tx, "inner")
+				}
+				return nil
+			})
+		})
+		if err != nil || outer != 6 {
+			t.Errorf("%d runs, %v", outer, err)
+		}
+	})
+}
+
 // Time does not go back in the store, whatever the clock does, and not from one start to the next.
 func TestNowGoesForward(t *testing.T) {
 	ctx := context.Background()

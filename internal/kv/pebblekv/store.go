@@ -197,10 +197,12 @@ func (s *Store) View(ctx context.Context, fn func(kv.Reader) error) error {
 
 // How often Update runs a transaction that keeps losing. After patience losses it waits for its turn: the losers run one
 // at a time then, against newcomers only and decided on before them. So of many that fight for one key all get through,
-// and few run in vain.
+// and few run in vain. The wait for it has an end because the turn may be held by a closure that waits for this very
+// transaction.
 const (
 	maxAttempts = 100
 	patience    = 4
+	turnWait    = time.Second
 	minBackoff  = 50 * time.Microsecond
 )
 
@@ -209,6 +211,7 @@ var errAgain = errors.New("pebblekv: conflict")
 
 // Update implements kv.Store.
 func (s *Store) Update(ctx context.Context, fn func(kv.Tx) error) error {
+	turn := false
 	for losses := range maxAttempts {
 		switch {
 		case losses > 0 && losses < patience:
@@ -219,14 +222,16 @@ func (s *Store) Update(ctx context.Context, fn func(kv.Tx) error) error {
 		case losses == patience:
 			select {
 			case s.turn <- struct{}{}:
+				turn = true
 				defer func() { <-s.turn }()
+			case <-time.After(turnWait):
 			case <-ctx.Done():
 			}
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.attempt(ctx, fn, losses >= patience); err != errAgain {
+		if err := s.attempt(ctx, fn, turn); err != errAgain {
 			return err
 		}
 	}
@@ -275,17 +280,16 @@ func (s *Store) begin(update bool) (*snapshot, error) {
 // end gives a snapshot back.
 func (s *Store) end(snap *snapshot, update bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	snap.refs--
 	if update {
 		snap.updates--
 	}
-	unused := snap.refs == 0 && snap != s.current
+	if snap.refs == 0 && snap != s.current {
+		s.house.release(snap) // before Close may go on
+	}
 	s.running--
 	if s.running == 0 && s.closed {
 		s.idle.Broadcast()
-	}
-	s.mu.Unlock()
-	if unused {
-		s.house.release(snap)
 	}
 }

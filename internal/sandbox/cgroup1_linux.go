@@ -194,17 +194,17 @@ func (g *cgroup1) stats() (Stats, error) {
 	return s, errors.Join(errs[:]...)
 }
 
-func (g *cgroup1) memory() (int64, error) {
-	usage, err := readInt(g.dirs["memory"], "memory.usage_in_bytes")
+func (g *cgroup1) memory() (inUse, charged int64, err error) {
+	charged, err = readInt(g.dirs["memory"], "memory.usage_in_bytes")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	// "cache" counts shared memory and tmpfs too, which cannot be reclaimed.
 	v, err := readKeys(g.dirs["memory"], "memory.stat", "total_cache", "total_shmem")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return usage - (v[0] - v[1]), nil
+	return charged - (v[0] - v[1]), charged, nil
 }
 
 // pressed returns at once the first time, after it has asked for the events: that takes the kernel an RCU grace period, ten

@@ -239,17 +239,17 @@ func (g *cgroup2) stats() (Stats, error) {
 	return s, err
 }
 
-func (g *cgroup2) memory() (int64, error) {
-	current, err := readInt(g.dir, "memory.current")
+func (g *cgroup2) memory() (inUse, charged int64, err error) {
+	charged, err = readInt(g.dir, "memory.current")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	// "file" counts shared memory and tmpfs too, which cannot be reclaimed.
 	v, err := readKeys(g.dir, "memory.stat", "file", "shmem", "slab_reclaimable")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return current - (v[0] - v[1]) - v[2], nil
+	return charged - (v[0] - v[1]) - v[2], charged, nil
 }
 
 // pressed waits for a change of memory.events, which the kernel tells pollers of, until the count of "high" has grown.

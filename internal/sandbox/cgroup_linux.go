@@ -56,8 +56,9 @@ type cgroup interface {
 	entered()
 	// stats are the kernel's counts; the memory includes /tmp.
 	stats() (Stats, error)
-	// memory is the memory that is in use and cannot be reclaimed, including what is in /tmp.
-	memory() (int64, error)
+	// memory is the memory that is in use and cannot be reclaimed, including what is in /tmp, and all that is charged,
+	// page cache included, which is what pressed goes by.
+	memory() (inUse, charged int64, err error)
 	// pressed blocks until the limit without /tmp may have been exceeded, if only by what is in /tmp. It is for one
 	// goroutine, and fails with os.ErrClosed after remove.
 	pressed() error

@@ -33,7 +33,7 @@ func watchCgroup(g cgroup, tmp int, limit int64, done <-chan struct{}, saw func(
 		// Pressed once, it may stay above the limit without a further event for as long as something is in /tmp or in the
 		// page cache. So look until it is well below.
 		for {
-			used, err := g.memory()
+			used, charged, err := g.memory()
 			if err != nil {
 				return ifNotGone(err)
 			}
@@ -49,7 +49,8 @@ func watchCgroup(g cgroup, tmp int, limit int64, done <-chan struct{}, saw func(
 			if err := g.allow(inTmp); err != nil {
 				return ifNotGone(err)
 			}
-			if used <= limit {
+			// The kernel tells only of a crossing. While page cache keeps the charge above the limit there is none.
+			if charged <= limit {
 				break
 			}
 			timer.Reset(untilFull(limit - (used - inTmp)))

@@ -101,7 +101,6 @@ func TestOutOfMemory(t *testing.T) {
 		}
 	}
 	f := h.python("def handler(e, c):\n  if e: keep = b'x' * (512 << 20)\n  return 'fine'")
-	f.TmpMB = 0 // then the kernel alone keeps the limit, and at once
 	h.invoke(f, "0")
 	r := h.expectFailure(f, "1", "Runtime.OutOfMemory", `Error: Runtime exited with error: signal: killed$`)
 	expectLog(t, r, `Max Memory Used: 12[0-9] MB\t.*Error Type: Runtime.OutOfMemory`)

@@ -93,7 +93,8 @@ func TestRoutes(t *testing.T) {
 		{"PUT", prefix + "invocation/a/response", "abc", 405},
 		{"HEAD", prefix + "nothing", "", 404},
 		{"GET", prefix + "invocation/next", "abc", 400},
-		{"POST", "http://localhost:9001" + prefix + "invocation/a/response?q", "abc", 403},
+		{"POST", "http://localhost:9001" + prefix + "invocation/a/response?q", "abc", 404},
+		{"POST", prefix + "invocation/a/response?q", "abc", 403},
 	} {
 		c.send(tc.method + " " + tc.target + " HTTP/1.1\r\nhost: x\r\n")
 		switch {

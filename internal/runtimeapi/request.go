@@ -142,15 +142,9 @@ func (r *request) parseLine(line []byte) error {
 	return nil
 }
 
-// parseTarget finds the route of a request target, in origin form or in absolute form. A query is ignored.
+// parseTarget finds the route of a request target in origin form; nobody reaches the Runtime API through a proxy, which
+// alone uses the absolute form. A query is ignored.
 func parseTarget(target []byte) (route, []byte) {
-	if rest, ok := bytes.CutPrefix(target, []byte("http://")); ok {
-		i := bytes.IndexByte(rest, '/')
-		if i < 0 {
-			return unknownRoute, nil
-		}
-		target = rest[i:]
-	}
 	path, _, _ := bytes.Cut(target, []byte{'?'})
 	path, ok := bytes.CutPrefix(path, []byte("/2018-06-01/runtime/"))
 	if !ok {

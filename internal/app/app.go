@@ -67,7 +67,7 @@ func Run(ctx context.Context, c Config, stdout, stderr io.Writer) (err error) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	greet(stdout, c, endpointURL(listener.Addr()))
+	greet(stdout, c, endpointURL(listener.Addr()), host.stack.missing)
 	log.Info("ready", "address", listener.Addr().String(), "data_dir", c.DataDir, "version", c.Version)
 
 	select {
@@ -86,7 +86,7 @@ func Run(ctx context.Context, c Config, stdout, stderr io.Writer) (err error) {
 	return nil
 }
 
-func greet(w io.Writer, c Config, endpoint string) {
+func greet(w io.Writer, c Config, endpoint string, missing []string) {
 	flags := ""
 	if dir := os.Getenv("BRUME_DATA_DIR"); dir != c.DataDir {
 		flags = " --data-dir " + c.DataDir
@@ -105,6 +105,13 @@ func greet(w io.Writer, c Config, endpoint string) {
   The whole story, from a user to a key-protected API: make walkthrough
 
 `, c.Version, endpoint, self, flags)
+	if len(missing) > 0 {
+		fmt.Fprintln(w, "  Functions run without these protections on this machine:")
+		for _, line := range missing {
+			fmt.Fprintln(w, "      "+line)
+		}
+		fmt.Fprintln(w)
+	}
 }
 
 // host serves a stack, and can put a new one in its place.

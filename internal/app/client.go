@@ -26,16 +26,12 @@ type Variable struct{ Name, Value string }
 
 // ClientEnv is the environment that points AWS clients to the server on dataDir, which need not be running.
 func ClientEnv(dataDir string) ([]Variable, error) {
-	data, err := os.ReadFile(filepath.Join(dataDir, clientFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no Brume data in %s: start one there with `brume serve`, or name another directory with --data-dir", dataDir)
-	}
+	c, err := readClient(dataDir)
 	if err != nil {
 		return nil, err
 	}
-	var c client
-	if err := json.Unmarshal(data, &c); err != nil {
-		return nil, fmt.Errorf("%s is damaged: %w", filepath.Join(dataDir, clientFile), err)
+	if c == (client{}) {
+		return nil, fmt.Errorf("no Brume data in %s: start one there with `brume serve`, or name another directory with --data-dir", dataDir)
 	}
 	return []Variable{
 		{"AWS_ENDPOINT_URL", c.Endpoint},
@@ -43,6 +39,22 @@ func ClientEnv(dataDir string) ([]Variable, error) {
 		{"AWS_SECRET_ACCESS_KEY", c.SecretAccessKey},
 		{"AWS_DEFAULT_REGION", c.Region},
 	}, nil
+}
+
+// readClient reads the file in dataDir; the zero value if there is none.
+func readClient(dataDir string) (c client, err error) {
+	file := filepath.Join(dataDir, clientFile)
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return client{}, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &c)
+	}
+	if err != nil {
+		return client{}, fmt.Errorf("%s cannot be read; remove it to get a new one at the next start: %w", file, err)
+	}
+	return c, nil
 }
 
 // write replaces the file in dataDir at once, so that a reader sees the old or the new one.

@@ -209,7 +209,11 @@ func loadMaster(dataDir string) (*seal.Master, error) {
 
 // writeClient sees that the default account's root has a key, and tells clients.
 func writeClient(ctx context.Context, c Config, endpoint string, identities *iam.Service) error {
-	id, secret, err := identities.EnsureRootKey(ctx, c.AccountID)
+	known, err := readClient(c.DataDir)
+	if err != nil {
+		return err
+	}
+	id, secret, err := identities.EnsureRootKey(ctx, c.AccountID, known.AccessKeyID, known.SecretAccessKey)
 	if err != nil {
 		return err
 	}

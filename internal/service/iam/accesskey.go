@@ -70,14 +70,20 @@ func (s *Service) newAccessKey(t txn, owner string) (id, secret string, row *acc
 		}
 	}
 	secret = accesskey.NewSecret()
-	row = &accessKeyRow{
+	row, err = s.putAccessKey(t, owner, id, secret)
+	return id, secret, row, err
+}
+
+// putAccessKey writes an active access key of owner.
+func (s *Service) putAccessKey(t txn, owner, id, secret string) (*accessKeyRow, error) {
+	row := &accessKeyRow{
 		Account: t.account, Owner: owner, Status: statusActive, Created: t.tx.Now().UTC().Truncate(time.Second),
 		Secret: s.sealer.Seal([]byte(secret), []byte(id)),
 	}
 	if err := t.tx.Set(ownerKey(owner, id), nil); err != nil {
-		return "", "", nil, err
+		return nil, err
 	}
-	return id, secret, row, t.setJSON(accessKeyKey(id), row)
+	return row, t.setJSON(accessKeyKey(id), row)
 }
 
 // CreateAccessKey shows the secret: no other operation does.

@@ -94,7 +94,7 @@ func TestSecretsAreSealed(t *testing.T) {
 	f := newFixture(t)
 	f.user(t, "bob")
 	key := must(run[api.CreateAccessKeyOutput](f, root(), &api.CreateAccessKeyInput{UserName: new("bob")}))(t).AccessKey
-	_, rootSecret, err := f.EnsureRootKey(context.Background(), account)
+	_, rootSecret, err := f.EnsureRootKey(context.Background(), account, "", "")
 	ok(t, err)
 	rows := 0
 	ok(t, f.store.View(context.Background(), func(r kv.Reader) error {
@@ -118,9 +118,9 @@ func TestSecretsAreSealed(t *testing.T) {
 
 func TestEnsureRootKey(t *testing.T) {
 	f := newFixture(t)
-	id, secret, err := f.EnsureRootKey(context.Background(), account)
+	id, secret, err := f.EnsureRootKey(context.Background(), account, "", "")
 	ok(t, err)
-	again, sameSecret, err := over(t, f.store).EnsureRootKey(context.Background(), account)
+	again, sameSecret, err := over(t, f.store).EnsureRootKey(context.Background(), account, "", "")
 	if err != nil || again != id || sameSecret != secret {
 		t.Errorf("%s, then %s, %v", id, again, err)
 	}
@@ -128,13 +128,13 @@ func TestEnsureRootKey(t *testing.T) {
 	if err != nil || got != secret || status != "Active" || p != rootPrincipal(account, id) {
 		t.Errorf("%+v %s %v", p, status, err)
 	}
-	other, _, err := f.EnsureRootKey(context.Background(), "000000000000")
+	other, _, err := f.EnsureRootKey(context.Background(), "000000000000", "", "")
 	if err != nil || other == id {
 		t.Errorf("another account: %s, %v", other, err)
 	}
 	// An inactive key is no way in.
 	ok(t, f.do(root(), &api.UpdateAccessKeyInput{AccessKeyId: &id, Status: new("Inactive")}))
-	fresh, _, err := f.EnsureRootKey(context.Background(), account)
+	fresh, _, err := f.EnsureRootKey(context.Background(), account, "", "")
 	if err != nil || fresh == id {
 		t.Errorf("beside an inactive key: %s, %v", fresh, err)
 	}

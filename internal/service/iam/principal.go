@@ -60,8 +60,10 @@ func (s *Service) loadKey(ctx context.Context, id string) (k *longTermKey, ok bo
 // maxAccessKeyID is the longest access key id that is looked for.
 const maxAccessKeyID = 128
 
-// EnsureRootKey returns an active access key of an account's root, made if there is none. It needs no caller.
-func (s *Service) EnsureRootKey(ctx context.Context, account string) (id, secret string, err error) {
+// EnsureRootKey returns an active access key of an account's root. If there is none it takes the one that clients know
+// already, if such is given and free, so that they go on working with an emptied store, or else makes one. It needs no
+// caller.
+func (s *Service) EnsureRootKey(ctx context.Context, account, knownID, knownSecret string) (id, secret string, err error) {
 	defer s.changed()
 	err = s.store.Update(ctx, func(tx kv.Tx) error {
 		t := txn{reader{tx, account}, tx}
@@ -79,6 +81,17 @@ func (s *Service) EnsureRootKey(ctx context.Context, account string) (id, secret
 			if row.Status == statusActive {
 				opened, err := s.sealer.Open(row.Secret, []byte(id))
 				secret = string(opened)
+				return err
+			}
+		}
+		if knownID != "" && knownSecret != "" {
+			taken, err := t.has(accessKeyKey(knownID))
+			if err != nil {
+				return err
+			}
+			if !taken {
+				id, secret = knownID, knownSecret
+				_, err := s.putAccessKey(t, account, id, secret)
 				return err
 			}
 		}

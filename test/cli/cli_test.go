@@ -41,6 +41,9 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
+			if cond == "terraform-aws" {
+				return hasTerraform(t.TempDir()), nil
+			}
 			name, ok := strings.CutPrefix(cond, "works:")
 			if !ok {
 				return false, fmt.Errorf("unknown condition %q", cond)
@@ -55,6 +58,19 @@ func TestStories(t *testing.T) {
 			"runtime":    runtimeOf(brume),
 		},
 	})
+}
+
+// hasTerraform tells whether this machine has Terraform and can get at its AWS provider.
+func hasTerraform(dir string) bool {
+	const main = `terraform { required_providers { aws = { source = "hashicorp/aws" } } }`
+	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(main), 0o600); err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "terraform", "init", "-input=false")
+	cmd.Dir = dir
+	return cmd.Run() == nil
 }
 
 // running is the server of one script.

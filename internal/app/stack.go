@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -53,6 +54,9 @@ type stack struct {
 	// missing are the protections that functions do not have on this machine, one line each.
 	missing   []string
 	codeLinks *lambda.SignedLinks
+	// requests ends by endRequests, and with it those requests that a reset does not wait for.
+	requests    context.Context
+	endRequests context.CancelFunc
 
 	// closers run in reverse order.
 	closers []func() error
@@ -67,6 +71,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	s = &stack{endpoint: endpoint, log: log}
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.stopLoops = cancel
+	s.requests, s.endRequests = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -77,6 +82,8 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	if err := makeDirs(c.DataDir); err != nil {
 		return s, err
 	}
+	_, err = os.Stat(filepath.Join(c.DataDir, storeDir))
+	isNew := errors.Is(err, fs.ErrNotExist)
 	store, err := pebblekv.Open(ctx, pebblekv.Options{Dir: filepath.Join(c.DataDir, storeDir), Logger: log})
 	switch {
 	case errors.Is(err, pebblekv.ErrLocked):
@@ -144,7 +151,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	})
 	add(apigatewayapi.Schema(), apigatewayapi.Handlers(apis), apis.Checks)
 
-	if err := writeClient(ctx, c, endpoint, identities); err != nil {
+	if err := writeClient(ctx, c, endpoint, identities, isNew); err != nil {
 		return s, err
 	}
 	server, err := wire.NewServer(wire.Config{
@@ -157,6 +164,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Metrics:     metrics,
 		Log:         log,
 		Now:         time.Now,
+		Healthy:     store.Err,
 	})
 	if err != nil {
 		return s, err
@@ -186,6 +194,7 @@ func (s *stack) loop(ctx context.Context, run func(context.Context)) {
 }
 
 func (s *stack) close() error {
+	s.endRequests()
 	s.stopLoops()
 	s.loops.Wait()
 	var err error
@@ -207,11 +216,15 @@ func loadMaster(dataDir string) (*seal.Master, error) {
 	return seal.LoadMaster(filepath.Join(dataDir, masterKey))
 }
 
-// writeClient sees that the default account's root has a key, and tells clients.
-func writeClient(ctx context.Context, c Config, endpoint string, identities *iam.Service) error {
+// writeClient sees that the default account's root has a key, and tells clients. In a new store that is the key that
+// clients know already. In another one a key that is gone was deleted, and stays so.
+func writeClient(ctx context.Context, c Config, endpoint string, identities *iam.Service, isNew bool) error {
 	known, err := readClient(c.DataDir)
 	if err != nil {
 		return err
+	}
+	if !isNew {
+		known = client{}
 	}
 	id, secret, err := identities.EnsureRootKey(ctx, c.AccountID, known.AccessKeyID, known.SecretAccessKey)
 	if err != nil {

@@ -47,6 +47,8 @@ type Config struct {
 	Region  string
 	Metrics *obs.Metrics
 	Log     *slog.Logger
+	// Healthy returns an error while writes are refused; nil means that they never are.
+	Healthy func() error
 	Now     func() time.Time
 }
 
@@ -122,13 +124,23 @@ func (s *Server) serveOwn(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.URL.Path {
 	case "/_brume/health":
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, "{\"status\":\"ready\"}\n")
+		s.serveHealth(w)
 	case "/_brume/metrics":
 		s.metrics.ServeHTTP(w, r)
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// serveHealth answers 200 while all works, and 503 while writes are refused. The cause is in the log.
+func (s *Server) serveHealth(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	if s.Healthy != nil && s.Healthy() != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		io.WriteString(w, "{\"status\":\"read-only\"}\n")
+		return
+	}
+	io.WriteString(w, "{\"status\":\"ready\"}\n")
 }
 
 // exchange is one request to an operation on its way.

@@ -16,12 +16,15 @@ import (
 	"sync"
 	"time"
 
+	"brume/internal/awserr"
 	"brume/internal/obs"
 )
 
 const (
 	// drainTime is how long requests under way may take after SIGTERM.
 	drainTime = 20 * time.Second
+	// resetPatience is how long requests under way may go on when everything is to be emptied.
+	resetPatience = time.Second
 	// headerTime is how long a client may take to send a request's headers.
 	headerTime = 20 * time.Second
 	// idleTime is how long a connection may be idle.
@@ -119,7 +122,9 @@ type host struct {
 	config Config
 	log    *slog.Logger
 
-	mu    sync.RWMutex // held for reading by every request
+	resetting sync.Mutex
+	mu        sync.RWMutex // held for reading by every request
+	// stack is written with both locked, so that either will do for reading.
 	stack *stack
 }
 
@@ -134,10 +139,25 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Brume could not start again after a reset; its log says why.", http.StatusServiceUnavailable)
 		return
 	}
+	if h.config.TestCredentials {
+		ctx, cancel := context.WithCancelCause(r.Context())
+		defer cancel(nil)
+		defer context.AfterFunc(h.stack.requests, func() { cancel(errReset()) })()
+		r = r.WithContext(ctx)
+	}
 	h.stack.handler.ServeHTTP(w, r)
 }
 
+// errReset is for callers whose request a reset has ended. SDKs send it again.
+func errReset() error {
+	return &awserr.Generic{
+		Code: "ServiceUnavailable", Message: "Brume is being reset.", Status: http.StatusServiceUnavailable,
+	}
+}
+
 func (h *host) close() error {
+	h.resetting.Lock()
+	defer h.resetting.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.stack == nil {
@@ -148,12 +168,17 @@ func (h *host) close() error {
 	return stack.close()
 }
 
-// serveReset empties everything: it waits for the requests under way, closes the stack, removes its state and builds a
-// new one, while new requests wait.
+// serveReset empties everything: it waits for the requests under way, and ends those that take long, closes the stack,
+// removes its state and builds a new one, while new requests wait. It needs no credentials, so it refuses what comes out
+// of a browser: a page there can send a request to any address.
 func (h *host) serveReset(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		http.Error(w, "use POST", http.StatusMethodNotAllowed)
+		return
+	}
+	if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+		http.Error(w, "not for browsers", http.StatusForbidden)
 		return
 	}
 	if err := h.reset(context.WithoutCancel(r.Context())); err != nil {
@@ -166,12 +191,15 @@ func (h *host) serveReset(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *host) reset(ctx context.Context) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.stack == nil {
+	h.resetting.Lock()
+	defer h.resetting.Unlock()
+	stack := h.stack
+	if stack == nil {
 		return errors.New("an earlier reset failed")
 	}
-	stack := h.stack
+	defer time.AfterFunc(resetPatience, stack.endRequests).Stop()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.stack = nil
 	if err := stack.close(); err != nil {
 		return err

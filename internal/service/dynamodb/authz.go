@@ -51,17 +51,21 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		v := values{returnValues: in.ReturnValues, returnConsumedCapacity: in.ReturnConsumedCapacity}
 		v.item(in.Item)
 		v.expression(expression.Condition, in.ConditionExpression, in.ExpressionAttributeNames)
+		named(&v, in.Expected)
 		a.onItems("PutItem", in.TableName, nil, v, in.Item)
 	case *api.DeleteItemInput:
 		v := values{returnValues: in.ReturnValues, returnConsumedCapacity: in.ReturnConsumedCapacity}
 		v.item(in.Key)
 		v.expression(expression.Condition, in.ConditionExpression, in.ExpressionAttributeNames)
+		named(&v, in.Expected)
 		a.onItems("DeleteItem", in.TableName, nil, v, in.Key)
 	case *api.UpdateItemInput:
 		v := values{returnValues: in.ReturnValues, returnConsumedCapacity: in.ReturnConsumedCapacity}
 		v.item(in.Key)
 		v.expression(expression.Condition, in.ConditionExpression, in.ExpressionAttributeNames)
 		v.expression(expression.Update, in.UpdateExpression, in.ExpressionAttributeNames)
+		named(&v, in.Expected)
+		named(&v, in.AttributeUpdates)
 		a.onItems("UpdateItem", in.TableName, nil, v, in.Key)
 	case *api.GetItemInput:
 		v := values{returnConsumedCapacity: in.ReturnConsumedCapacity}
@@ -73,11 +77,14 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		v.expression(expression.KeyCondition, in.KeyConditionExpression, in.ExpressionAttributeNames)
 		v.expression(expression.Filter, in.FilterExpression, in.ExpressionAttributeNames)
 		v.selected(in.Select, in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet, in.IndexName)
+		named(&v, in.KeyConditions)
+		named(&v, in.QueryFilter)
 		a.onItems("Query", in.TableName, in.IndexName, v, a.queriedKey(in))
 	case *api.ScanInput:
 		v := values{returnConsumedCapacity: in.ReturnConsumedCapacity}
 		v.expression(expression.Filter, in.FilterExpression, in.ExpressionAttributeNames)
 		v.selected(in.Select, in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet, in.IndexName)
+		named(&v, in.ScanFilter)
 		a.onItems("Scan", in.TableName, in.IndexName, v)
 
 	case *api.BatchGetItemInput:
@@ -227,15 +234,12 @@ func leadingKeys(k *keySchema, items []item.Map) []string {
 
 // queriedKey returns the attributes that a Query's key condition sets equal to values.
 func (a *authorization) queriedKey(in *api.QueryInput) item.Map {
-	if in.KeyConditionExpression == nil {
-		return nil
-	}
 	// What is wrong here, the operation will refuse.
 	p, err := expression.NewPlaceholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues)
 	if err != nil {
 		return nil
 	}
-	conds, err := p.KeyCondition(*in.KeyConditionExpression)
+	conds, err := keyConds(p, in)
 	if err != nil {
 		return nil
 	}
@@ -298,6 +302,13 @@ func (v *values) item(m item.Map) {
 func (v *values) expression(parameter expression.Parameter, src *string, names map[string]string) {
 	if src != nil {
 		expression.TopLevel(parameter, *src, names, v.attribute)
+	}
+}
+
+// named takes the attributes that a legacy parameter names.
+func named[V any](v *values, parameter map[string]V) {
+	for name := range parameter {
+		v.attribute(name)
 	}
 }
 

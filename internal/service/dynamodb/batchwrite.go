@@ -68,7 +68,8 @@ func (s *Service) BatchWriteItem(ctx context.Context, in *api.BatchWriteItemInpu
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	out.ItemCollectionMetrics, err = s.collections(ctx, sc, in.ReturnItemCollectionMetrics, writes...)
+	return out, err
 }
 
 func batchWrite(table string, request api.WriteRequest) (*write, error) {

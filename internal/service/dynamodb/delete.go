@@ -30,7 +30,7 @@ func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api
 	if !oneOf(in.ReturnValues, "NONE", "ALL_OLD") {
 		return nil, awserr.Validation("ReturnValues can only be ALL_OLD or NONE")
 	}
-	if err := notLegacy(legacy); err != nil {
+	if w.condition, err = expected(in.Expected, in.ConditionalOperator); err != nil {
 		return nil, err
 	}
 	if err := w.parse(p, nil, condition); err != nil {
@@ -53,5 +53,6 @@ func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	out.ItemCollectionMetrics, err = s.firstCollection(ctx, sc, in.ReturnItemCollectionMetrics, w)
+	return out, err
 }

@@ -15,14 +15,16 @@ const maxPageSize = 1 << 20
 
 // A page is what Query and Scan have in common: they read rows in order, filter them, and stop somewhere.
 type page struct {
-	indexName  *string
-	start      item.Map // ExclusiveStartKey, canonical; nil for none
-	limit      int      // 0 for none
-	filter     *expression.Predicate
-	selection  *selection
-	selects    string // Select as given
-	countOnly  bool
-	consistent bool
+	indexName *string
+	start     item.Map // ExclusiveStartKey, canonical; nil for none
+	limit     int      // 0 for none
+	filter    *expression.Predicate
+	// legacyFilter says that the filter is a QueryFilter or ScanFilter.
+	legacyFilter bool
+	selection    *selection
+	selects      string // Select as given
+	countOnly    bool
+	consistent   bool
 }
 
 // found is what was read of a page.
@@ -38,6 +40,7 @@ type reads struct {
 	start           item.Map
 	limit           *int32
 	filter          exprParam
+	legacyFilter    *expression.Predicate
 	projection      *string
 	attributesToGet []string
 	selects         *string
@@ -62,6 +65,9 @@ func newPage(p *expression.Placeholders, r reads) (*page, error) {
 	var err error
 	if pg.filter, err = predicate(p, r.filter); err != nil {
 		return nil, err
+	}
+	if r.legacyFilter != nil {
+		pg.filter, pg.legacyFilter = r.legacyFilter, true
 	}
 	pg.selection, err = newSelection(p, r.projection, r.attributesToGet)
 	return pg, err

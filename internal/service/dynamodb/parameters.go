@@ -64,14 +64,35 @@ func placeholders(names map[string]string, values item.Map, exprs []exprParam, l
 	return expression.NewPlaceholders(names, values)
 }
 
-// notLegacy refuses legacy parameters that Brume does not have.
-func notLegacy(legacy []legacyParam) error {
-	for _, l := range legacy {
-		if l.given {
-			return notImplemented("the legacy parameter " + l.name + "; use an expression")
-		}
+// conditionalOperator checks ConditionalOperator against the number of legacy conditions that it combines, and reports
+// whether it is OR.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LegacyConditionalParameters.ConditionalOperator.html
+func conditionalOperator(operator *string, conditions int) (anyOf bool, err error) {
+	switch {
+	case operator != nil && conditions == 0:
+		return false, awserr.Validation("ConditionalOperator cannot be used without Filter or Expected")
+	case operator != nil && conditions == 1:
+		return false, awserr.Validation("ConditionalOperator can only be used when Filter or Expected has two or more elements")
 	}
-	return nil
+	return deref(operator) == "OR", nil
+}
+
+// expected makes the condition of the parameters Expected and ConditionalOperator, nil if there is none.
+func expected(conditions map[string]api.ExpectedAttributeValue, operator *string) (*expression.Predicate, error) {
+	anyOf, err := conditionalOperator(operator, len(conditions))
+	if err != nil {
+		return nil, err
+	}
+	return expression.Expected(conditions, anyOf)
+}
+
+// legacyFilter makes the filter of QueryFilter or ScanFilter and ConditionalOperator, nil if there is none.
+func legacyFilter(conditions map[string]api.Condition, operator *string) (*expression.Predicate, error) {
+	anyOf, err := conditionalOperator(operator, len(conditions))
+	if err != nil {
+		return nil, err
+	}
+	return expression.Conditions(conditions, anyOf)
 }
 
 // predicate parses a condition or filter, nil if the request has none.

@@ -31,7 +31,7 @@ func (s *Service) PutItem(ctx context.Context, in *api.PutItemInput) (*api.PutIt
 	if !oneOf(in.ReturnValues, "NONE", "ALL_OLD") {
 		return nil, awserr.Validation("ReturnValues can only be ALL_OLD or NONE")
 	}
-	if err := notLegacy(legacy); err != nil {
+	if w.condition, err = expected(in.Expected, in.ConditionalOperator); err != nil {
 		return nil, err
 	}
 	if err := w.parse(p, nil, condition); err != nil {
@@ -56,7 +56,8 @@ func (s *Service) PutItem(ctx context.Context, in *api.PutItemInput) (*api.PutIt
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	out.ItemCollectionMetrics, err = s.firstCollection(ctx, sc, in.ReturnItemCollectionMetrics, w)
+	return out, err
 }
 
 // oldAttributes are the ALL_OLD of a write.

@@ -22,27 +22,27 @@ func (s *Service) Query(ctx context.Context, in *api.QueryInput) (*api.QueryOutp
 	}
 	filter := exprParam{expression.Filter, in.FilterExpression}
 	legacy := []legacyParam{
-		{"AttributesToGet", in.AttributesToGet != nil}, {"KeyConditions", in.KeyConditions != nil},
-		{"QueryFilter", in.QueryFilter != nil}, {"ConditionalOperator", in.ConditionalOperator != nil},
+		{"AttributesToGet", in.AttributesToGet != nil}, {"QueryFilter", in.QueryFilter != nil},
+		{"ConditionalOperator", in.ConditionalOperator != nil},
+		// KeyConditions may stand beside the expressions of other parameters.
+		{"KeyConditions", in.KeyConditions != nil && in.KeyConditionExpression != nil},
 	}
 	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues, []exprParam{
-		filter, {expression.KeyCondition, in.KeyConditionExpression}, {expression.Projection, in.ProjectionExpression},
+		{expression.Projection, in.ProjectionExpression}, filter, {expression.KeyCondition, in.KeyConditionExpression},
 	}, legacy)
 	if err != nil {
 		return nil, err
 	}
-	if err := notLegacy(legacy[1:]); err != nil {
+	oldFilter, err := legacyFilter(in.QueryFilter, in.ConditionalOperator)
+	if err != nil {
 		return nil, err
 	}
-	if in.KeyConditionExpression == nil {
-		return nil, awserr.Validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
-	}
-	conds, err := p.KeyCondition(*in.KeyConditionExpression)
+	conds, err := keyConds(p, in)
 	if err != nil {
 		return nil, err
 	}
 	pg, err := newPage(p, reads{
-		in.IndexName, in.ExclusiveStartKey, in.Limit, filter, in.ProjectionExpression, in.AttributesToGet, in.Select,
+		in.IndexName, in.ExclusiveStartKey, in.Limit, filter, oldFilter, in.ProjectionExpression, in.AttributesToGet, in.Select,
 		in.ConsistentRead,
 	})
 	if err != nil {
@@ -105,14 +105,29 @@ func (s *Service) Query(ctx context.Context, in *api.QueryInput) (*api.QueryOutp
 	return out, nil
 }
 
+// keyConds are the conditions of KeyConditionExpression or its forerunner KeyConditions.
+func keyConds(p *expression.Placeholders, in *api.QueryInput) ([]expression.KeyCond, error) {
+	switch {
+	case in.KeyConditionExpression != nil:
+		return p.KeyCondition(*in.KeyConditionExpression)
+	case in.KeyConditions != nil:
+		return expression.KeyConditions(in.KeyConditions)
+	}
+	return nil, awserr.Validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+}
+
 // checkFilter refuses filters on the key, which the key condition is for.
 func (pg *page) checkFilter(k *keySchema) error {
 	if pg.filter == nil {
 		return nil
 	}
+	parameter := "Filter Expression"
+	if pg.legacyFilter {
+		parameter = "QueryFilter"
+	}
 	for _, path := range pg.filter.Paths() {
 		if k.has(path.Head()) {
-			return awserr.Validation("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s", path.Head())
+			return awserr.Validation("%s can only contain non-primary key attributes: Primary key attribute: %s", parameter, path.Head())
 		}
 	}
 	return nil
@@ -134,11 +149,11 @@ func keyRange(prefix []byte, k *keySchema, conds []expression.KeyCond) (partitio
 		if c == nil {
 			return nil, kv.Range{}, missedKey(a)
 		}
-		if c.Op != expression.KeyEQ {
-			return nil, kv.Range{}, notSupported()
-		}
 		if err := checkKeyCond(c, a, true); err != nil {
 			return nil, kv.Range{}, err
+		}
+		if c.Op != expression.KeyEQ {
+			return nil, kv.Range{}, notSupported()
 		}
 		hash[a.Name] = c.Values[0]
 	}
@@ -181,6 +196,9 @@ func missedKey(a attribute) error {
 }
 
 func checkKeyCond(c *expression.KeyCond, a attribute, hash bool) error {
+	if c.Op == expression.KeyUnindexable {
+		return awserr.Validation("Attempted conditional constraint is not an indexable operation")
+	}
 	for _, v := range c.Values {
 		if item.Type(v) != a.Type {
 			return invalid("Condition parameter type does not match schema type")

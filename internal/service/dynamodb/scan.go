@@ -24,18 +24,19 @@ func (s *Service) Scan(ctx context.Context, in *api.ScanInput) (*api.ScanOutput,
 		{"ConditionalOperator", in.ConditionalOperator != nil},
 	}
 	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues,
-		[]exprParam{filter, {expression.Projection, in.ProjectionExpression}}, legacy)
+		[]exprParam{{expression.Projection, in.ProjectionExpression}, filter}, legacy)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkSegment(in.Segment, in.TotalSegments); err != nil {
 		return nil, err
 	}
-	if err := notLegacy(legacy[1:]); err != nil {
+	oldFilter, err := legacyFilter(in.ScanFilter, in.ConditionalOperator)
+	if err != nil {
 		return nil, err
 	}
 	pg, err := newPage(p, reads{
-		in.IndexName, in.ExclusiveStartKey, in.Limit, filter, in.ProjectionExpression, in.AttributesToGet, in.Select,
+		in.IndexName, in.ExclusiveStartKey, in.Limit, filter, oldFilter, in.ProjectionExpression, in.AttributesToGet, in.Select,
 		in.ConsistentRead,
 	})
 	if err != nil {

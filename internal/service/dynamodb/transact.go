@@ -162,7 +162,8 @@ func (s *Service) TransactWriteItems(ctx context.Context, in *api.TransactWriteI
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	out.ItemCollectionMetrics, err = s.collections(ctx, sc, in.ReturnItemCollectionMetrics, writes...)
+	return out, err
 }
 
 // transactWrite makes a write of one of the actions of a transaction.

@@ -31,7 +31,10 @@ func (s *Service) UpdateItem(ctx context.Context, in *api.UpdateItemInput) (*api
 	if err := canonicalItem(in.Key); err != nil {
 		return nil, err
 	}
-	if err := notLegacy(legacy); err != nil {
+	if w.condition, err = expected(in.Expected, in.ConditionalOperator); err != nil {
+		return nil, err
+	}
+	if w.change, err = expression.AttributeUpdates(in.AttributeUpdates); err != nil {
 		return nil, err
 	}
 	if err := w.parse(p, in.UpdateExpression, condition); err != nil {
@@ -52,7 +55,8 @@ func (s *Service) UpdateItem(ctx context.Context, in *api.UpdateItemInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	out.ItemCollectionMetrics, err = s.firstCollection(ctx, sc, in.ReturnItemCollectionMetrics, w)
+	return out, err
 }
 
 // returned are the attributes that an update returns, nil for none.

@@ -57,7 +57,7 @@ func canonicalItem(m item.Map) error {
 }
 
 // parse parses the write's expressions, of which update is nil but for an update, and sees that they use all
-// placeholders.
+// placeholders. What legacy parameters said stays where there is no expression.
 func (w *write) parse(p *expression.Placeholders, update *string, condition exprParam) error {
 	var err error
 	if update != nil {
@@ -65,8 +65,10 @@ func (w *write) parse(p *expression.Placeholders, update *string, condition expr
 			return err
 		}
 	}
-	if w.condition, err = predicate(p, condition); err != nil {
-		return err
+	if condition.src != nil {
+		if w.condition, err = predicate(p, condition); err != nil {
+			return err
+		}
 	}
 	return p.Unused()
 }
@@ -109,6 +111,9 @@ func (w *write) run(s *Service, tx kv.Tx, sc scope, used *consumption) (outcome,
 	case w.put:
 		out.new = w.key
 	case !w.remove:
+		if len(out.old) == 0 && w.change != nil && w.change.OnlyDeletes() {
+			break
+		}
 		if out.new, encoded, err = w.update(t, out.old); err != nil {
 			return outcome{}, err
 		}

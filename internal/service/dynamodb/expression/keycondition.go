@@ -24,6 +24,8 @@ const (
 	KeyGE
 	KeyBetween
 	KeyBeginsWith
+	// KeyUnindexable is an operator of the parameter KeyConditions that no key can be read by.
+	KeyUnindexable
 )
 
 // KeyCondition parses a KeyConditionExpression: conditions on different top-level attributes that all must hold. Which

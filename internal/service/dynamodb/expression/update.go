@@ -28,6 +28,14 @@ type Change struct {
 	kinds  []actionKind
 	values []*node
 	paths  []Path
+	// legacy says that it comes from AttributeUpdates.
+	legacy bool
+}
+
+// OnlyDeletes reports whether the update is made of DELETE actions of AttributeUpdates alone, which make no item where
+// there is none.
+func (c *Change) OnlyDeletes() bool {
+	return c.legacy && !slices.ContainsFunc(c.kinds, func(k actionKind) bool { return k == actionSet || k == actionAdd })
 }
 
 // Paths are the document paths that the update changes, none twice.
@@ -305,15 +313,34 @@ func (c *Change) result(i int, path Path, current api.AttributeValue, old item.M
 		return result{value: v}, err
 	case actionAdd:
 		v, err := add(current, c.values[i].value)
+		if c.legacy && err != nil {
+			if l, ok := current.(api.L); ok {
+				if more, ok := c.values[i].value.(api.L); ok {
+					return result{value: slices.Concat(l, more)}, nil
+				}
+			}
+			err = c.mismatch(current, c.values[i].value, err)
+		}
 		return result{value: v}, err
 	case actionDelete:
 		if current == nil {
 			return result{keep: true}, nil
 		}
 		v, err := subtract(current, c.values[i].value)
+		if c.legacy && err != nil {
+			err = c.mismatch(current, c.values[i].value, err)
+		}
 		return result{value: v}, err
 	}
 	return result{}, nil
+}
+
+// mismatch is the error of AttributeUpdates for a value of another type than the attribute's.
+func (c *Change) mismatch(current, v api.AttributeValue, err error) error {
+	if item.Type(current) == item.Type(v) {
+		return err
+	}
+	return awserr.Validation("Type mismatch for attribute to update")
 }
 
 // updateOperand evaluates an operand of SET.

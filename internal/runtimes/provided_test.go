@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	// The function that is compiled here needs it.
+	_ "github.com/aws/aws-lambda-go/lambda"
 )
 
 // A stock aws-lambda-go function is a provided.al2023 function.

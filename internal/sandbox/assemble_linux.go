@@ -126,6 +126,13 @@ func (h *host) assemble(c *Config, p part) (*script, error) {
 		s.call("fork", unix.SYS_CLONE, num(int(unix.SIGCHLD))).fork = true
 		s.call("setsid", unix.SYS_SETSID)
 		s.call("unblock signals", unix.SYS_RT_SIGPROCMASK, num(unix.SIG_SETMASK), s.words(num(0)), num(0), num(8))
+		// Signals that whoever started the server ignores would stay ignored through the execution.
+		ignoreNothing := s.bytes(make([]byte, 32)) // a struct sigaction: SIG_DFL, no flags, no mask
+		for sig := 1; sig <= 64; sig++ {
+			if sig != int(unix.SIGKILL) && sig != int(unix.SIGSTOP) {
+				s.call("default signals", unix.SYS_RT_SIGACTION, num(sig), ignoreNothing, num(0), num(8))
+			}
+		}
 		s.call("execute "+c.Command[0], unix.SYS_EXECVE, s.str(c.Command[0]), s.strs(c.Command), s.strs(c.Env))
 	}
 	return s, s.err

@@ -24,7 +24,7 @@ var version = "devel"
 type cli struct {
 	Serve    serveCmd    `cmd:"" help:"Run every service on one address, until SIGTERM or Ctrl-C."`
 	Env      envCmd      `cmd:"" help:"Print shell exports that point AWS clients here: eval \"$(brume env)\"."`
-	Exec     execCmd     `cmd:"" help:"Run one command with that environment: brume exec -- aws s3 ls."`
+	Exec     execCmd     `cmd:"" help:"Run one command with that environment: brume exec -- aws sts get-caller-identity."`
 	Runtimes runtimesCmd `cmd:"" help:"Show what functions can be written in on this machine, and what to install for more."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

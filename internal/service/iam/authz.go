@@ -30,6 +30,11 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		}
 		check.Action = "iam:" + operation
 		checks = []policy.Check{check}
+		more, err := s.furtherChecks(ctx, r, in, &checks[0])
+		if err != nil {
+			return err
+		}
+		checks = append(checks, more...)
 		// Who renames a user or group must be allowed to under the new name too.
 		if to := renamedTo(r.account, check.Resource, in); to != "" && to != check.Resource {
 			renamed := check
@@ -39,6 +44,34 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		return nil
 	})
 	return checks, true, err
+}
+
+// furtherChecks adds to the check of an operation what depends on more than its resource, and returns the other checks
+// that it needs.
+func (s *Service) furtherChecks(ctx context.Context, r reader, in schema.Struct, check *policy.Check) ([]policy.Check, error) {
+	switch in := in.(type) {
+	case *api.AddRoleToInstanceProfileInput:
+		// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+		role, err := r.targetOf(ctx, resource{target: onRole, name: in.RoleName}, kindRole, str(in.RoleName))
+		if err != nil {
+			return nil, err
+		}
+		return []policy.Check{{
+			Action: "iam:PassRole", Resource: role.arn(r.account),
+			Context: map[string][]string{"iam:PassedToService": {"ec2.amazonaws.com"}},
+		}}, nil
+	case *api.ChangePasswordInput, *api.GetAccountPasswordPolicyInput:
+		// The password policy can give every user these two permissions.
+		// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_passwords_enable-user-change.html
+		p, err := r.passwordPolicy()
+		if err != nil {
+			return nil, err
+		}
+		if p != nil && p.UsersMayChange && call.From(ctx).Principal.Type == call.User {
+			check.ResourcePolicy = s.usersMay
+		}
+	}
+	return nil, nil
 }
 
 // http403 is the status of a refusal; services do not know package net/http.
@@ -61,6 +94,12 @@ const (
 	onNewPolicy
 	onPolicies
 	onKey // the user that an access key belongs to
+	onProfile
+	onNewProfile
+	onProfiles
+	onDevice // by serial number
+	onNewDevice
+	onAccount // no resource of its own
 )
 
 // A resource is what an operation acts on, and the condition keys that are in its input.
@@ -225,6 +264,61 @@ func resourceOf(in schema.Struct) (resource, bool) {
 		return resource{target: onRole, name: in.RoleName}, true
 	case *api.DeleteRolePolicyInput:
 		return resource{target: onRole, name: in.RoleName, showTarget: true}, true
+
+	case *api.CreateInstanceProfileInput:
+		return resource{target: onNewProfile, name: in.InstanceProfileName, path: in.Path, tags: in.Tags}, true
+	case *api.GetInstanceProfileInput:
+		return resource{target: onProfile, name: in.InstanceProfileName}, true
+	case *api.ListInstanceProfilesInput:
+		return resource{target: onProfiles, path: in.PathPrefix}, true
+	case *api.AddRoleToInstanceProfileInput:
+		return resource{target: onProfile, name: in.InstanceProfileName}, true
+	case *api.RemoveRoleFromInstanceProfileInput:
+		return resource{target: onProfile, name: in.InstanceProfileName}, true
+	case *api.DeleteInstanceProfileInput:
+		return resource{target: onProfile, name: in.InstanceProfileName}, true
+	case *api.TagInstanceProfileInput:
+		return resource{target: onProfile, name: in.InstanceProfileName, tags: in.Tags}, true
+	case *api.UntagInstanceProfileInput:
+		return resource{target: onProfile, name: in.InstanceProfileName, tagKeys: in.TagKeys}, true
+	case *api.ListInstanceProfileTagsInput:
+		return resource{target: onProfile, name: in.InstanceProfileName}, true
+
+	case *api.CreateLoginProfileInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.GetLoginProfileInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.UpdateLoginProfileInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.DeleteLoginProfileInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.ChangePasswordInput:
+		return resource{target: onUser}, true
+	case *api.GetAccountPasswordPolicyInput, *api.UpdateAccountPasswordPolicyInput, *api.DeleteAccountPasswordPolicyInput:
+		return resource{target: onAccount}, true
+
+	case *api.CreateVirtualMFADeviceInput:
+		return resource{target: onNewDevice, name: in.VirtualMFADeviceName, path: in.Path, tags: in.Tags}, true
+	case *api.DeleteVirtualMFADeviceInput:
+		return resource{target: onDevice, name: in.SerialNumber}, true
+	case *api.ListVirtualMFADevicesInput:
+		return resource{target: onAccount}, true
+	case *api.EnableMFADeviceInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.DeactivateMFADeviceInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.ResyncMFADeviceInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.ListMFADevicesInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.GetMFADeviceInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.TagMFADeviceInput:
+		return resource{target: onDevice, name: in.SerialNumber, tags: in.Tags}, true
+	case *api.UntagMFADeviceInput:
+		return resource{target: onDevice, name: in.SerialNumber, tagKeys: in.TagKeys}, true
+	case *api.ListMFADeviceTagsInput:
+		return resource{target: onDevice, name: in.SerialNumber}, true
 	}
 	return resource{}, false
 }
@@ -277,6 +371,31 @@ func (r reader) check(ctx context.Context, in schema.Struct) (policy.Check, erro
 		check.Resource = arn(r.account, "role"+path+name)
 	case onNewPolicy:
 		check.Resource = arn(r.account, "policy"+path+name)
+	case onProfile:
+		p, err := r.profile(name)
+		switch {
+		case err == nil:
+			check.Resource, tags = p.arn(r.account), p.Tags
+		case isClientError(err):
+			check.Resource = arn(r.account, "instance-profile/"+name)
+		default:
+			return check, err
+		}
+	case onNewProfile, onProfiles:
+		check.Resource = arn(r.account, "instance-profile"+path+name)
+	case onDevice:
+		check.Resource = name
+		d, err := r.findDevice(name)
+		if err != nil {
+			return check, err
+		}
+		if d != nil {
+			tags = d.Tags
+		}
+	case onNewDevice:
+		check.Resource = arn(r.account, "mfa"+path+name)
+	case onAccount:
+		check.Resource = "*"
 	case onPolicies:
 		check.Resource = "policy path " + path // it is no ARN: AWS calls it so
 	}

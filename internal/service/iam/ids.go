@@ -15,6 +15,8 @@ const (
 	prefixGroup  = "AGPA"
 	prefixRole   = "AROA"
 	prefixPolicy = "ANPA"
+	// prefixProfile is that of instance profiles.
+	prefixProfile = "AIPA"
 )
 
 // newID returns a unique id: the prefix and 85 random bits.

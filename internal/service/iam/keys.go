@@ -23,6 +23,12 @@ import (
 //	iam A ACCOUNT POLICYARN USAGE ID → nothing: the identities that use a policy
 //	iam i ID NAME                → inlineRow, JSON: the policies in an identity
 //	iam l KEYID or ROLEID        → useRow, JSON: when an access key or a role was last used
+//	iam I ACCOUNT NAME           → profileRow, JSON: an instance profile
+//	iam R ROLEID NAME            → nothing: the instance profiles that a role is in
+//	iam w USERID                 → passwordRow, JSON
+//	iam W ACCOUNT                → passwordPolicyRow, JSON
+//	iam m ACCOUNT PATH/NAME      → mfaRow, JSON: a virtual MFA device
+//	iam M OWNER PATH/NAME        → nothing: the enabled devices of a user by ID, of a root by account
 const (
 	tagIdentity  = 'n'
 	tagID        = 'x'
@@ -36,6 +42,12 @@ const (
 	tagUsedBy    = 'A'
 	tagInline    = 'i'
 	tagLastUsed  = 'l'
+	tagProfile   = 'I'
+	tagProfileOf = 'R'
+	tagPassword  = 'w'
+	tagPwPolicy  = 'W'
+	tagDevice    = 'm'
+	tagDeviceOf  = 'M'
 	usageAttach  = 'a'
 	usageBounded = 'b'
 )
@@ -164,6 +176,36 @@ func lastUsedKey(id string) []byte { return row(tagLastUsed, id) }
 func parseLastUsedKey(key []byte) (id string, err error) {
 	err = parseRow(tagLastUsed, key, &id)
 	return id, err
+}
+
+func profileScope(account string) []byte { return row(tagProfile, account) }
+
+func profileKey(account, name string) []byte { return row(tagProfile, account, fold(name)) }
+
+func profileOfScope(role string) []byte { return row(tagProfileOf, role) }
+
+func profileOfKey(role, name string) []byte { return row(tagProfileOf, role, fold(name)) }
+
+func parseProfileOfKey(key []byte) (role, name string, err error) {
+	err = parseRow(tagProfileOf, key, &role, &name)
+	return role, name, err
+}
+
+func passwordKey(user string) []byte { return row(tagPassword, user) }
+
+func passwordPolicyKey(account string) []byte { return row(tagPwPolicy, account) }
+
+func deviceScope(account string) []byte { return row(tagDevice, account) }
+
+func deviceKey(account, name string) []byte { return row(tagDevice, account, name) }
+
+func deviceOfScope(owner string) []byte { return row(tagDeviceOf, owner) }
+
+func deviceOfKey(owner, name string) []byte { return row(tagDeviceOf, owner, name) }
+
+func parseDeviceOfKey(key []byte) (owner, name string, err error) {
+	err = parseRow(tagDeviceOf, key, &owner, &name)
+	return owner, name, err
 }
 
 // after is the range of the keys in scope that come after the one whose last element is name.

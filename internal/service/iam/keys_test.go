@@ -19,6 +19,7 @@ func TestKeysRoundTrip(t *testing.T) {
 				"member":   func() (string, string, error) { return parseMemberKey(memberKey(a, b)) },
 				"groupOf":  func() (string, string, error) { return parseGroupOfKey(groupOfKey(a, b)) },
 				"attached": func() (string, string, error) { return parseAttachedKey(attachedKey(a, b)) },
+				"deviceOf": func() (string, string, error) { return parseDeviceOfKey(deviceOfKey(a, b)) },
 			}
 			for name, parse := range pairs {
 				if x, y, err := parse(); err != nil || x != a || y != b {
@@ -29,6 +30,9 @@ func TestKeysRoundTrip(t *testing.T) {
 				if x, kk, y, err := parseIdentityKey(identityKey(a, k, b)); err != nil || x != a || kk != k || y != fold(b) {
 					t.Errorf("identity %q %v %q: %q %v %q %v", a, k, b, x, kk, y, err)
 				}
+			}
+			if x, y, err := parseProfileOfKey(profileOfKey(a, b)); err != nil || x != a || y != fold(b) {
+				t.Errorf("profileOf %q %q: %q %q %v", a, b, x, y, err)
 			}
 			if x, y, err := parsePolicyKey(policyKey(a, b)); err != nil || x != a || y != fold(b) {
 				t.Errorf("policy %q %q: %q %q %v", a, b, x, y, err)
@@ -59,6 +63,7 @@ func TestScopesAreApart(t *testing.T) {
 		identityScope("1", kindUser), identityScope("1", kindRole), identityScope("12", kindUser), ownerScope("1"), ownerScope("12"), memberScope("1"),
 		groupOfScope("1"), policyScope("1"), versionScope("1"), attachedScope("1"), usedByScope("1"), usedByPolicy("2", "p"), usedByPolicy("2", "pq"), inlineScope("1"),
 		idKey("1"), accessKeyKey("1"), lastUsedKey("1"),
+		profileScope("1"), profileOfScope("1"), passwordKey("1"), passwordPolicyKey("1"), deviceScope("1"), deviceOfScope("1"),
 	}
 	for i, a := range scopes {
 		for j, b := range scopes {

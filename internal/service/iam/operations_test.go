@@ -61,8 +61,10 @@ func TestEveryOperationHasChecks(t *testing.T) {
 	n := 0
 	for i, op := range api.Schema().Operations {
 		in := handlers[i].New()
-		if arn := reflect.ValueOf(in).Elem().FieldByName("PolicyArn"); arn.IsValid() {
-			arn.Set(reflect.ValueOf(new(powerUser)))
+		for _, name := range []string{"PolicyArn", "SerialNumber", "SAMLProviderArn", "OpenIDConnectProviderArn", "PolicySourceArn", "Arn"} {
+			if arn := reflect.ValueOf(in).Elem().FieldByName(name); arn.IsValid() {
+				arn.Set(reflect.ValueOf(new(powerUser)))
+			}
 		}
 		checks, mapped, err := f.Checks(root(), op.Name, in)
 		if err != nil {

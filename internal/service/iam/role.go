@@ -227,19 +227,16 @@ func (s *Service) DeleteRole(ctx context.Context, in *api.DeleteRoleInput) (*api
 		if err != nil {
 			return err
 		}
+		inProfile, err := t.any(profileOfScope(role.ID))
+		if err != nil {
+			return err
+		}
+		if inProfile {
+			return deleteConflict("Cannot delete entity, must remove roles from instance profile first.")
+		}
 		return t.remove(role)
 	})
 	return &api.DeleteRoleOutput{}, err
-}
-
-// ListInstanceProfilesForRole answers for a Brume without instances: no role is in an instance profile.
-// https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListInstanceProfilesForRole.html
-func (s *Service) ListInstanceProfilesForRole(ctx context.Context, in *api.ListInstanceProfilesForRoleInput) (*api.ListInstanceProfilesForRoleOutput, error) {
-	err := s.view(ctx, func(r reader) error {
-		_, err := r.identity(kindRole, *in.RoleName)
-		return err
-	})
-	return &api.ListInstanceProfilesForRoleOutput{InstanceProfiles: []api.InstanceProfile{}, IsTruncated: new(false)}, err
 }
 
 // Role returns the role with this ARN, of whatever account, for who wants to assume it; nil if there is none.

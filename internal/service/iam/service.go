@@ -16,6 +16,7 @@ import (
 	api "brume/internal/api/iam"
 	"brume/internal/call"
 	"brume/internal/kv"
+	"brume/internal/policy"
 )
 
 // A Sealer encrypts the secrets of access keys. context binds a secret to the key that it belongs to.
@@ -35,18 +36,31 @@ type Service struct {
 	principals *cache[string, *principalPolicies]
 	documents  *documents
 	uses       *uses
+
+	// usersMay is the resource policy that allows users what their account's password policy does.
+	usersMay      *policy.Document
+	hasher        *hasher
+	passwordTries *tries
+	codeTries     *tries
 }
 
 var _ api.Service = (*Service)(nil)
 
 // New returns the service over store.
 func New(store kv.Store, sealer Sealer, log *slog.Logger) *Service {
+	usersMay, err := policy.Parse(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*",
+		"Action":["iam:ChangePassword","iam:GetAccountPasswordPolicy"],"Resource":"*"}}`, policy.Resource)
+	if err != nil {
+		panic(err) // it is a constant
+	}
 	return &Service{
-		store: store, sealer: sealer, log: log,
+		usersMay: usersMay,
+		store:    store, sealer: sealer, log: log,
 		keys:       newCache[string, *longTermKey](maxCachedKeys),
 		principals: newCache[string, *principalPolicies](maxCachedPrincipals),
 		documents:  newDocuments(),
 		uses:       newUses(),
+		hasher:     newHasher(), passwordTries: newTries(), codeTries: newTries(),
 	}
 }
 

@@ -64,7 +64,8 @@ func (s *Service) GetUser(ctx context.Context, in *api.GetUserInput) (*api.GetUs
 		}
 		out = u.user(r.account)
 		out.PermissionsBoundary, out.Tags = u.boundary(), outTags(u.Tags)
-		return nil
+		out.PasswordLastUsed, err = r.passwordLastUsed(u)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -84,6 +85,9 @@ func (s *Service) ListUsers(ctx context.Context, in *api.ListUsersInput) (*api.L
 		out.Users, out.IsTruncated, out.Marker = make([]api.User, len(users)), truncated, marker
 		for i, u := range users {
 			out.Users[i] = *u.user(r.account)
+			if out.Users[i].PasswordLastUsed, err = r.passwordLastUsed(u); err != nil {
+				return err
+			}
 		}
 		return err
 	})
@@ -121,6 +125,8 @@ func (s *Service) DeleteUser(ctx context.Context, in *api.DeleteUserInput) (*api
 		}{
 			{ownerScope(u.ID), "Cannot delete entity, must delete access keys first."},
 			{groupOfScope(u.ID), "Cannot delete entity, must remove users from group first."},
+			{passwordKey(u.ID), "Cannot delete entity, must delete login profile first."},
+			{deviceOfScope(u.ID), "Cannot delete entity, must delete MFA device first."},
 		} {
 			left, err := t.any(c.scope)
 			if err != nil {

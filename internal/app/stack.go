@@ -22,7 +22,6 @@ import (
 	"brume/internal/dispatch"
 	"brume/internal/kv/pebblekv"
 	"brume/internal/obs"
-	"brume/internal/policy"
 	"brume/internal/schema"
 	"brume/internal/seal"
 	"brume/internal/service/apigateway"
@@ -132,8 +131,8 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	s.loop(background, tables.Run)
 	add(dynamodbapi.Schema(), dynamodbapi.Handlers(tables), tables.Checks)
 
-	// Streams answer by name that they are not there yet.
-	add(streamsapi.Schema(), streamsapi.Handlers(streamsapi.Unimplemented{}), noChecks)
+	streams := tables.Streams()
+	add(streamsapi.Schema(), streamsapi.Handlers(streams), streams.Checks)
 
 	functions, err := s.newLambda(ctx, background, c, lambdaParts{
 		store: store, master: master, identities: identities, tokens: tokens, dispatcher: dispatcher,
@@ -171,11 +170,6 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	}
 	s.handler = withCode(s.codeLinks, log, server)
 	return s, nil
-}
-
-// noChecks is for a service of which nothing is implemented.
-func noChecks(context.Context, string, schema.Struct) ([]policy.Check, bool, error) {
-	return nil, false, nil
 }
 
 // dataPlane is the handler of deployed APIs as the server asks for it.

@@ -7,7 +7,6 @@ import (
 
 	api "brume/internal/api/dynamodb"
 	"brume/internal/awserr"
-	"brume/internal/kv"
 )
 
 // maxBatchWrites is how many items one BatchWriteItem may write.
@@ -39,7 +38,7 @@ func (s *Service) BatchWriteItem(ctx context.Context, in *api.BatchWriteItemInpu
 	}
 
 	var out *api.BatchWriteItemOutput
-	err := s.update(ctx, func(tx kv.Tx) error {
+	err := s.write(ctx, func(tx *writeTx) error {
 		out = &api.BatchWriteItemOutput{UnprocessedItems: map[string][]api.WriteRequest{}}
 		seen := make(map[string]bool, len(writes))
 		for _, w := range writes {

@@ -46,6 +46,11 @@ func (s *Service) CreateTable(ctx context.Context, in *api.CreateTableInput) (*a
 		if t.PayPerRequest {
 			t.BillingChanged = t.Created
 		}
+		if in.StreamSpecification != nil && deref(in.StreamSpecification.StreamEnabled) {
+			if err := t.beginStream(tx, sc, *in.StreamSpecification.StreamViewType); err != nil {
+				return err
+			}
+		}
 		return setTable(tx, sc, &t.tableRow)
 	})
 	if err != nil {
@@ -61,8 +66,8 @@ func newTable(sc scope, name string, in *api.CreateTableInput) (*tableRow, error
 		InfrequentAccess: deref(in.TableClass) == "STANDARD_INFREQUENT_ACCESS",
 		PayPerRequest:    deref(in.BillingMode) == "PAY_PER_REQUEST", OnDemand: newOnDemand(in.OnDemandThroughput),
 	}
-	if in.StreamSpecification != nil && deref(in.StreamSpecification.StreamEnabled) {
-		return nil, notImplemented("CreateTable with a stream")
+	if err := checkStream(in.StreamSpecification); err != nil {
+		return nil, err
 	}
 	if in.ResourcePolicy != nil {
 		return nil, notImplemented("CreateTable with a resource policy")

@@ -5,7 +5,6 @@ import (
 
 	api "brume/internal/api/dynamodb"
 	"brume/internal/awserr"
-	"brume/internal/kv"
 	"brume/internal/service/dynamodb/expression"
 )
 
@@ -38,7 +37,7 @@ func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api
 	}
 
 	out := new(api.DeleteItemOutput)
-	err = s.update(ctx, func(tx kv.Tx) error {
+	err = s.write(ctx, func(tx *writeTx) error {
 		used := newConsumption(in.ReturnConsumedCapacity, table)
 		result, err := w.run(s, tx, sc, used)
 		if err != nil {

@@ -49,6 +49,12 @@ func (t *table) describe(status string, sizes *tableSizes) *api.TableDescription
 	if t.KMSKey != "" {
 		d.SSEDescription = &api.SSEDescription{Status: new("ENABLED"), SSEType: new("KMS"), KMSMasterKeyArn: new(t.KMSKey)}
 	}
+	if t.Stream != nil {
+		d.LatestStreamLabel, d.LatestStreamArn = new(t.Stream.Label), new(t.scope.streamARN(t.Name, t.Stream.Label))
+		if t.streams() {
+			d.StreamSpecification = &api.StreamSpecification{StreamEnabled: new(true), StreamViewType: new(t.Stream.View)}
+		}
+	}
 	for i := range t.Indexes {
 		x := &t.Indexes[i]
 		size := sizes.indexes[x.Number]

@@ -17,7 +17,7 @@ const (
 	chunk = 1000
 )
 
-// Run gives back, until ctx ends, the room of deleted tables and forgotten tokens, and counts the items of large tables.
+// Run gives back, until ctx ends, the room of deleted tables, old stream records and forgotten tokens, and counts the items of large tables.
 func (s *Service) Run(ctx context.Context) {
 	ticker := time.NewTicker(cleanInterval)
 	defer ticker.Stop()
@@ -28,6 +28,7 @@ func (s *Service) Run(ctx context.Context) {
 		}{
 			{"removing deleted tables", s.emptyTrash},
 			{"removing expired tokens", s.expire},
+			{"removing old stream records", s.trimStreams},
 			{"counting items", s.count},
 		} {
 			if err := job.run(ctx); err != nil && ctx.Err() == nil {
@@ -148,4 +149,49 @@ func expireToken(tx kv.Tx, expiry []byte, now time.Time) error {
 		}
 	}
 	return tx.Delete(bytes.Clone(expiry))
+}
+
+// trimStreams removes records that are too old, and streams that were switched off so long ago that they have none.
+func (s *Service) trimStreams(ctx context.Context) error {
+	type stream struct {
+		key  []byte
+		id   uint64
+		gone bool
+	}
+	var (
+		streams []stream
+		cutoff  uint64
+	)
+	err := s.view(ctx, func(r kv.Reader) error {
+		streams, cutoff = streams[:0], trimmed(r.Now())
+		for pair, err := range r.Scan(kv.Prefix(rows(tagStream))) {
+			if err != nil {
+				return err
+			}
+			row, err := decodeStream(pair.Value)
+			if err != nil {
+				return err
+			}
+			streams = append(streams, stream{bytes.Clone(pair.Key), row.ID, row.gone(r.Now())})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, x := range streams {
+		old := kv.Range{Start: recordPrefix(x.id), End: recordKey(x.id, cutoff)}
+		if x.gone {
+			old = kv.Prefix(recordPrefix(x.id))
+		}
+		if err := s.removeRange(ctx, old); err != nil {
+			return err
+		}
+		if x.gone {
+			if err := s.update(ctx, func(tx kv.Tx) error { return tx.Delete(x.key) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

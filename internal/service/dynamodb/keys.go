@@ -14,13 +14,15 @@ import (
 )
 
 // The layout of this service's part of the store. TABLE is the unique id that a table has from its creation on, and INDEX
-// a number that the table gives to an index once.
+// a number that the table gives to an index once; STREAM is such an id of a stream.
 //
 //	dynamodb t ACCOUNT REGION NAME                    → tableRow, JSON
 //	dynamodb i TABLE HASH PARTITION SORT              → item (package item)
 //	dynamodb x TABLE INDEX HASH PARTITION SORT KEY    → projected item
 //	dynamodb k ACCOUNT REGION TOKEN                   → tokenRow, JSON: a TransactWriteItems that succeeded
 //	dynamodb e TIME KEY                               → nothing: the row KEY, of a token, expires at TIME
+//	dynamodb s ACCOUNT REGION NAME LABEL              → streamRow, JSON
+//	dynamodb r STREAM SEQUENCE                        → record
 //	dynamodb d PREFIX                                 → nothing: what lies under PREFIX is to be removed
 //
 // PARTITION is the values of the partition key attributes, each with its length before it, and SORT those of the sort key
@@ -33,6 +35,8 @@ const (
 	tagIndex   = 'x'
 	tagToken   = 'k'
 	tagExpiry  = 'e'
+	tagStream  = 's'
+	tagRecord  = 'r'
 	tagTrash   = 'd'
 	namespace  = "dynamodb"
 	hashSpace  = 1 << 32
@@ -153,6 +157,37 @@ func parseExpiryKey(key []byte) (at time.Time, row []byte, err error) {
 	r := tuple.NewReader(bytes.TrimPrefix(key, rows(tagExpiry)))
 	at, row = r.Time(), r.Bytes()
 	return at, row, r.End()
+}
+
+func streamScope(sc scope) []byte {
+	return tuple.AppendString(tuple.AppendString(rows(tagStream), sc.account), sc.region)
+}
+
+// streamsOf is before all streams of a table.
+func streamsOf(sc scope, table string) []byte { return tuple.AppendString(streamScope(sc), table) }
+
+func streamKey(sc scope, table, label string) []byte {
+	return tuple.AppendString(streamsOf(sc, table), label)
+}
+
+func parseStreamKey(key []byte) (name streamName, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, rows(tagStream)))
+	_, _ = r.String(), r.String() // account and region
+	name.table, name.label = r.String(), r.String()
+	return name, r.End()
+}
+
+// recordPrefix is before all records of a stream.
+func recordPrefix(stream uint64) []byte { return tuple.AppendUint64(rows(tagRecord), stream) }
+
+func recordKey(stream, sequence uint64) []byte {
+	return tuple.AppendUint64(recordPrefix(stream), sequence)
+}
+
+func parseRecordKey(stream uint64, key []byte) (sequence uint64, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, recordPrefix(stream)))
+	sequence = r.Uint64()
+	return sequence, r.End()
 }
 
 func trashKey(prefix []byte) []byte { return tuple.AppendBytes(rows(tagTrash), prefix) }

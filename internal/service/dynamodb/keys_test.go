@@ -31,6 +31,17 @@ func TestKeysRoundTrip(t *testing.T) {
 	if gotAt, gotKey, err := parseExpiryKey(expiryKey(at, prefix)); err != nil || !gotAt.Equal(at) || !bytes.Equal(gotKey, prefix) {
 		t.Errorf("expiry %v %x came back as %v %x, %v", at, prefix, gotAt, gotKey, err)
 	}
+	for _, name := range []streamName{{"table", "2026-01-02T03:04:05.678"}, {"\x00", "\xff"}} {
+		if got, err := parseStreamKey(streamKey(scope{"a", "b"}, name.table, name.label)); err != nil || got != name {
+			t.Errorf("stream %v came back as %v, %v", name, got, err)
+		}
+	}
+	if got, err := parseRecordKey(3, recordKey(3, 1<<63+5)); err != nil || got != 1<<63+5 {
+		t.Errorf("a record's number came back as %d, %v", got, err)
+	}
+	if _, err := parseRecordKey(4, recordKey(3, 5)); err == nil {
+		t.Error("the record of one stream passes for that of another")
+	}
 	for _, key := range [][]byte{nil, rows(tagTable), tableKey(scope{"a", "b"}, "c")[:12], append(tableKey(scope{"a", "b"}, "c"), 0)} {
 		if _, _, err := parseTableKey(key); err == nil {
 			t.Errorf("%q passes for the key of a table", key)
@@ -43,6 +54,7 @@ func TestKeysAreApart(t *testing.T) {
 	prefixes := [][]byte{
 		tableScope(scope{"000000000000", "us-east-1"}), tableScope(scope{"000000000000", "us-east-10"}), itemPrefix(1), itemPrefix(256),
 		indexPrefix(1, 0), indexPrefix(1, 1), indexPrefix(256, 0), rows(tagToken), rows(tagExpiry), rows(tagTrash),
+		streamsOf(scope{"a", "b"}, "c"), recordPrefix(1), recordPrefix(256),
 	}
 	for i, a := range prefixes {
 		for j, b := range prefixes {

@@ -5,7 +5,6 @@ import (
 
 	api "brume/internal/api/dynamodb"
 	"brume/internal/awserr"
-	"brume/internal/kv"
 	"brume/internal/service/dynamodb/expression"
 	"brume/internal/service/dynamodb/item"
 )
@@ -41,7 +40,7 @@ func (s *Service) PutItem(ctx context.Context, in *api.PutItemInput) (*api.PutIt
 	w.wantOld = deref(in.ReturnValues) == "ALL_OLD"
 
 	out := new(api.PutItemOutput)
-	err = s.update(ctx, func(tx kv.Tx) error {
+	err = s.write(ctx, func(tx *writeTx) error {
 		used := newConsumption(in.ReturnConsumedCapacity, table)
 		result, err := w.run(s, tx, sc, used)
 		if err != nil {

@@ -1,7 +1,7 @@
 // Package dynamodb is Amazon DynamoDB: tables, their secondary indexes, and items.
 //
 // An acknowledged write is durable, and it, its index entries and its conditions are one transaction: reads of tables and
-// of indexes, consistent or not, see all of a write or nothing. A page of a Query or Scan shows one moment. A deleted
+// of indexes, consistent or not, see all of a write or nothing; its stream records are part of it too. A page of a Query or Scan shows one moment. A deleted
 // table is gone at once, its name free; the room that it takes is given back by Run, in the background.
 //
 // What a value is and how an item is stored is the business of package item, numbers that of package number, and
@@ -28,6 +28,8 @@ type Service struct {
 	log    *slog.Logger
 	tables tableCache
 	counts counter
+	// sequences are those of stream records.
+	sequences sequencer
 	// work tells Run that there is something to remove or to count.
 	work chan struct{}
 }

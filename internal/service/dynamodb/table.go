@@ -37,6 +37,7 @@ type tableRow struct {
 	KMSKey           string // ARN; empty for DynamoDB's own key
 	Protected        bool   // against deletion
 	Tags             map[string]string
+	Stream           *tableStream // the latest, nil if there never was one
 }
 
 // An attribute is a key attribute: S, N or B.
@@ -91,7 +92,7 @@ func (t *tableRow) index(name string) *index {
 }
 
 // needsOld reports whether a write must know what it replaces for the table's own sake.
-func (t *tableRow) needsOld() bool { return len(t.Indexes) > 0 }
+func (t *tableRow) needsOld() bool { return len(t.Indexes) > 0 || t.streams() }
 
 func (sc scope) tableARN(name string) string {
 	return fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", sc.region, sc.account, name)

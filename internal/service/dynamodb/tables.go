@@ -104,6 +104,12 @@ func (s *Service) DeleteTable(ctx context.Context, in *api.DeleteTableInput) (*a
 				return err
 			}
 		}
+		if t.streams() {
+			row := t.tableRow
+			if err := row.endStream(tx, sc); err != nil {
+				return err
+			}
+		}
 		return tx.Delete(tableKey(sc, name))
 	})
 	if err != nil {
@@ -125,14 +131,15 @@ func (s *Service) UpdateTable(ctx context.Context, in *api.UpdateTableInput) (*a
 		return nil, err
 	}
 	switch {
-	case in.StreamSpecification != nil && deref(in.StreamSpecification.StreamEnabled):
-		return nil, notImplemented("UpdateTable with a stream")
 	case len(in.ReplicaUpdates) > 0:
 		return nil, notImplemented("UpdateTable with ReplicaUpdates")
 	case in.BillingMode == nil && in.ProvisionedThroughput == nil && in.SSESpecification == nil && in.TableClass == nil &&
-		in.DeletionProtectionEnabled == nil && in.OnDemandThroughput == nil && len(in.GlobalSecondaryIndexUpdates) == 0:
+		in.DeletionProtectionEnabled == nil && in.OnDemandThroughput == nil && in.StreamSpecification == nil && len(in.GlobalSecondaryIndexUpdates) == 0:
 		return nil, awserr.Validation("At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, " +
 			"GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required")
+	}
+	if err := checkStream(in.StreamSpecification); err != nil {
+		return nil, err
 	}
 	var t *table
 	err = s.update(ctx, func(tx kv.Tx) error {
@@ -142,6 +149,9 @@ func (s *Service) UpdateTable(ctx context.Context, in *api.UpdateTableInput) (*a
 		}
 		t = &table{tableRow: old.tableRow, scope: sc}
 		if err := t.update(sc, in, tx.Now()); err != nil {
+			return err
+		}
+		if err := t.updateStream(tx, sc, in.StreamSpecification); err != nil {
 			return err
 		}
 		for i := range in.GlobalSecondaryIndexUpdates {

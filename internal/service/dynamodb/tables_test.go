@@ -118,9 +118,9 @@ func TestCreateTableValidation(t *testing.T) {
 			v + "1 validation error detected: Value 'a b' at 'indexName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"},
 		{"empty list of indexes", "pk:S", nil, func(in *api.CreateTableInput) { in.GlobalSecondaryIndexes = []api.GlobalSecondaryIndex{} },
 			invalidParams + "List of GlobalSecondaryIndexes is empty"},
-		{"a stream", "pk:S", nil, func(in *api.CreateTableInput) {
+		{"a stream without a view", "pk:S", nil, func(in *api.CreateTableInput) {
 			in.StreamSpecification = &api.StreamSpecification{StreamEnabled: new(true)}
-		}, "NotImplemented: …"},
+		}, invalidParams + "StreamViewType is required when StreamEnabled is true"},
 		{"20 global indexes", "pk:S", numbered("gsi%d g:S ALL", 20), nil, "no error"},
 		{"21 global indexes", "pk:S", numbered("gsi%d g:S ALL", 21), nil, invalidParams + "GlobalSecondaryIndex count exceeds the per-table limit of 20"},
 		{"5 local indexes", "pk:S,sk:S", numbered("local lsi%d pk:S,l:S ALL", 5), nil, "no error"},

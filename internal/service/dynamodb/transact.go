@@ -105,7 +105,7 @@ func (s *Service) TransactWriteItems(ctx context.Context, in *api.TransactWriteI
 	}
 
 	var out *api.TransactWriteItemsOutput
-	err = s.update(ctx, func(tx kv.Tx) error {
+	err = s.write(ctx, func(tx *writeTx) error {
 		out = new(api.TransactWriteItemsOutput)
 		all := consumptions{wanted: in.ReturnConsumedCapacity, kind: transactWrites}
 		if in.ClientRequestToken != nil {

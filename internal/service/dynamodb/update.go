@@ -4,7 +4,6 @@ import (
 	"context"
 
 	api "brume/internal/api/dynamodb"
-	"brume/internal/kv"
 	"brume/internal/service/dynamodb/expression"
 	"brume/internal/service/dynamodb/item"
 )
@@ -42,7 +41,7 @@ func (s *Service) UpdateItem(ctx context.Context, in *api.UpdateItemInput) (*api
 	}
 
 	out := new(api.UpdateItemOutput)
-	err = s.update(ctx, func(tx kv.Tx) error {
+	err = s.write(ctx, func(tx *writeTx) error {
 		used := newConsumption(in.ReturnConsumedCapacity, table)
 		result, err := w.run(s, tx, sc, used)
 		if err != nil {

@@ -74,7 +74,7 @@ func (w *write) parse(p *expression.Placeholders, update *string, condition expr
 }
 
 // run carries the write out. It returns a ConditionalCheckFailedException if the item does not meet the condition.
-func (w *write) run(s *Service, tx kv.Tx, sc scope, used *consumption) (outcome, error) {
+func (w *write) run(s *Service, tx *writeTx, sc scope, used *consumption) (outcome, error) {
 	t, err := s.table(tx, sc, w.table)
 	if err != nil {
 		return outcome{}, err
@@ -175,9 +175,10 @@ func (w *write) update(t *table, old item.Encoded) (item.Map, item.Encoded, erro
 	return m, item.Append(make([]byte, 0, size+size/4+32), m, size), nil
 }
 
-// replace puts the row encoded, which holds m, or nothing, in the place of the row old, and brings the indexes in line.
+// replace puts the row encoded, which holds m, or nothing, in the place of the row old, and brings the indexes and
+// the stream in line.
 // It is the only place where items change. old need not be known if the table does not need it.
-func (t *table) replace(tx kv.Tx, key []byte, old, encoded item.Encoded, m item.Map, used *consumption) error {
+func (t *table) replace(tx *writeTx, key []byte, old, encoded item.Encoded, m item.Map, used *consumption) error {
 	if bytes.Equal(old, encoded) {
 		return nil
 	}
@@ -196,6 +197,11 @@ func (t *table) replace(tx kv.Tx, key []byte, old, encoded item.Encoded, m item.
 				return err
 			}
 			used.addIndex(x, units)
+		}
+	}
+	if t.streams() {
+		if err := t.record(tx, old, encoded); err != nil {
+			return err
 		}
 	}
 	if len(encoded) == 0 {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	"brume/internal/schema"
@@ -69,9 +68,13 @@ func Load(t testing.TB, direction, protocol string) []Vector {
 }
 
 func moduleDir(t testing.TB) string {
-	_, here, _, _ := runtime.Caller(0)
+	// The tests of a codec run in its directory, below the module's go.mod.
+	root, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		t.Fatalf("finding the module: %v", err)
+	}
 	cmd := exec.Command("go", "mod", "download", "-json", "github.com/aws/aws-sdk-go")
-	cmd.Dir = filepath.Join(filepath.Dir(here), "../../../../codegen")
+	cmd.Dir = filepath.Join(filepath.Dir(string(root)), "codegen")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

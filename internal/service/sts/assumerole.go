@@ -50,8 +50,10 @@ func (s *Service) AssumeRole(ctx context.Context, in *api.AssumeRoleInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	if in.SerialNumber != nil || in.TokenCode != nil {
-		return nil, errMFA()
+	// The session itself counts as one without MFA: the trust policy alone sees the code.
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_mfa_configure-api-require.html
+	if _, err := s.checkMFA(ctx, caller, in.SerialNumber, in.TokenCode, true); err != nil {
+		return nil, err
 	}
 	duration, err := roleSessionDuration(caller, role, in.DurationSeconds)
 	if err != nil {

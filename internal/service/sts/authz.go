@@ -53,6 +53,13 @@ func (s *Service) assumeRoleChecks(ctx context.Context, in *api.AssumeRoleInput)
 		set("aws:RequestTag/"+str(t.Key), t.Value)
 		keys["aws:TagKeys"] = append(keys["aws:TagKeys"], str(t.Key))
 	}
+	mfa, err := s.checkMFA(ctx, &call.From(ctx).Principal, in.SerialNumber, in.TokenCode, false)
+	if err != nil {
+		return nil, err
+	}
+	if mfa {
+		keys["aws:MultiFactorAuthPresent"], keys["aws:MultiFactorAuthAge"] = []string{"true"}, []string{"0"}
+	}
 	checks := []policy.Check{assumeCheck("sts:AssumeRole", role, keys)}
 	if len(in.Tags) > 0 {
 		checks = append(checks, assumeCheck("sts:TagSession", role, keys))

@@ -31,6 +31,9 @@ type Identities interface {
 	Role(ctx context.Context, arn string) (*policy.Role, error)
 	// Exists says whether the user or role behind p still does.
 	Exists(ctx context.Context, p *call.Principal) (bool, error)
+	// CheckMFA says whether p has the MFA device, and whether code is what it shows now. With use, the code counts this
+	// once and never again.
+	CheckMFA(ctx context.Context, p *call.Principal, serial, code string, use bool) (known, valid bool, err error)
 }
 
 // Options configure the service.

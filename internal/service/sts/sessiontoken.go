@@ -15,19 +15,15 @@ const (
 	maxRootSession = time.Hour
 )
 
-// errMFA refuses a code of a device: there are no devices yet.
-func errMFA() error {
-	return accessDenied("MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA serial number is valid and associated with this user.")
-}
-
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
 func (s *Service) GetSessionToken(ctx context.Context, in *api.GetSessionTokenInput) (*api.GetSessionTokenOutput, error) {
 	p := call.From(ctx).Principal
 	if p.Session != nil || p.Type != call.User && p.Type != call.Account {
 		return nil, accessDenied("Cannot call GetSessionToken with session credentials")
 	}
-	if in.SerialNumber != nil || in.TokenCode != nil {
-		return nil, errMFA()
+	mfa, err := s.checkMFA(ctx, &p, in.SerialNumber, in.TokenCode, true)
+	if err != nil {
+		return nil, err
 	}
 	duration := defaultUserSession
 	if in.DurationSeconds != nil {
@@ -37,7 +33,7 @@ func (s *Service) GetSessionToken(ctx context.Context, in *api.GetSessionTokenIn
 		duration = min(duration, maxRootSession)
 	}
 	now := time.Now()
-	p.Session = &call.Session{IssuedAt: now, Expiry: now.Add(duration)}
+	p.Session = &call.Session{IssuedAt: now, Expiry: now.Add(duration), MFA: mfa}
 	credentials, err := s.issue(&p)
 	if err != nil {
 		return nil, err

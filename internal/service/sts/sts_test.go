@@ -39,6 +39,7 @@ type fakeIAM struct {
 	policies map[string]*policy.Policies // by ARN of the principal
 	keys     map[string]string           // status by access key
 	gone     map[string]bool             // unique ids
+	code     string                      // what bob's MFA device shows
 	err      error
 }
 
@@ -59,6 +60,18 @@ func (f *fakeIAM) Exists(_ context.Context, p *call.Principal) (bool, error) {
 	id, _, _ := strings.Cut(p.ID, ":")
 	return !f.gone[id], f.err
 }
+
+// CheckMFA knows one device, of bob's, which shows a code until it is used.
+func (f *fakeIAM) CheckMFA(_ context.Context, p *call.Principal, serial, code string, use bool) (known, valid bool, err error) {
+	known = serial == bobsPhone && p.ID == bob().ID
+	valid = known && f.code != "" && code == f.code
+	if valid && use {
+		f.code = ""
+	}
+	return known, valid, f.err
+}
+
+const bobsPhone = "arn:aws:iam::" + account + ":mfa/phone"
 
 func (f *fakeIAM) PoliciesFor(_ context.Context, p *call.Principal) (*policy.Policies, error) {
 	if found := f.policies[p.ARN]; found != nil {

@@ -184,6 +184,10 @@ func (s *Service) trimStreams(ctx context.Context) error {
 		if x.gone {
 			old = kv.Prefix(recordPrefix(x.id))
 		}
+		// What is removed is noted first: nobody may take a gap for the beginning.
+		if err := s.update(ctx, func(tx kv.Tx) error { return markTrimmed(tx, x.key, old) }); err != nil {
+			return err
+		}
 		if err := s.removeRange(ctx, old); err != nil {
 			return err
 		}
@@ -192,6 +196,29 @@ func (s *Service) trimStreams(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// markTrimmed notes in the row of a stream that the records of a range are to be removed.
+func markTrimmed(tx kv.Tx, key []byte, old kv.Range) error {
+	data, ok, err := tx.Get(key)
+	if err != nil || !ok {
+		return err
+	}
+	row, err := decodeStream(data)
+	if err != nil {
+		return err
+	}
+	old.Reverse, old.Limit = true, 1
+	for pair, err := range tx.Scan(old) {
+		if err != nil {
+			return err
+		}
+		if row.Trimmed, err = parseRecordKey(row.ID, pair.Key); err != nil {
+			return err
+		}
+		return putStream(tx, bytes.Clone(key), row)
 	}
 	return nil
 }

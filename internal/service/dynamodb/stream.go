@@ -36,6 +36,8 @@ type streamRow struct {
 	Key     keySchema
 	// Disabled is when the stream was switched off, zero if it is on.
 	Disabled time.Time
+	// Trimmed is the number of the last record that was removed because of its age.
+	Trimmed uint64
 }
 
 func decodeStream(data []byte) (*streamRow, error) {
@@ -63,7 +65,7 @@ func checkStream(in *api.StreamSpecification) error {
 
 // updateStream switches the stream of a table on or off. Each time that it is switched on makes a new stream.
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html#DDB-UpdateTable-request-StreamSpecification
-func (row *tableRow) updateStream(tx kv.Tx, sc scope, in *api.StreamSpecification) error {
+func (row *tableRow) updateStream(tx *writeTx, sc scope, in *api.StreamSpecification) error {
 	switch {
 	case in == nil:
 		return nil
@@ -91,11 +93,12 @@ func (row *tableRow) beginStream(tx kv.Tx, sc scope, view string) error {
 		created = created.Add(time.Millisecond)
 	}
 	row.Stream = &tableStream{ID: newTableID(), Label: created.UTC().Format(labelFormat), View: view}
-	return setStream(tx, sc, row.Name, row.Stream.Label, &streamRow{ID: row.Stream.ID, View: view, Created: tx.Now(), Key: row.Key})
+	return putStream(tx, streamKey(sc, row.Name, row.Stream.Label), &streamRow{ID: row.Stream.ID, View: view, Created: tx.Now(), Key: row.Key})
 }
 
 // endStream switches the stream off. Its records stay until they are too old.
-func (row *tableRow) endStream(tx kv.Tx, sc scope) error {
+func (row *tableRow) endStream(tx *writeTx, sc scope) error {
+	tx.sequence(row.Stream.ID) // wakes who waits for more
 	key := streamKey(sc, row.Name, row.Stream.Label)
 	data, ok, err := tx.Get(key)
 	if err != nil || !ok {
@@ -109,15 +112,15 @@ func (row *tableRow) endStream(tx kv.Tx, sc scope) error {
 	off.Off = true
 	row.Stream = &off
 	stream.Disabled = tx.Now()
-	return setStream(tx, sc, row.Name, off.Label, stream)
+	return putStream(tx, key, stream)
 }
 
-func setStream(tx kv.Tx, sc scope, table, label string, row *streamRow) error {
+func putStream(tx kv.Tx, key []byte, row *streamRow) error {
 	data, err := json.Marshal(row)
 	if err != nil {
 		return err
 	}
-	return tx.Set(streamKey(sc, table, label), data)
+	return tx.Set(key, data)
 }
 
 func (sc scope) streamARN(table, label string) string {

@@ -72,7 +72,7 @@ func (s *Streams) Checks(ctx context.Context, operation string, in schema.Struct
 	return []policy.Check{{Action: "dynamodb:" + operation, Resource: resource}}, true, nil
 }
 
-// Watch calls wake whenever there may be new records in a stream, after they can be read. wake may run at any time until
+// Watch calls wake whenever there may be new records in a stream, after they can be read, and when it is switched off. wake may run at any time until
 // stop has returned, from several goroutines at once, and must return at once.
 func (s *Streams) Watch(ctx context.Context, streamARN string, wake func()) (stop func(), err error) {
 	var id uint64
@@ -127,6 +127,30 @@ func (row *streamRow) gone(now time.Time) bool {
 
 // trimmed is the number below which the records of a stream are gone.
 func trimmed(now time.Time) uint64 { return sequenceAt(now.Add(-streamLife)) }
+
+// checkTrimmed refuses to read from a number if there was a record there, or after it, that is gone. 0 stands for the
+// oldest record that is left, and the stream's beginning is at or before any number that a client knows.
+func (row *streamRow) checkTrimmed(r kv.Reader, from uint64) error {
+	if from == 0 {
+		return nil
+	}
+	lost := row.Trimmed >= from
+	if !lost {
+		rng := kv.Range{Start: recordKey(row.ID, from), End: recordKey(row.ID, trimmed(r.Now())), Limit: 1}
+		for _, err := range r.Scan(rng) {
+			if err != nil {
+				return err
+			}
+			lost = true
+		}
+	}
+	if !lost {
+		return nil
+	}
+	return &streamsapi.TrimmedDataAccessException{
+		Message: new("The operation attempted to read past the oldest stream record in a shard: " + formatSequence(from)),
+	}
+}
 
 // ListStreams lists the streams of a table or of all tables, those that were switched off less than a day ago among them.
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_ListStreams.html
@@ -273,6 +297,13 @@ func parseIterator(s string) (iterator, error) {
 	return iterator{}, awserr.Validation("Invalid ShardIterator")
 }
 
+// Position returns the place of an iterator as a sequence number, which unlike the iterator does not expire: an
+// AT_SEQUENCE_NUMBER iterator goes on from there, whether or not there is a record with that very number.
+func Position(shardIterator string) (string, error) {
+	it, err := parseIterator(shardIterator)
+	return formatSequence(it.next), err
+}
+
 // GetShardIterator returns a place in a stream, which is good for 15 minutes.
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetShardIterator.html
 func (s *Streams) GetShardIterator(ctx context.Context, in *streamsapi.GetShardIteratorInput) (*streamsapi.GetShardIteratorOutput, error) {
@@ -313,15 +344,11 @@ func (s *Streams) GetShardIterator(ctx context.Context, in *streamsapi.GetShardI
 		case "TRIM_HORIZON":
 			it.next = 0
 		default:
-			if number < trimmed(r.Now()) && number > sequenceAt(row.Created) {
-				return &streamsapi.TrimmedDataAccessException{
-					Message: new("The operation attempted to read past the oldest stream record in a shard: " + *in.SequenceNumber),
-				}
-			}
 			it.next = number
 			if *in.ShardIteratorType == "AFTER_SEQUENCE_NUMBER" {
 				it.next++
 			}
+			return row.checkTrimmed(r, it.next)
 		}
 		return nil
 	})
@@ -358,6 +385,9 @@ func (s *Streams) GetRecords(ctx context.Context, in *streamsapi.GetRecordsInput
 		}
 		if r.Now().Sub(it.issued) > iteratorLife {
 			return &streamsapi.ExpiredIteratorException{Message: new("The shard iterator has expired: an iterator is good for 15 minutes")}
+		}
+		if err := row.checkTrimmed(r, it.next); err != nil {
+			return err
 		}
 		next, size, full := max(it.next, trimmed(r.Now())), 0, false
 		rng := kv.Range{Start: recordKey(row.ID, next), End: recordKey(row.ID, horizon)}

@@ -217,6 +217,8 @@ func TestShardIterators(t *testing.T) {
 
 	// Iterators are good for 15 minutes and records for 24 hours.
 	it := b.iterator(arn, "TRIM_HORIZON", nil)
+	six, _ := b.records(it)
+	lastOfThem := six[5].Dynamodb.SequenceNumber
 	now = now.Add(iteratorLife)
 	if records, _ := b.records(it); len(records) != 6 {
 		t.Errorf("%d records", len(records))
@@ -238,6 +240,22 @@ func TestShardIterators(t *testing.T) {
 	if err := b.trimStreams(b.ctx); err != nil || b.storedRecords() != 1 {
 		t.Errorf("%d records are stored after they were trimmed, %v", b.storedRecords(), err)
 	}
+	wantError(t, get(func(in *streamsapi.GetShardIteratorInput) {
+		in.ShardIteratorType, in.SequenceNumber = new("AFTER_SEQUENCE_NUMBER"), second
+	}), "TrimmedDataAccessException: …")
+	// Whoever has read the last of the lost records has lost nothing.
+	if err := get(func(in *streamsapi.GetShardIteratorInput) {
+		in.ShardIteratorType, in.SequenceNumber = new("AFTER_SEQUENCE_NUMBER"), lastOfThem
+	}); err != nil {
+		t.Error(err)
+	}
+
+	// A record may be trimmed between the calls.
+	now = now.Add(streamLife - time.Minute)
+	it = b.iterator(arn, "AFTER_SEQUENCE_NUMBER", lastOfThem)
+	now = now.Add(2 * time.Minute)
+	_, err = streams.GetRecords(b.ctx, &streamsapi.GetRecordsInput{ShardIterator: &it})
+	wantError(t, err, "TrimmedDataAccessException: …")
 }
 
 func (b *bench) storedRecords() int { return b.rowsUnder(rows(tagRecord)) }

@@ -88,7 +88,7 @@ func (s *Service) DeleteTable(ctx context.Context, in *api.DeleteTableInput) (*a
 		return nil, err
 	}
 	var t *table
-	err = s.update(ctx, func(tx kv.Tx) (err error) {
+	err = s.write(ctx, func(tx *writeTx) (err error) {
 		if t, err = s.describedTable(tx, sc, name); err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func (s *Service) UpdateTable(ctx context.Context, in *api.UpdateTableInput) (*a
 		return nil, err
 	}
 	var t *table
-	err = s.update(ctx, func(tx kv.Tx) error {
+	err = s.write(ctx, func(tx *writeTx) error {
 		old, err := s.describedTable(tx, sc, name)
 		if err != nil {
 			return err

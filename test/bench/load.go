@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,14 +17,6 @@ import (
 	"sync"
 	"time"
 )
-
-// result is what one load measured.
-type result struct {
-	name      string
-	perSecond float64
-	cpu       time.Duration // of the server process, per request
-	p50, p99  time.Duration
-}
 
 // rawRequest is a request as it goes over the wire, made once and sent many times, so that the client costs little.
 func rawRequest(r *http.Request, body []byte) []byte {
@@ -38,68 +32,88 @@ func rawRequest(r *http.Request, body []byte) []byte {
 	return b.Bytes()
 }
 
-// load sends requests to addr in turn, and divides the CPU time that the process pid spent by their number. Every answer
-// must be 200. The first second warms up and is not counted.
-func (b *bench) load(name string, pid int, requests [][]byte, addr string) (result, error) {
-	warm := time.Now().Add(time.Second)
+// A request sends the i-th request of a load and waits for its answer, which must be a success.
+type request func(i int) error
+
+// raw sends requests in turn over a connection for each worker.
+func (b *bench) raw(addr string, requests [][]byte) func() (request, func() error, error) {
+	return func() (request, func() error, error) {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			return nil, nil, err
+		}
+		r := bufio.NewReaderSize(conn, 64<<10)
+		return func(i int) error {
+			if _, err := conn.Write(requests[i%len(requests)]); err != nil {
+				return err
+			}
+			return readResponse(r)
+		}, conn.Close, nil
+	}
+}
+
+// load lets all workers send requests, and divides the CPU time that the process pid spent by their number. With a
+// perSecond they keep to that many requests in a second. The first second warms up and is not counted.
+func (b *bench) load(name string, pid, perSecond int, connect func() (request, func() error, error)) error {
+	begin := time.Now()
+	warm := begin.Add(time.Second)
 	end := warm.Add(b.duration)
 	var mu sync.Mutex
 	var all []time.Duration
-	var firstErr error
+	var failed error
 	var wg sync.WaitGroup
 	for w := range b.workers {
 		wg.Go(func() {
-			latencies, err := loadOne(requests, addr, w, warm, end)
+			latencies, err := b.loadOne(connect, w, perSecond, begin, warm, end)
 			mu.Lock()
 			defer mu.Unlock()
 			all = append(all, latencies...)
-			if err != nil && firstErr == nil {
-				firstErr = err
-			}
+			failed = cmp.Or(failed, err)
 		})
 	}
 	time.Sleep(time.Until(warm))
 	before, err := cpuTime(pid)
 	if err != nil {
-		return result{}, err
+		return err
 	}
 	time.Sleep(time.Until(end))
 	after, err := cpuTime(pid)
 	if err != nil {
-		return result{}, err
+		return err
 	}
 	wg.Wait()
-	if firstErr != nil {
-		return result{}, fmt.Errorf("%s: %w", name, firstErr)
+	if failed != nil {
+		return fmt.Errorf("%s: %w", name, failed)
 	}
 	if len(all) == 0 {
-		return result{}, fmt.Errorf("%s: no request was answered in %s", name, b.duration)
+		return fmt.Errorf("%s: no request was answered in %s", name, b.duration)
 	}
 	slices.Sort(all)
 	n := len(all)
-	return result{
-		name: name, perSecond: float64(n) / b.duration.Seconds(), cpu: (after - before) / time.Duration(n),
-		p50: all[n/2], p99: all[n*99/100],
-	}, nil
+	cpu := (after - before) / time.Duration(n)
+	if b.echo == 0 {
+		b.echo = cpu
+	}
+	fmt.Printf("%-40s %10.0f %9.1f µs %10.2f %6.2f ms %6.2f ms\n", name, float64(n)/b.duration.Seconds(), cpu.Seconds()*1e6,
+		cpu.Seconds()/b.echo.Seconds(), all[n/2].Seconds()*1e3, all[n*99/100].Seconds()*1e3)
+	return nil
 }
 
-func loadOne(requests [][]byte, addr string, first int, warm, end time.Time) ([]time.Duration, error) {
-	conn, err := net.Dial("tcp", addr)
+func (b *bench) loadOne(connect func() (request, func() error, error), worker, perSecond int, begin, warm, end time.Time) (latencies []time.Duration, err error) {
+	send, closeIt, err := connect()
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	r := bufio.NewReaderSize(conn, 64<<10)
-	var latencies []time.Duration
-	for i := first * 61; ; i++ {
+	defer func() { err = errors.Join(err, closeIt()) }()
+	for n := 0; ; n++ {
+		if perSecond > 0 {
+			time.Sleep(time.Until(begin.Add(time.Duration(n*b.workers+worker) * time.Second / time.Duration(perSecond))))
+		}
 		start := time.Now()
 		if start.After(end) {
 			return latencies, nil
 		}
-		if _, err := conn.Write(requests[i%len(requests)]); err != nil {
-			return latencies, err
-		}
-		if err := readResponse(r); err != nil {
+		if err := send(worker*61 + n); err != nil {
 			return latencies, err
 		}
 		if start.After(warm) {

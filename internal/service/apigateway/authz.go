@@ -54,15 +54,21 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 // implemented lists the operations that Service has.
 func implemented() []string {
 	return []string{
-		"CreateApiKey", "CreateDeployment", "CreateResource", "CreateRestApi", "CreateStage", "CreateUsagePlan", "CreateUsagePlanKey",
-		"DeleteApiKey", "DeleteDeployment", "DeleteIntegration", "DeleteIntegrationResponse", "DeleteMethod", "DeleteMethodResponse",
-		"DeleteResource", "DeleteRestApi", "DeleteStage", "DeleteUsagePlan", "DeleteUsagePlanKey",
-		"GetAccount", "GetApiKey", "GetApiKeys", "GetDeployment", "GetDeployments", "GetIntegration", "GetIntegrationResponse", "GetMethod",
-		"GetMethodResponse", "GetResource", "GetResources", "GetRestApi", "GetRestApis", "GetStage", "GetStages", "GetTags", "GetUsage",
-		"GetUsagePlan", "GetUsagePlanKey", "GetUsagePlanKeys", "GetUsagePlans",
-		"PutIntegration", "PutIntegrationResponse", "PutMethod", "PutMethodResponse", "TagResource", "TestInvokeMethod", "UntagResource",
-		"UpdateAccount", "UpdateApiKey", "UpdateDeployment", "UpdateIntegration", "UpdateIntegrationResponse", "UpdateMethod",
-		"UpdateMethodResponse", "UpdateResource", "UpdateRestApi", "UpdateStage", "UpdateUsagePlan",
+		"CreateApiKey", "CreateAuthorizer", "CreateDeployment", "CreateDocumentationPart", "CreateDocumentationVersion",
+		"CreateModel", "CreateRequestValidator", "CreateResource", "CreateRestApi", "CreateStage", "CreateUsagePlan",
+		"CreateUsagePlanKey", "DeleteApiKey", "DeleteAuthorizer", "DeleteDeployment", "DeleteDocumentationPart",
+		"DeleteDocumentationVersion", "DeleteGatewayResponse", "DeleteIntegration", "DeleteIntegrationResponse", "DeleteMethod",
+		"DeleteMethodResponse", "DeleteModel", "DeleteRequestValidator", "DeleteResource", "DeleteRestApi", "DeleteStage",
+		"DeleteUsagePlan", "DeleteUsagePlanKey", "GetAccount", "GetApiKey", "GetApiKeys", "GetAuthorizer", "GetAuthorizers",
+		"GetDeployment", "GetDeployments", "GetDocumentationPart", "GetDocumentationParts", "GetDocumentationVersion",
+		"GetDocumentationVersions", "GetGatewayResponse", "GetGatewayResponses", "GetIntegration", "GetIntegrationResponse",
+		"GetMethod", "GetMethodResponse", "GetModel", "GetModelTemplate", "GetModels", "GetRequestValidator", "GetRequestValidators",
+		"GetResource", "GetResources", "GetRestApi", "GetRestApis", "GetStage", "GetStages", "GetTags", "GetUsage", "GetUsagePlan",
+		"GetUsagePlanKey", "GetUsagePlanKeys", "GetUsagePlans", "PutGatewayResponse", "PutIntegration", "PutIntegrationResponse",
+		"PutMethod", "PutMethodResponse", "TagResource", "TestInvokeMethod", "UntagResource", "UpdateAccount", "UpdateApiKey",
+		"UpdateAuthorizer", "UpdateDeployment", "UpdateDocumentationPart", "UpdateDocumentationVersion", "UpdateGatewayResponse",
+		"UpdateIntegration", "UpdateIntegrationResponse", "UpdateMethod", "UpdateMethodResponse", "UpdateModel",
+		"UpdateRequestValidator", "UpdateResource", "UpdateRestApi", "UpdateStage", "UpdateUsagePlan",
 	}
 }
 

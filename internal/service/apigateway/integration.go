@@ -7,6 +7,7 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/awserr"
+	"brume/internal/kv"
 	"brume/internal/service/apigateway/vtl"
 )
 
@@ -101,7 +102,7 @@ func (s *Service) PutIntegration(ctx context.Context, in *api.PutIntegrationInpu
 	if err := checkIntegration(row); err != nil {
 		return nil, err
 	}
-	err := s.changeMethod(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(m *api.Method) error {
+	err := s.changeMethod(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(_ kv.Reader, m *api.Method) error {
 		m.MethodIntegration = row
 		return nil
 	})
@@ -124,7 +125,7 @@ func (s *Service) GetIntegration(ctx context.Context, in *api.GetIntegrationInpu
 
 // changeIntegration is changeMethod for a method's integration, which must be there.
 func (s *Service) changeIntegration(ctx context.Context, apiID, resourceID, httpMethod string, change func(m *api.Method, in *api.Integration) error) error {
-	return s.changeMethod(ctx, apiID, resourceID, httpMethod, func(m *api.Method) error {
+	return s.changeMethod(ctx, apiID, resourceID, httpMethod, func(_ kv.Reader, m *api.Method) error {
 		if m.MethodIntegration == nil {
 			return noIntegration()
 		}

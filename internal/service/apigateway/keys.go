@@ -14,6 +14,13 @@ import (
 //	apigateway d ACCOUNT REGION API DEPLOY    → api.Deployment
 //	apigateway n ACCOUNT REGION API DEPLOY    → snapshot
 //	apigateway s ACCOUNT REGION API STAGE     → api.Stage
+//	apigateway o ACCOUNT REGION API NAME      → api.Model
+//	apigateway q ACCOUNT REGION API ID        → api.RequestValidator
+//	apigateway z ACCOUNT REGION API ID        → api.Authorizer
+//	apigateway g ACCOUNT REGION API TYPE      → api.GatewayResponse, where it is customised
+//	apigateway D ACCOUNT REGION API ID        → api.DocumentationPart
+//	apigateway V ACCOUNT REGION API VERSION   → api.DocumentationVersion
+//	apigateway W ACCOUNT REGION API VERSION   → the parts as they were: a list of api.DocumentationPart
 //	apigateway k ACCOUNT REGION KEY           → api.ApiKey
 //	apigateway h ACCOUNT REGION SHA256        → id of the key with the value of this hash
 //	apigateway p ACCOUNT REGION PLAN          → api.UsagePlan
@@ -23,20 +30,27 @@ import (
 //	apigateway c ACCOUNT REGION               → accountRow
 //	apigateway u ACCOUNT REGION PLAN KEY DAY  → requests of that day, 8 bytes
 const (
-	tagIndex      = 'i'
-	tagAPI        = 'a'
-	tagResource   = 'r'
-	tagDeployment = 'd'
-	tagSnapshot   = 'n'
-	tagStage      = 's'
-	tagKey        = 'k'
-	tagKeyHash    = 'h'
-	tagPlan       = 'p'
-	tagPlanKey    = 'm'
-	tagKeyPlan    = 'b'
-	tagVersion    = 'v'
-	tagUsage      = 'u'
-	tagAccount    = 'c'
+	tagIndex           = 'i'
+	tagAPI             = 'a'
+	tagResource        = 'r'
+	tagDeployment      = 'd'
+	tagSnapshot        = 'n'
+	tagStage           = 's'
+	tagKey             = 'k'
+	tagKeyHash         = 'h'
+	tagPlan            = 'p'
+	tagPlanKey         = 'm'
+	tagKeyPlan         = 'b'
+	tagVersion         = 'v'
+	tagUsage           = 'u'
+	tagAccount         = 'c'
+	tagModel           = 'o'
+	tagValidator       = 'q'
+	tagAuthorizer      = 'z'
+	tagGatewayResponse = 'g'
+	tagDocPart         = 'D'
+	tagDocVersion      = 'V'
+	tagDocSnapshot     = 'W'
 )
 
 func table(tag byte) []byte { return tuple.AppendByte(tuple.AppendString(nil, "apigateway"), tag) }

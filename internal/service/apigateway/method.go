@@ -46,14 +46,14 @@ func (s *Service) viewMethod(ctx context.Context, apiID, resourceID, httpMethod 
 }
 
 // changeMethod reads a method, lets change work on it and writes it.
-func (s *Service) changeMethod(ctx context.Context, apiID, resourceID, httpMethod string, change func(m *api.Method) error) error {
+func (s *Service) changeMethod(ctx context.Context, apiID, resourceID, httpMethod string, change func(r kv.Reader, m *api.Method) error) error {
 	sc := scopeOf(ctx)
 	return s.store.Update(ctx, func(tx kv.Tx) error {
 		res, m, err := getMethod(tx, sc, apiID, resourceID, httpMethod)
 		if err != nil {
 			return err
 		}
-		if err := change(m); err != nil {
+		if err := change(tx, m); err != nil {
 			return err
 		}
 		return putMethod(tx, sc, apiID, res, m)
@@ -61,7 +61,7 @@ func (s *Service) changeMethod(ctx context.Context, apiID, resourceID, httpMetho
 }
 
 // checkMethod checks what can be set on a method.
-func checkMethod(m *api.Method) error {
+func checkMethod(r kv.Reader, sc scope, apiID string, m *api.Method) error {
 	switch t := value(m.AuthorizationType); t {
 	case "NONE":
 	case "AWS_IAM", "CUSTOM", "COGNITO_USER_POOLS":
@@ -73,8 +73,14 @@ func checkMethod(m *api.Method) error {
 	if value(m.AuthorizerId) != "" {
 		return notFound("Invalid Authorizer identifier specified")
 	}
-	if value(m.RequestValidatorId) != "" {
-		return invalid("Invalid Request Validator identifier specified")
+	if id := value(m.RequestValidatorId); id != "" {
+		ok, err := validators().exists(r, sc, apiID, id)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return invalid("Invalid Request Validator identifier specified")
+		}
 	}
 	for name := range m.RequestParameters {
 		ok := false
@@ -86,17 +92,7 @@ func checkMethod(m *api.Method) error {
 			return invalid("Invalid mapping expression specified: %s", name)
 		}
 	}
-	return checkModels(m.RequestModels)
-}
-
-// checkModels refuses models that do not exist. Every API has Empty and Error.
-func checkModels(models map[string]string) error {
-	for _, name := range models {
-		if name != "Empty" && name != "Error" {
-			return invalid("Invalid model specified: %s", name)
-		}
-	}
-	return nil
+	return checkModels(r, sc, apiID, m.RequestModels)
 }
 
 func (s *Service) PutMethod(ctx context.Context, in *api.PutMethodInput) (*api.Method, error) {
@@ -109,9 +105,6 @@ func (s *Service) PutMethod(ctx context.Context, in *api.PutMethodInput) (*api.M
 		RequestValidatorId: in.RequestValidatorId, OperationName: in.OperationName, RequestParameters: in.RequestParameters,
 		RequestModels: in.RequestModels, AuthorizationScopes: in.AuthorizationScopes,
 	}
-	if err := checkMethod(m); err != nil {
-		return nil, err
-	}
 	err := s.store.Update(ctx, func(tx kv.Tx) error {
 		res, err := getResource(tx, sc, *in.RestApiId, *in.ResourceId)
 		if err != nil {
@@ -119,6 +112,9 @@ func (s *Service) PutMethod(ctx context.Context, in *api.PutMethodInput) (*api.M
 		}
 		if _, ok := res.ResourceMethods[*in.HttpMethod]; ok {
 			return conflict("Method already exists for this resource")
+		}
+		if err := checkMethod(tx, sc, *in.RestApiId, m); err != nil {
+			return err
 		}
 		return putMethod(tx, sc, *in.RestApiId, res, m)
 	})
@@ -134,7 +130,7 @@ func (s *Service) GetMethod(ctx context.Context, in *api.GetMethodInput) (*api.M
 
 func (s *Service) UpdateMethod(ctx context.Context, in *api.UpdateMethodInput) (*api.Method, error) {
 	var out *api.Method
-	err := s.changeMethod(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(m *api.Method) error {
+	err := s.changeMethod(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(r kv.Reader, m *api.Method) error {
 		out = m
 		err := applyPatches(in.PatchOperations, []patchRule{
 			{"replace", "/authorizationType", setString(&m.AuthorizationType)},
@@ -148,7 +144,7 @@ func (s *Service) UpdateMethod(ctx context.Context, in *api.UpdateMethodInput) (
 		if err != nil {
 			return err
 		}
-		return checkMethod(m)
+		return checkMethod(r, scopeOf(ctx), *in.RestApiId, m)
 	})
 	return out, err
 }
@@ -171,12 +167,12 @@ func (s *Service) DeleteMethod(ctx context.Context, in *api.DeleteMethodInput) (
 
 func (s *Service) PutMethodResponse(ctx context.Context, in *api.PutMethodResponseInput) (*api.MethodResponse, error) {
 	row := api.MethodResponse{StatusCode: in.StatusCode, ResponseParameters: in.ResponseParameters, ResponseModels: in.ResponseModels}
-	if err := checkMethodResponse(&row); err != nil {
-		return nil, err
-	}
-	err := s.changeMethod(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(m *api.Method) error {
+	err := s.changeMethod(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(r kv.Reader, m *api.Method) error {
 		if _, ok := m.MethodResponses[*in.StatusCode]; ok {
 			return conflict("Response already exists for this resource")
+		}
+		if err := checkMethodResponse(r, scopeOf(ctx), *in.RestApiId, &row); err != nil {
+			return err
 		}
 		if m.MethodResponses == nil {
 			m.MethodResponses = map[string]api.MethodResponse{}
@@ -190,13 +186,13 @@ func (s *Service) PutMethodResponse(ctx context.Context, in *api.PutMethodRespon
 	return &row, nil
 }
 
-func checkMethodResponse(row *api.MethodResponse) error {
+func checkMethodResponse(r kv.Reader, sc scope, apiID string, row *api.MethodResponse) error {
 	for name := range row.ResponseParameters {
 		if h, ok := strings.CutPrefix(name, "method.response.header."); !ok || !validHeader(Field{Name: h}) {
 			return invalid("Invalid mapping expression specified: %s", name)
 		}
 	}
-	return checkModels(row.ResponseModels)
+	return checkModels(r, sc, apiID, row.ResponseModels)
 }
 
 func (s *Service) GetMethodResponse(ctx context.Context, in *api.GetMethodResponseInput) (*api.MethodResponse, error) {
@@ -213,7 +209,7 @@ func (s *Service) GetMethodResponse(ctx context.Context, in *api.GetMethodRespon
 
 func (s *Service) UpdateMethodResponse(ctx context.Context, in *api.UpdateMethodResponseInput) (*api.MethodResponse, error) {
 	var row api.MethodResponse
-	err := s.changeMethod(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(m *api.Method) (err error) {
+	err := s.changeMethod(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(r kv.Reader, m *api.Method) (err error) {
 		var ok bool
 		if row, ok = m.MethodResponses[*in.StatusCode]; !ok {
 			return noMethodResponse()
@@ -226,7 +222,7 @@ func (s *Service) UpdateMethodResponse(ctx context.Context, in *api.UpdateMethod
 			return err
 		}
 		m.MethodResponses[*in.StatusCode] = row
-		return checkMethodResponse(&row)
+		return checkMethodResponse(r, scopeOf(ctx), *in.RestApiId, &row)
 	})
 	if err != nil {
 		return nil, err
@@ -235,7 +231,7 @@ func (s *Service) UpdateMethodResponse(ctx context.Context, in *api.UpdateMethod
 }
 
 func (s *Service) DeleteMethodResponse(ctx context.Context, in *api.DeleteMethodResponseInput) (*api.DeleteMethodResponseOutput, error) {
-	err := s.changeMethod(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(m *api.Method) error {
+	err := s.changeMethod(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(r kv.Reader, m *api.Method) error {
 		if _, ok := m.MethodResponses[*in.StatusCode]; !ok {
 			return noMethodResponse()
 		}

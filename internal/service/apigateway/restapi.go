@@ -69,6 +69,11 @@ func (s *Service) CreateRestApi(ctx context.Context, in *api.CreateRestApiInput)
 		if err := put(tx, resourceKey(sc, id, root), &api.Resource{Id: &root, Path: new("/")}); err != nil {
 			return err
 		}
+		for _, m := range defaultModels() {
+			if err := putNewModel(tx, sc, id, m); err != nil {
+				return err
+			}
+		}
 		return touchAPI(tx, sc, id)
 	})
 	if err != nil {
@@ -202,7 +207,7 @@ func (s *Service) DeleteRestApi(ctx context.Context, in *api.DeleteRestApiInput)
 		if _, err := getAPI(tx, sc, id); err != nil {
 			return err
 		}
-		for _, tag := range []byte{tagResource, tagDeployment, tagSnapshot, tagStage} {
+		for _, tag := range append(childTags(), tagResource, tagDeployment, tagSnapshot, tagStage) {
 			if err := deleteRange(tx, kv.Prefix(inScope(tag, sc, id))); err != nil {
 				return err
 			}

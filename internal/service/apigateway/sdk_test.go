@@ -252,8 +252,8 @@ func TestSDK(t *testing.T) {
 	if e := new(types.BadRequestException); !errors.As(err, &e) {
 		t.Errorf("got %v", err)
 	}
-	_, err = c.CreateModel(ctx, &sdk.CreateModelInput{RestApiId: rest.Id, Name: aws.String("m"), ContentType: aws.String("application/json")})
-	if e := smithy.APIError(nil); !errors.As(err, &e) || e.ErrorCode() != "NotImplemented" || !strings.Contains(e.ErrorMessage(), "CreateModel") {
+	_, err = c.CreateVpcLink(ctx, &sdk.CreateVpcLinkInput{Name: aws.String("l"), TargetArns: []string{"arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/x/1"}})
+	if e := smithy.APIError(nil); !errors.As(err, &e) || e.ErrorCode() != "NotImplemented" || !strings.Contains(e.ErrorMessage(), "CreateVpcLink") {
 		t.Errorf("got %v", err)
 	}
 	_, err = client("AKIANOBODY").GetRestApis(ctx, &sdk.GetRestApisInput{})

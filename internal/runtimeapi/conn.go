@@ -246,7 +246,7 @@ func (c *conn) handleInitError(r *request) error {
 	e.fail(sent, &InitError{Type: r.typ, Payload: body.data})
 	e.mu.Unlock()
 	if err != nil {
-		return c.refuse(r, 413, "RequestEntityTooLarge", tooLarge)
+		return c.refuse(r, 413, "RequestEntityTooLarge", "Exceeded"+maxSize(MaxPayload))
 	}
 	c.reply(202, r.closing, accepted)
 	return nil
@@ -258,7 +258,8 @@ func (c *conn) handleResponse(r *request) error {
 	e.mu.Lock()
 	was := e.state
 	_, allowed := was.on(respond)
-	known := allowed && e.call.RequestID == string(r.id)
+	k := e.call
+	known := allowed && k.RequestID == string(r.id)
 	if known {
 		e.enter(respond)
 	}
@@ -283,11 +284,20 @@ func (c *conn) handleResponse(r *request) error {
 		return c.refuse(r, 400, "InvalidFunctionResponseMode", "Invalid function response mode")
 	}
 
-	body, err := c.readBody(r)
+	if k.begun { // what the first attempt brought is on its way, and cannot be taken back
+		c.deliver(failure("Runtime.TruncatedResponse", "Response ended before it was complete"))
+		return c.refuse(r, 400, "InvalidResponse", "The response has begun before")
+	}
+
+	body, err := c.readResponse(r, k, result)
 	switch {
 	case err == errTooLarge:
-		c.deliver(failure("Function.ResponseSizeTooLarge", "Response payload size exceeded"+maximum))
-		return c.refuse(r, 413, "RequestEntityTooLarge", tooLarge)
+		most := maxSize(MaxPayload)
+		if k.begun {
+			most = maxSize(MaxStreamed)
+		}
+		c.deliver(failure("Function.ResponseSizeTooLarge", "Response payload size exceeded"+most))
+		return c.refuse(r, 413, "RequestEntityTooLarge", "Exceeded"+most)
 	case err != nil:
 		e.mu.Lock()
 		e.enter(aborted)
@@ -295,6 +305,11 @@ func (c *conn) handleResponse(r *request) error {
 		return err
 	}
 	result.Payload = body.data
+	if k.Stream != nil && !result.Failed && !k.begun {
+		k.begin(result.ContentType)
+		k.Stream.Write(result.Payload) // if nobody takes it any more, the invocation has ended all the same
+		result.Payload = nil
+	}
 	if body.errorType != "" && !result.Failed {
 		result.Failed, result.ErrorType, result.Payload = true, body.errorType, body.errorBody
 	}
@@ -341,8 +356,14 @@ func (c *conn) readBody(r *request) (body, error) {
 	}
 	c.approve(r)
 	if r.length == chunked {
-		b, err := c.readChunks(MaxPayload)
+		var data []byte
+		b, err := c.readChunks(MaxPayload, maxDiscard, func(n int64) error {
+			at := len(data)
+			data = append(data, make([]byte, n)...)
+			return c.readFull(data[at:])
+		})
 		r.length = 0
+		b.data = data
 		return b, err
 	}
 	data := make([]byte, r.length)
@@ -350,6 +371,62 @@ func (c *conn) readBody(r *request) (body, error) {
 		return body{}, err
 	}
 	return body{data: data}, nil
+}
+
+// readResponse reads the body of r: to the Stream of k, if it has one and the runtime streams the response.
+func (c *conn) readResponse(r *request, k *call, result *Result) (body, error) {
+	if k.Stream == nil || !result.Streamed {
+		return c.readBody(r)
+	}
+	k.begin(result.ContentType)
+	if r.length > MaxStreamed {
+		return body{}, errTooLarge
+	}
+	c.approve(r)
+	f := forwarder{conn: c, to: k.Stream}
+	if r.length == chunked {
+		b, err := c.readChunks(MaxStreamed, 2*MaxStreamed, f.forward)
+		r.length = 0
+		return b, err
+	}
+	return body{}, f.forward(r.length)
+}
+
+func (k *call) begin(contentType string) {
+	k.begun = true
+	k.Stream.Begin(contentType)
+}
+
+// A forwarder hands what a connection brings to a Stream.
+type forwarder struct {
+	conn *conn
+	to   Stream
+	gone bool // nobody takes it any more
+	buf  []byte
+}
+
+// forward reads n bytes.
+func (f *forwarder) forward(n int64) error {
+	if f.buf == nil {
+		f.buf = make([]byte, min(n, copyLimit))
+	}
+	for n > 0 {
+		if f.gone {
+			return f.conn.discard(n)
+		}
+		if want := min(n, copyLimit); int(want) > len(f.buf) {
+			f.buf = make([]byte, copyLimit)
+		}
+		piece := f.buf[:min(n, int64(len(f.buf)))]
+		if err := f.conn.readFull(piece); err != nil {
+			return err
+		}
+		n -= int64(len(piece))
+		if _, err := f.to.Write(piece); err != nil {
+			f.gone, f.buf = true, nil
+		}
+	}
+	return nil
 }
 
 // approve tells a client that waits with the body to send it.
@@ -393,8 +470,9 @@ func (c *conn) readLine(limit int) ([]byte, error) {
 	}
 }
 
-// readChunks reads a chunked body to its end. If it has more than limit bytes, none are kept, and the error is errTooLarge.
-func (c *conn) readChunks(limit int64) (b body, err error) {
+// readChunks reads a chunked body to its end. take reads each chunk, until they have more than limit bytes together: the
+// rest is forgotten, and the error is errTooLarge. More than most bytes are not even read.
+func (c *conn) readChunks(limit, most int64, take func(n int64) error) (b body, err error) {
 	var total int64
 	for {
 		line, err := c.readLine(maxChunkLine)
@@ -410,15 +488,12 @@ func (c *conn) readChunks(limit int64) (b body, err error) {
 		}
 		total += n
 		switch {
-		case total > maxDiscard:
+		case total > most:
 			return body{}, &protocolError{413, "request body too large"}
 		case total > limit:
-			b.data = nil
 			err = c.discard(n)
 		default:
-			at := len(b.data)
-			b.data = append(b.data, make([]byte, n)...)
-			err = c.readFull(b.data[at:])
+			err = take(n)
 		}
 		if err != nil {
 			return body{}, err

@@ -31,6 +31,10 @@ import (
 // https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 const MaxPayload = 6<<20 + 100
 
+// MaxStreamed is the largest response to an Invocation with a Stream from a runtime that streams it, in bytes.
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html
+const MaxStreamed = 200 << 20
+
 var (
 	// ErrBusy is returned by Invoke while another invocation is under way.
 	ErrBusy = errors.New("runtimeapi: the environment is busy with another invocation")
@@ -53,16 +57,29 @@ type Invocation struct {
 	CognitoIdentity string
 	// Payload is the event, at most MaxPayload bytes. It must not be modified afterwards.
 	Payload []byte
+	// Stream, if it is set, gets the response instead of Result.Payload.
+	Stream Stream
+}
+
+// A Stream takes a response while the runtime sends it.
+type Stream interface {
+	// Begin is called once, when the head of the response has come, with its content type, which may be empty.
+	Begin(contentType string)
+	// Write takes a piece of the response: a chunk of the runtime's, as soon as it has come. While it does not return,
+	// no more is read. After an error it is not called again and p not touched; the rest of the response is read and
+	// forgotten, as it is in Lambda when a client goes away.
+	Write(p []byte) (int, error)
 }
 
 // A Result is how a function answered.
 type Result struct {
-	// Payload is what the runtime sent, at most MaxPayload bytes: the function's response, or the JSON that describes the
-	// error. The caller owns it.
+	// Payload is what the runtime sent, at most MaxPayload bytes: the function's response, unless that went to the
+	// invocation's Stream, or the JSON that describes the error. The caller owns it.
 	Payload []byte
 	// ContentType is as the runtime sent it; it may be empty.
 	ContentType string
-	// Streamed says that the runtime used the streaming response mode. The whole response is in Payload all the same.
+	// Streamed says that the runtime used the streaming response mode. Without a Stream the whole response is in Payload
+	// all the same.
 	Streamed bool
 	// Failed says that this is a function error, and ErrorType is the runtime's name for it, "Runtime.HandlerNotFound"
 	// for instance: whatever the function's process sent, at most 256 printable ASCII characters, and possibly nothing.
@@ -111,7 +128,8 @@ type Environment struct {
 // A call is an Invocation under way.
 type call struct {
 	Invocation
-	done chan outcome // holds one, so that nobody waits to report
+	done  chan outcome // holds one, so that nobody waits to report
+	begun bool         // the Stream has got the head of a response
 }
 
 type outcome struct {

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-const (
-	accepted = "{\"status\":\"OK\"}\n"
-	tooLarge = "Exceeded" + maximum
-	maximum  = " maximum allowed payload size (6291556 bytes)." // MaxPayload
-)
+const accepted = "{\"status\":\"OK\"}\n"
+
+// maxSize ends what is said of a body that is larger than most.
+func maxSize(most int) string {
+	return " maximum allowed payload size (" + strconv.Itoa(most) + " bytes)."
+}
 
 // reply appends an answer with a JSON body to what is to be written. closing tells the client that it is the last one.
 func (c *conn) reply(status int, closing bool, json string) {
@@ -50,7 +51,7 @@ func (c *conn) refuse(r *request, status int, typ, message string) error {
 	case r.expect || r.length > maxDiscard:
 		r.closing = true
 	case r.length == chunked:
-		if _, err := c.readChunks(0); err != nil && err != errTooLarge {
+		if _, err := c.readChunks(0, maxDiscard, nil); err != nil && err != errTooLarge {
 			return err
 		}
 	default:

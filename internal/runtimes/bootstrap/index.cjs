@@ -17,6 +17,8 @@ const util = require('node:util');
 const API = '/2018-06-01/runtime/';
 const JSON_TYPE = 'application/json';
 const ERROR_TYPE = 'application/vnd.aws.lambda.error+json';
+const ERROR_TYPE_HEADER = 'Lambda-Runtime-Function-Error-Type';
+const ERROR_BODY_HEADER = 'Lambda-Runtime-Function-Error-Body';
 const REQUEST_ID = Symbol.for('aws.lambda.runtime.requestId'); // where logging libraries look for it
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming'); // what streamifyResponse leaves on a handler
 const HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
@@ -66,7 +68,7 @@ class Connection {
   #host;
   #socket;
   #waiting = []; // one callback for each answer that is to come
-  #head = null; // of the answer that is arriving: { status, headers, length }
+  #arriving = null; // the head of the answer that is arriving: { status, headers, length }
   #parts = []; // what has arrived and is not used
   #size = 0;
   #next;
@@ -112,10 +114,39 @@ class Connection {
     this.#post(where, body, headers, '');
   }
 
+  // begin sends the head of a streaming response, send a piece of it, and end its end: with the trailers for an error, if
+  // there was one. Like answer, end asks for the next invocation, and like last, lastEnd does not.
+  begin(id, headers) {
+    this.#socket.write(this.#head(`invocation/${encodeURIComponent(id)}/response`,
+      'Transfer-Encoding: chunked\r\nLambda-Runtime-Function-Response-Mode: streaming\r\n' +
+      `Trailer: ${ERROR_TYPE_HEADER}, ${ERROR_BODY_HEADER}\r\n${headers}`));
+  }
+
+  send(data, done) {
+    this.#socket.cork();
+    this.#socket.write(data.length.toString(16) + '\r\n');
+    this.#socket.write(data);
+    this.#socket.write('\r\n', done);
+    this.#socket.uncork();
+  }
+
+  end(trailers, done) {
+    this.#await(() => {});
+    this.#await(done);
+    this.#socket.write(`0\r\n${trailers}\r\n${this.#next}`);
+  }
+
+  lastEnd(trailers, done) {
+    this.#await(done);
+    this.#socket.write(`0\r\n${trailers}\r\n`);
+  }
+
+  #head(where, headers) {
+    return `POST ${API}${where} HTTP/1.1\r\nHost: ${this.#host}\r\n${headers}\r\n`;
+  }
+
   #post(where, body, headers, behind) {
-    const head =
-      `POST ${API}${where} HTTP/1.1\r\nHost: ${this.#host}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
-      headers + '\r\n';
+    const head = this.#head(where, `Content-Length: ${Buffer.byteLength(body)}\r\n${headers}`);
     if (typeof body === 'string') {
       this.#socket.write(head + body + behind);
     } else {
@@ -132,27 +163,27 @@ class Connection {
   }
 
   #receive(data) {
-    if (this.#size > 0 || this.#head) {
+    if (this.#size > 0 || this.#arriving) {
       // data is overwritten by the next read.
       this.#parts.push(Buffer.from(data));
       this.#size += data.length;
-      if (this.#head && this.#size < this.#head.length) return;
+      if (this.#arriving && this.#size < this.#arriving.length) return;
       data = this.#parts.length === 1 ? this.#parts[0] : Buffer.concat(this.#parts, this.#size);
       this.#parts = [];
       this.#size = 0;
     }
     for (;;) {
-      if (!this.#head) {
+      if (!this.#arriving) {
         const end = data.indexOf('\r\n\r\n');
         if (end < 0) break;
-        this.#head = parseHead(data.toString('utf8', 0, end));
+        this.#arriving = parseHead(data.toString('utf8', 0, end));
         data = data.subarray(end + 4);
       }
-      const { status, headers, length } = this.#head;
+      const { status, headers, length } = this.#arriving;
       if (data.length < length) break;
       const body = data.toString('utf8', 0, length);
       data = data.subarray(length);
-      this.#head = null;
+      this.#arriving = null;
       const done = this.#waiting.shift();
       if (this.#waiting.length === 0) this.#socket.unref();
       done(status, headers, body);
@@ -176,10 +207,14 @@ function parseHead(text) {
 
 const contentType = (type) => `Content-Type: ${type}\r\n`;
 
-function errorHeaders(type) {
-  const printable = String(type).replace(/[^\x20-\x7e]/g, '?');
-  return contentType(ERROR_TYPE) + `Lambda-Runtime-Function-Error-Type: ${printable}\r\n`;
-}
+const errorType = (type) => `${ERROR_TYPE_HEADER}: ${String(type).replace(/[^\x20-\x7e]/g, '?')}\r\n`;
+const errorHeaders = (type) => contentType(ERROR_TYPE) + errorType(type);
+
+// errorTrailers end a streaming response that failed.
+// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming
+const errorTrailers = (description) =>
+  errorType(description.errorType) +
+  `${ERROR_BODY_HEADER}: ${Buffer.from(JSON.stringify(description)).toString('base64')}\r\n`;
 
 // Logs: https://docs.aws.amazon.com/lambda/latest/dg/nodejs-logging.html
 
@@ -270,33 +305,44 @@ const clearIdle = () => { whenIdle = () => {}; };
 
 let ResponseStream;
 
-function newResponseStream(handler) {
+function newResponseStream(handler, connection, id) {
   ResponseStream ??= class ResponseStream extends require('node:stream').Writable {
-    contentType = 'application/octet-stream';
-    parts = [];
+    #connection;
+    #id;
+    #contentType = 'application/octet-stream';
     prelude = null;
+    begun = false; // the head is on its way
 
-    setContentType(type) {
-      this.contentType = type;
+    constructor(connection, id, options) {
+      super(options);
+      this.#connection = connection;
+      this.#id = id;
     }
-    takePrelude() {
-      if (this.prelude === null) return;
-      // The prelude and eight zero bytes.
-      this.parts.push(Buffer.from(this.prelude), Buffer.alloc(8));
-      this.prelude = null;
+    setContentType(type) {
+      if (this.begun) throw new Error('Cannot set content-type, too late.');
+      this.#contentType = type;
+    }
+    begin() {
+      if (this.begun) return;
+      this.begun = true;
+      this.#connection.begin(this.#id, contentType(String(this.#contentType).replace(/[^\x20-\x7e]/g, '?')));
+      if (this.prelude !== null) {
+        // The prelude and eight zero bytes.
+        this.#connection.send(Buffer.concat([Buffer.from(this.prelude), Buffer.alloc(8)]));
+      }
     }
     _write(chunk, encoding, done) {
-      this.takePrelude();
-      this.parts.push(Buffer.from(chunk, encoding));
-      done();
+      this.begin();
+      if (chunk.length === 0) done(); // an empty chunk would be the last
+      else this.#connection.send(chunk, done);
     }
     _final(done) {
-      this.takePrelude();
+      this.begin();
       done();
     }
   };
   const highWaterMark = handler[HIGH_WATER_MARK];
-  return new ResponseStream(highWaterMark === undefined ? {} : { highWaterMark });
+  return new ResponseStream(connection, id, highWaterMark === undefined ? {} : { highWaterMark });
 }
 
 function provideGlobal() {
@@ -461,6 +507,7 @@ class Runtime {
   #async;
   #phase = 'init'; // then 'serving', until a crash: 'over'
   #current = null; // the id of the invocation under way
+  #response = null; // the stream of its response, if it has one
 
   constructor(connection) {
     this.#connection = connection;
@@ -486,6 +533,8 @@ class Runtime {
     const exit = () => process.exit(code);
     if (this.#phase === 'init') {
       this.#connection.last('init/error', JSON.stringify(description), errorHeaders(description.errorType), exit);
+    } else if (this.#response?.begun) {
+      this.#connection.lastEnd(errorTrailers(description), exit);
     } else if (this.#current) {
       const where = `invocation/${encodeURIComponent(this.#current)}/error`;
       this.#connection.last(where, JSON.stringify(description), errorHeaders(description.errorType), exit);
@@ -583,7 +632,7 @@ class Runtime {
     const id = this.#current;
     try {
       const context = addContext({ callbackWaitsForEmptyEventLoop: true }, headers);
-      const stream = newResponseStream(this.#handler);
+      const stream = this.#response = newResponseStream(this.#handler, this.#connection, id);
       const finished = new Promise((resolve, reject) => {
         stream.once('finish', resolve);
         stream.once('error', reject);
@@ -597,11 +646,26 @@ class Runtime {
       if (typeof result?.then !== 'function') throw new Error('Streaming does not support non-async handlers.');
       if ((await Promise.race([result, ended])) !== undefined) console.warn('Streaming handlers ignore return values.');
       await Promise.race([finished, ended]);
-      this.#end(id, 'response', Buffer.concat(stream.parts),
-        contentType(stream.contentType) + 'Lambda-Runtime-Function-Response-Mode: streaming\r\n');
+      this.#endStream(id, '');
     } catch (e) {
-      this.#fail(id, e ?? 'handled');
+      const error = e ?? 'handled';
+      const begun = this.#response?.begun;
+      this.#response?.destroy(); // what is written later belongs to no invocation
+      if (!begun) {
+        this.#response = null;
+        this.#fail(id, error);
+        return;
+      }
+      logError('Invoke Error', error);
+      this.#endStream(id, errorTrailers(describe(error)));
     }
+  }
+
+  #endStream(id, trailers) {
+    if (this.#current !== id) return; // crashed meanwhile
+    this.#current = this.#response = null;
+    clearIdle();
+    this.#connection.end(trailers, this.#begin);
   }
 }
 

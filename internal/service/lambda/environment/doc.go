@@ -66,6 +66,8 @@ type Invocation struct {
 	ClientContext string
 	// Tail asks for the end of the log.
 	Tail bool
+	// Stream, if it is set, gets the response: up to runtimeapi.MaxStreamed bytes if the function streams it.
+	Stream Stream
 	// Limits are those on how many invocations may run at the same time.
 	Limits Limits
 }
@@ -80,7 +82,8 @@ type Limits struct {
 
 // A Result is how an invocation ended.
 type Result struct {
-	// Payload is the function's response, or the JSON that describes its error.
+	// Payload is the function's response, unless that went to the Stream, or the JSON that describes its error. A function
+	// that fails while it streams has an error besides what the Stream got.
 	Payload []byte
 	// Failed says that it is an error.
 	Failed bool

@@ -25,18 +25,20 @@ func (m *Manager) Invoke(ctx context.Context, f *Function, inv *Invocation) (*Re
 	if err := m.begin(f, inv.Limits); err != nil {
 		return nil, err
 	}
-	if ctx.Done() == nil {
-		return m.invoke(f, inv)
-	}
-	type answer struct {
-		result *Result
-		err    error
+	var stream *handoff
+	if inv.Stream != nil {
+		stream = newHandoff()
+	} else if ctx.Done() == nil {
+		return m.invoke(f, inv, nil)
 	}
 	done := make(chan answer, 1)
 	go func() { // Close waits for its end, because it counts as running until then
-		r, err := m.invoke(f, inv)
+		r, err := m.invoke(f, inv, stream)
 		done <- answer{r, err}
 	}()
+	if stream != nil {
+		return stream.serve(ctx, inv.Stream, done)
+	}
 	select {
 	case a := <-done:
 		return a.result, a.err
@@ -45,9 +47,14 @@ func (m *Manager) Invoke(ctx context.Context, f *Function, inv *Invocation) (*Re
 	}
 }
 
+type answer struct {
+	result *Result
+	err    error
+}
+
 // invoke is Invoke after begin, and ends what that began.
-func (m *Manager) invoke(f *Function, inv *Invocation) (*Result, error) {
-	r := &run{manager: m, f: f, inv: inv, e: m.take(f)}
+func (m *Manager) invoke(f *Function, inv *Invocation, stream *handoff) (*Result, error) {
+	r := &run{manager: m, f: f, inv: inv, stream: stream, e: m.take(f)}
 	var initial *failure
 	if r.e == nil {
 		var err error
@@ -173,6 +180,7 @@ type run struct {
 	f        *Function
 	e        *environment
 	inv      *Invocation
+	stream   *handoff // nil if the response is buffered
 	deadline time.Time
 	began    time.Time
 	result   Result
@@ -192,14 +200,18 @@ func (r *run) run(initial *failure) *Result {
 		return &r.result
 	}
 	ctx, cancel := context.WithDeadline(r.manager.life, r.deadline)
-	res, err := e.api.Invoke(ctx, &runtimeapi.Invocation{
+	inv := &runtimeapi.Invocation{
 		RequestID:     r.inv.RequestID,
 		Deadline:      r.deadline,
 		FunctionARN:   r.inv.FunctionARN,
 		ClientContext: r.inv.ClientContext,
 		TraceID:       newTraceID(r.began),
 		Payload:       r.inv.Payload,
-	})
+	}
+	if r.stream != nil {
+		inv.Stream = r.stream
+	}
+	res, err := e.api.Invoke(ctx, inv)
 	if err != nil {
 		cancel()
 		r.fail(e.failed(err, r.f))
@@ -253,6 +265,9 @@ func (r *run) fail(f *failure) {
 
 // kill ends the environment, and waits until all that it wrote was read: the kernel takes some milliseconds for it.
 func (r *run) kill() {
+	if r.stream != nil {
+		r.stream.finish() // or its connection would wait for ever
+	}
 	if r.e.proc == nil {
 		return
 	}

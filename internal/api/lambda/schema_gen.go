@@ -22,19 +22,19 @@ var table = schema.Service{
 			Name: "AccountLimit",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TotalCodeSize", Shape: 226, Wire: "TotalCodeSize"},
-				{Name: "CodeSizeUnzipped", Shape: 226, Wire: "CodeSizeUnzipped"},
-				{Name: "CodeSizeZipped", Shape: 226, Wire: "CodeSizeZipped"},
-				{Name: "ConcurrentExecutions", Shape: 157, Wire: "ConcurrentExecutions"},
-				{Name: "UnreservedConcurrentExecutions", Shape: 344, Wire: "UnreservedConcurrentExecutions"},
+				{Name: "TotalCodeSize", Shape: 237, Wire: "TotalCodeSize"},
+				{Name: "CodeSizeUnzipped", Shape: 237, Wire: "CodeSizeUnzipped"},
+				{Name: "CodeSizeZipped", Shape: 237, Wire: "CodeSizeZipped"},
+				{Name: "ConcurrentExecutions", Shape: 166, Wire: "ConcurrentExecutions"},
+				{Name: "UnreservedConcurrentExecutions", Shape: 362, Wire: "UnreservedConcurrentExecutions"},
 			},
 		},
 		1: {
 			Name: "AccountUsage",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TotalCodeSize", Shape: 226, Wire: "TotalCodeSize"},
-				{Name: "FunctionCount", Shape: 226, Wire: "FunctionCount"},
+				{Name: "TotalCodeSize", Shape: 237, Wire: "TotalCodeSize"},
+				{Name: "FunctionCount", Shape: 237, Wire: "FunctionCount"},
 			},
 		},
 		2: {
@@ -46,45 +46,46 @@ var table = schema.Service{
 			Name: "AddLayerVersionPermissionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 184, Wire: "LayerName", Location: schema.URI, Required: true},
-				{Name: "VersionNumber", Shape: 190, Wire: "VersionNumber", Location: schema.URI, Required: true},
-				{Name: "StatementId", Shape: 320, Wire: "StatementId", Required: true},
-				{Name: "Action", Shape: 185, Wire: "Action", Required: true},
-				{Name: "Principal", Shape: 186, Wire: "Principal", Required: true},
-				{Name: "OrganizationId", Shape: 249, Wire: "OrganizationId"},
-				{Name: "RevisionId", Shape: 321, Wire: "RevisionId", Location: schema.Query},
+				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "VersionNumber", Shape: 199, Wire: "VersionNumber", Location: schema.URI, Required: true},
+				{Name: "StatementId", Shape: 337, Wire: "StatementId", Required: true},
+				{Name: "Action", Shape: 194, Wire: "Action", Required: true},
+				{Name: "Principal", Shape: 195, Wire: "Principal", Required: true},
+				{Name: "OrganizationId", Shape: 260, Wire: "OrganizationId"},
+				{Name: "RevisionId", Shape: 338, Wire: "RevisionId", Location: schema.Query},
 			},
 		},
 		4: {
 			Name: "AddLayerVersionPermissionResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Statement", Shape: 321, Wire: "Statement"},
-				{Name: "RevisionId", Shape: 321, Wire: "RevisionId"},
+				{Name: "Statement", Shape: 338, Wire: "Statement"},
+				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
 			},
 		},
 		5: {
 			Name: "AddPermissionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "StatementId", Shape: 320, Wire: "StatementId", Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "StatementId", Shape: 337, Wire: "StatementId", Required: true},
 				{Name: "Action", Shape: 2, Wire: "Action", Required: true},
-				{Name: "Principal", Shape: 257, Wire: "Principal", Required: true},
+				{Name: "Principal", Shape: 268, Wire: "Principal", Required: true},
 				{Name: "SourceArn", Shape: 21, Wire: "SourceArn"},
-				{Name: "SourceAccount", Shape: 316, Wire: "SourceAccount"},
-				{Name: "EventSourceToken", Shape: 98, Wire: "EventSourceToken"},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
-				{Name: "RevisionId", Shape: 321, Wire: "RevisionId"},
-				{Name: "PrincipalOrgID", Shape: 258, Wire: "PrincipalOrgID"},
-				{Name: "FunctionUrlAuthType", Shape: 118, Wire: "FunctionUrlAuthType"},
+				{Name: "SourceAccount", Shape: 333, Wire: "SourceAccount"},
+				{Name: "EventSourceToken", Shape: 101, Wire: "EventSourceToken"},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
+				{Name: "PrincipalOrgID", Shape: 269, Wire: "PrincipalOrgID"},
+				{Name: "FunctionUrlAuthType", Shape: 123, Wire: "FunctionUrlAuthType"},
+				{Name: "InvokedViaFunctionUrl", Shape: 26, Wire: "InvokedViaFunctionUrl"},
 			},
 		},
 		6: {
 			Name: "AddPermissionResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Statement", Shape: 321, Wire: "Statement"},
+				{Name: "Statement", Shape: 338, Wire: "Statement"},
 			},
 		},
 		7: {
@@ -99,7 +100,7 @@ var table = schema.Service{
 			Kind: schema.Map,
 			Members: []schema.Member{
 				{Name: "key", Shape: 7},
-				{Name: "value", Shape: 362},
+				{Name: "value", Shape: 380},
 			},
 		},
 		9: {
@@ -114,12 +115,12 @@ var table = schema.Service{
 			Name: "AliasConfiguration",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AliasArn", Shape: 106, Wire: "AliasArn"},
+				{Name: "AliasArn", Shape: 111, Wire: "AliasArn"},
 				{Name: "Name", Shape: 9, Wire: "Name"},
-				{Name: "FunctionVersion", Shape: 358, Wire: "FunctionVersion"},
-				{Name: "Description", Shape: 70, Wire: "Description"},
+				{Name: "FunctionVersion", Shape: 376, Wire: "FunctionVersion"},
+				{Name: "Description", Shape: 71, Wire: "Description"},
 				{Name: "RoutingConfig", Shape: 12, Wire: "RoutingConfig"},
-				{Name: "RevisionId", Shape: 321, Wire: "RevisionId"},
+				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
 			},
 		},
 		11: {
@@ -144,7 +145,7 @@ var table = schema.Service{
 			Name: "AllowMethodsList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 241},
+				{Name: "member", Shape: 252},
 			},
 			Max: 6, HasMax: true,
 		},
@@ -152,7 +153,7 @@ var table = schema.Service{
 			Name: "AllowOriginsList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 250},
+				{Name: "member", Shape: 261},
 			},
 			Max: 100, HasMax: true,
 		},
@@ -160,14 +161,14 @@ var table = schema.Service{
 			Name: "AllowedPublishers",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SigningProfileVersionArns", Shape: 305, Wire: "SigningProfileVersionArns", Required: true},
+				{Name: "SigningProfileVersionArns", Shape: 322, Wire: "SigningProfileVersionArns", Required: true},
 			},
 		},
 		17: {
 			Name: "AmazonManagedKafkaEventSourceConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ConsumerGroupId", Shape: 343, Wire: "ConsumerGroupId"},
+				{Name: "ConsumerGroupId", Shape: 361, Wire: "ConsumerGroupId"},
 			},
 		},
 		18: {
@@ -218,72 +219,76 @@ var table = schema.Service{
 			Kind: schema.Boolean,
 		},
 		27: {
+			Name: "CapacityProviderConfig",
+			Kind: schema.Structure,
+		},
+		28: {
 			Name: "CodeSigningConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "CodeSigningConfigId", Shape: 29, Wire: "CodeSigningConfigId", Required: true},
-				{Name: "CodeSigningConfigArn", Shape: 28, Wire: "CodeSigningConfigArn", Required: true},
-				{Name: "Description", Shape: 70, Wire: "Description"},
+				{Name: "CodeSigningConfigId", Shape: 30, Wire: "CodeSigningConfigId", Required: true},
+				{Name: "CodeSigningConfigArn", Shape: 29, Wire: "CodeSigningConfigArn", Required: true},
+				{Name: "Description", Shape: 71, Wire: "Description"},
 				{Name: "AllowedPublishers", Shape: 16, Wire: "AllowedPublishers", Required: true},
-				{Name: "CodeSigningPolicies", Shape: 32, Wire: "CodeSigningPolicies", Required: true},
-				{Name: "LastModified", Shape: 335, Wire: "LastModified", Required: true},
+				{Name: "CodeSigningPolicies", Shape: 33, Wire: "CodeSigningPolicies", Required: true},
+				{Name: "LastModified", Shape: 353, Wire: "LastModified", Required: true},
 			},
 		},
-		28: {
+		29: {
 			Name: "CodeSigningConfigArn",
 			Kind: schema.String,
 			Max:  200, HasMax: true,
 			Pattern: "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:code-signing-config:csc-[a-z0-9]{17}",
 		},
-		29: {
+		30: {
 			Name:    "CodeSigningConfigId",
 			Kind:    schema.String,
 			Pattern: "csc-[a-zA-Z0-9-_\\.]{17}",
 		},
-		30: {
+		31: {
 			Name: "CodeSigningConfigList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 27},
-			},
-		},
-		31: {
-			Name: "CodeSigningConfigNotFoundException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "member", Shape: 28},
 			},
 		},
 		32: {
-			Name: "CodeSigningPolicies",
+			Name: "CodeSigningConfigNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UntrustedArtifactOnDeployment", Shape: 33, Wire: "UntrustedArtifactOnDeployment"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
 		33: {
+			Name: "CodeSigningPolicies",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UntrustedArtifactOnDeployment", Shape: 34, Wire: "UntrustedArtifactOnDeployment"},
+			},
+		},
+		34: {
 			Name: "CodeSigningPolicy",
 			Kind: schema.String,
 			Enum: []string{"Warn", "Enforce"},
 		},
-		34: {
+		35: {
 			Name: "CodeStorageExceededException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "message", Shape: 321, Wire: "message"},
-			},
-		},
-		35: {
-			Name: "CodeVerificationFailedException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "message", Shape: 338, Wire: "message"},
 			},
 		},
 		36: {
+			Name: "CodeVerificationFailedException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
+			},
+		},
+		37: {
 			Name: "CollectionName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -291,7 +296,7 @@ var table = schema.Service{
 			Pattern: "(^(?!(system\\x2e)))(^[_a-zA-Z0-9])([^$]*)",
 			Regexp:  "[_a-zA-Z0-9][^$]*",
 		},
-		37: {
+		38: {
 			Name: "CompatibleArchitectures",
 			Kind: schema.List,
 			Members: []schema.Member{
@@ -299,711 +304,745 @@ var table = schema.Service{
 			},
 			Max: 2, HasMax: true,
 		},
-		38: {
+		39: {
 			Name: "CompatibleRuntimes",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 291},
+				{Name: "member", Shape: 308},
 			},
 			Max: 15, HasMax: true,
 		},
-		39: {
+		40: {
 			Name: "Concurrency",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ReservedConcurrentExecutions", Shape: 283, Wire: "ReservedConcurrentExecutions"},
+				{Name: "ReservedConcurrentExecutions", Shape: 299, Wire: "ReservedConcurrentExecutions"},
 			},
 		},
-		40: {
+		41: {
 			Name: "Cors",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "AllowCredentials", Shape: 13, Wire: "AllowCredentials"},
-				{Name: "AllowHeaders", Shape: 152, Wire: "AllowHeaders"},
+				{Name: "AllowHeaders", Shape: 161, Wire: "AllowHeaders"},
 				{Name: "AllowMethods", Shape: 14, Wire: "AllowMethods"},
 				{Name: "AllowOrigins", Shape: 15, Wire: "AllowOrigins"},
-				{Name: "ExposeHeaders", Shape: 152, Wire: "ExposeHeaders"},
-				{Name: "MaxAge", Shape: 228, Wire: "MaxAge"},
-			},
-		},
-		41: {
-			Name: "CreateAliasRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Name", Shape: 9, Wire: "Name", Required: true},
-				{Name: "FunctionVersion", Shape: 358, Wire: "FunctionVersion", Required: true},
-				{Name: "Description", Shape: 70, Wire: "Description"},
-				{Name: "RoutingConfig", Shape: 12, Wire: "RoutingConfig"},
+				{Name: "ExposeHeaders", Shape: 161, Wire: "ExposeHeaders"},
+				{Name: "MaxAge", Shape: 239, Wire: "MaxAge"},
 			},
 		},
 		42: {
-			Name: "CreateCodeSigningConfigRequest",
+			Name: "CreateAliasRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Description", Shape: 70, Wire: "Description"},
-				{Name: "AllowedPublishers", Shape: 16, Wire: "AllowedPublishers", Required: true},
-				{Name: "CodeSigningPolicies", Shape: 32, Wire: "CodeSigningPolicies"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Name", Shape: 9, Wire: "Name", Required: true},
+				{Name: "FunctionVersion", Shape: 376, Wire: "FunctionVersion", Required: true},
+				{Name: "Description", Shape: 71, Wire: "Description"},
+				{Name: "RoutingConfig", Shape: 12, Wire: "RoutingConfig"},
 			},
 		},
 		43: {
-			Name: "CreateCodeSigningConfigResponse",
+			Name: "CreateCodeSigningConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "CodeSigningConfig", Shape: 27, Wire: "CodeSigningConfig", Required: true},
+				{Name: "Description", Shape: 71, Wire: "Description"},
+				{Name: "AllowedPublishers", Shape: 16, Wire: "AllowedPublishers", Required: true},
+				{Name: "CodeSigningPolicies", Shape: 33, Wire: "CodeSigningPolicies"},
 			},
 		},
 		44: {
+			Name: "CreateCodeSigningConfigResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "CodeSigningConfig", Shape: 28, Wire: "CodeSigningConfig", Required: true},
+			},
+		},
+		45: {
 			Name: "CreateEventSourceMappingRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "EventSourceArn", Shape: 21, Wire: "EventSourceArn"},
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Required: true},
-				{Name: "Enabled", Shape: 82, Wire: "Enabled"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Required: true},
+				{Name: "Enabled", Shape: 84, Wire: "Enabled"},
 				{Name: "BatchSize", Shape: 22, Wire: "BatchSize"},
-				{Name: "FilterCriteria", Shape: 103, Wire: "FilterCriteria"},
-				{Name: "MaximumBatchingWindowInSeconds", Shape: 234, Wire: "MaximumBatchingWindowInSeconds"},
-				{Name: "ParallelizationFactor", Shape: 252, Wire: "ParallelizationFactor"},
-				{Name: "StartingPosition", Shape: 97, Wire: "StartingPosition"},
-				{Name: "StartingPositionTimestamp", Shape: 49, Wire: "StartingPositionTimestamp"},
-				{Name: "DestinationConfig", Shape: 72, Wire: "DestinationConfig"},
-				{Name: "MaximumRecordAgeInSeconds", Shape: 237, Wire: "MaximumRecordAgeInSeconds"},
+				{Name: "FilterCriteria", Shape: 107, Wire: "FilterCriteria"},
+				{Name: "MaximumBatchingWindowInSeconds", Shape: 245, Wire: "MaximumBatchingWindowInSeconds"},
+				{Name: "ParallelizationFactor", Shape: 263, Wire: "ParallelizationFactor"},
+				{Name: "StartingPosition", Shape: 100, Wire: "StartingPosition"},
+				{Name: "StartingPositionTimestamp", Shape: 50, Wire: "StartingPositionTimestamp"},
+				{Name: "DestinationConfig", Shape: 73, Wire: "DestinationConfig"},
+				{Name: "MaximumRecordAgeInSeconds", Shape: 248, Wire: "MaximumRecordAgeInSeconds"},
 				{Name: "BisectBatchOnFunctionError", Shape: 23, Wire: "BisectBatchOnFunctionError"},
-				{Name: "MaximumRetryAttempts", Shape: 239, Wire: "MaximumRetryAttempts"},
-				{Name: "TumblingWindowInSeconds", Shape: 342, Wire: "TumblingWindowInSeconds"},
-				{Name: "Topics", Shape: 338, Wire: "Topics"},
-				{Name: "Queues", Shape: 276, Wire: "Queues"},
-				{Name: "SourceAccessConfigurations", Shape: 314, Wire: "SourceAccessConfigurations"},
-				{Name: "SelfManagedEventSource", Shape: 301, Wire: "SelfManagedEventSource"},
-				{Name: "FunctionResponseTypes", Shape: 116, Wire: "FunctionResponseTypes"},
+				{Name: "MaximumRetryAttempts", Shape: 250, Wire: "MaximumRetryAttempts"},
+				{Name: "TumblingWindowInSeconds", Shape: 360, Wire: "TumblingWindowInSeconds"},
+				{Name: "Topics", Shape: 356, Wire: "Topics"},
+				{Name: "Queues", Shape: 291, Wire: "Queues"},
+				{Name: "SourceAccessConfigurations", Shape: 331, Wire: "SourceAccessConfigurations"},
+				{Name: "SelfManagedEventSource", Shape: 318, Wire: "SelfManagedEventSource"},
+				{Name: "FunctionResponseTypes", Shape: 121, Wire: "FunctionResponseTypes"},
 				{Name: "AmazonManagedKafkaEventSourceConfig", Shape: 17, Wire: "AmazonManagedKafkaEventSourceConfig"},
-				{Name: "SelfManagedKafkaEventSourceConfig", Shape: 302, Wire: "SelfManagedKafkaEventSourceConfig"},
-				{Name: "ScalingConfig", Shape: 298, Wire: "ScalingConfig"},
-				{Name: "DocumentDBEventSourceConfig", Shape: 73, Wire: "DocumentDBEventSourceConfig"},
-			},
-		},
-		45: {
-			Name: "CreateFunctionRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Required: true},
-				{Name: "Runtime", Shape: 291, Wire: "Runtime"},
-				{Name: "Role", Shape: 290, Wire: "Role", Required: true},
-				{Name: "Handler", Shape: 150, Wire: "Handler"},
-				{Name: "Code", Shape: 108, Wire: "Code", Required: true},
-				{Name: "Description", Shape: 70, Wire: "Description"},
-				{Name: "Timeout", Shape: 334, Wire: "Timeout"},
-				{Name: "MemorySize", Shape: 240, Wire: "MemorySize"},
-				{Name: "Publish", Shape: 26, Wire: "Publish"},
-				{Name: "VpcConfig", Shape: 359, Wire: "VpcConfig"},
-				{Name: "PackageType", Shape: 251, Wire: "PackageType"},
-				{Name: "DeadLetterConfig", Shape: 50, Wire: "DeadLetterConfig"},
-				{Name: "Environment", Shape: 87, Wire: "Environment"},
-				{Name: "KMSKeyArn", Shape: 176, Wire: "KMSKeyArn"},
-				{Name: "TracingConfig", Shape: 339, Wire: "TracingConfig"},
-				{Name: "Tags", Shape: 332, Wire: "Tags"},
-				{Name: "Layers", Shape: 183, Wire: "Layers"},
-				{Name: "FileSystemConfigs", Shape: 101, Wire: "FileSystemConfigs"},
-				{Name: "ImageConfig", Shape: 154, Wire: "ImageConfig"},
-				{Name: "CodeSigningConfigArn", Shape: 28, Wire: "CodeSigningConfigArn"},
-				{Name: "Architectures", Shape: 20, Wire: "Architectures"},
-				{Name: "EphemeralStorage", Shape: 93, Wire: "EphemeralStorage"},
-				{Name: "SnapStart", Shape: 306, Wire: "SnapStart"},
-				{Name: "LoggingConfig", Shape: 225, Wire: "LoggingConfig"},
+				{Name: "SelfManagedKafkaEventSourceConfig", Shape: 319, Wire: "SelfManagedKafkaEventSourceConfig"},
+				{Name: "ScalingConfig", Shape: 315, Wire: "ScalingConfig"},
+				{Name: "DocumentDBEventSourceConfig", Shape: 74, Wire: "DocumentDBEventSourceConfig"},
+				{Name: "Tags", Shape: 349, Wire: "Tags"},
 			},
 		},
 		46: {
-			Name: "CreateFunctionUrlConfigRequest",
+			Name: "CreateFunctionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 121, Wire: "Qualifier", Location: schema.Query},
-				{Name: "AuthType", Shape: 118, Wire: "AuthType", Required: true},
-				{Name: "Cors", Shape: 40, Wire: "Cors"},
-				{Name: "InvokeMode", Shape: 170, Wire: "InvokeMode"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Required: true},
+				{Name: "Runtime", Shape: 308, Wire: "Runtime"},
+				{Name: "Role", Shape: 307, Wire: "Role", Required: true},
+				{Name: "Handler", Shape: 159, Wire: "Handler"},
+				{Name: "Code", Shape: 113, Wire: "Code", Required: true},
+				{Name: "Description", Shape: 71, Wire: "Description"},
+				{Name: "Timeout", Shape: 352, Wire: "Timeout"},
+				{Name: "MemorySize", Shape: 251, Wire: "MemorySize"},
+				{Name: "Publish", Shape: 26, Wire: "Publish"},
+				{Name: "VpcConfig", Shape: 377, Wire: "VpcConfig"},
+				{Name: "PackageType", Shape: 262, Wire: "PackageType"},
+				{Name: "DeadLetterConfig", Shape: 51, Wire: "DeadLetterConfig"},
+				{Name: "Environment", Shape: 89, Wire: "Environment"},
+				{Name: "KMSKeyArn", Shape: 185, Wire: "KMSKeyArn"},
+				{Name: "TracingConfig", Shape: 357, Wire: "TracingConfig"},
+				{Name: "Tags", Shape: 349, Wire: "Tags"},
+				{Name: "Layers", Shape: 192, Wire: "Layers"},
+				{Name: "FileSystemConfigs", Shape: 105, Wire: "FileSystemConfigs"},
+				{Name: "ImageConfig", Shape: 163, Wire: "ImageConfig"},
+				{Name: "CodeSigningConfigArn", Shape: 29, Wire: "CodeSigningConfigArn"},
+				{Name: "Architectures", Shape: 20, Wire: "Architectures"},
+				{Name: "EphemeralStorage", Shape: 95, Wire: "EphemeralStorage"},
+				{Name: "SnapStart", Shape: 323, Wire: "SnapStart"},
+				{Name: "LoggingConfig", Shape: 236, Wire: "LoggingConfig"},
+				{Name: "DurableConfig", Shape: 75, Wire: "DurableConfig"},
+				{Name: "CapacityProviderConfig", Shape: 27, Wire: "CapacityProviderConfig"},
+				{Name: "TenancyConfig", Shape: 350, Wire: "TenancyConfig"},
 			},
 		},
 		47: {
-			Name: "CreateFunctionUrlConfigResponse",
+			Name: "CreateFunctionUrlConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionUrl", Shape: 117, Wire: "FunctionUrl", Required: true},
-				{Name: "FunctionArn", Shape: 106, Wire: "FunctionArn", Required: true},
-				{Name: "AuthType", Shape: 118, Wire: "AuthType", Required: true},
-				{Name: "Cors", Shape: 40, Wire: "Cors"},
-				{Name: "CreationTime", Shape: 335, Wire: "CreationTime", Required: true},
-				{Name: "InvokeMode", Shape: 170, Wire: "InvokeMode"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 126, Wire: "Qualifier", Location: schema.Query},
+				{Name: "AuthType", Shape: 123, Wire: "AuthType", Required: true},
+				{Name: "Cors", Shape: 41, Wire: "Cors"},
+				{Name: "InvokeMode", Shape: 179, Wire: "InvokeMode"},
 			},
 		},
 		48: {
+			Name: "CreateFunctionUrlConfigResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "FunctionUrl", Shape: 122, Wire: "FunctionUrl", Required: true},
+				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn", Required: true},
+				{Name: "AuthType", Shape: 123, Wire: "AuthType", Required: true},
+				{Name: "Cors", Shape: 41, Wire: "Cors"},
+				{Name: "CreationTime", Shape: 353, Wire: "CreationTime", Required: true},
+				{Name: "InvokeMode", Shape: 179, Wire: "InvokeMode"},
+			},
+		},
+		49: {
 			Name: "DatabaseName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 63, HasMax: true,
 			Pattern: "[^ /\\.$\\x22]*",
 		},
-		49: {
+		50: {
 			Name: "Date",
 			Kind: schema.Timestamp,
 		},
-		50: {
+		51: {
 			Name: "DeadLetterConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TargetArn", Shape: 284, Wire: "TargetArn"},
+				{Name: "TargetArn", Shape: 300, Wire: "TargetArn"},
 			},
 		},
-		51: {
+		52: {
 			Name: "DeleteAliasOutput",
 			Kind: schema.Structure,
 		},
-		52: {
+		53: {
 			Name: "DeleteAliasRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 				{Name: "Name", Shape: 9, Wire: "Name", Location: schema.URI, Required: true},
 			},
 		},
-		53: {
+		54: {
 			Name: "DeleteCodeSigningConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "CodeSigningConfigArn", Shape: 28, Wire: "CodeSigningConfigArn", Location: schema.URI, Required: true},
+				{Name: "CodeSigningConfigArn", Shape: 29, Wire: "CodeSigningConfigArn", Location: schema.URI, Required: true},
 			},
 		},
-		54: {
+		55: {
 			Name: "DeleteCodeSigningConfigResponse",
 			Kind: schema.Structure,
 		},
-		55: {
+		56: {
 			Name: "DeleteEventSourceMappingRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UUID", Shape: 321, Wire: "UUID", Location: schema.URI, Required: true},
+				{Name: "UUID", Shape: 338, Wire: "UUID", Location: schema.URI, Required: true},
 			},
 		},
-		56: {
+		57: {
 			Name: "DeleteFunctionCodeSigningConfigOutput",
 			Kind: schema.Structure,
 		},
-		57: {
+		58: {
 			Name: "DeleteFunctionCodeSigningConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 			},
 		},
-		58: {
+		59: {
 			Name: "DeleteFunctionConcurrencyOutput",
 			Kind: schema.Structure,
 		},
-		59: {
+		60: {
 			Name: "DeleteFunctionConcurrencyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 			},
 		},
-		60: {
+		61: {
 			Name: "DeleteFunctionEventInvokeConfigOutput",
 			Kind: schema.Structure,
 		},
-		61: {
+		62: {
 			Name: "DeleteFunctionEventInvokeConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
-		62: {
+		63: {
 			Name: "DeleteFunctionOutput",
 			Kind: schema.Structure,
 		},
-		63: {
+		64: {
 			Name: "DeleteFunctionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
-		64: {
+		65: {
 			Name: "DeleteFunctionUrlConfigOutput",
 			Kind: schema.Structure,
 		},
-		65: {
+		66: {
 			Name: "DeleteFunctionUrlConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 121, Wire: "Qualifier", Location: schema.Query},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 126, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
-		66: {
+		67: {
 			Name: "DeleteLayerVersionOutput",
 			Kind: schema.Structure,
 		},
-		67: {
+		68: {
 			Name: "DeleteLayerVersionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 184, Wire: "LayerName", Location: schema.URI, Required: true},
-				{Name: "VersionNumber", Shape: 190, Wire: "VersionNumber", Location: schema.URI, Required: true},
+				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "VersionNumber", Shape: 199, Wire: "VersionNumber", Location: schema.URI, Required: true},
 			},
 		},
-		68: {
+		69: {
 			Name: "DeleteProvisionedConcurrencyConfigOutput",
 			Kind: schema.Structure,
 		},
-		69: {
+		70: {
 			Name: "DeleteProvisionedConcurrencyConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query, Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query, Required: true},
 			},
 		},
-		70: {
+		71: {
 			Name: "Description",
 			Kind: schema.String,
 			Min:  0, HasMin: true,
 			Max: 256, HasMax: true,
 		},
-		71: {
+		72: {
 			Name: "DestinationArn",
 			Kind: schema.String,
 			Min:  0, HasMin: true,
 			Max: 350, HasMax: true,
 			Pattern: "^$|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}(-gov)?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)",
 		},
-		72: {
+		73: {
 			Name: "DestinationConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "OnSuccess", Shape: 248, Wire: "OnSuccess"},
-				{Name: "OnFailure", Shape: 247, Wire: "OnFailure"},
-			},
-		},
-		73: {
-			Name: "DocumentDBEventSourceConfig",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "DatabaseName", Shape: 48, Wire: "DatabaseName"},
-				{Name: "CollectionName", Shape: 36, Wire: "CollectionName"},
-				{Name: "FullDocument", Shape: 105, Wire: "FullDocument"},
+				{Name: "OnSuccess", Shape: 259, Wire: "OnSuccess"},
+				{Name: "OnFailure", Shape: 258, Wire: "OnFailure"},
 			},
 		},
 		74: {
-			Name: "EC2AccessDeniedException",
+			Name: "DocumentDBEventSourceConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "DatabaseName", Shape: 49, Wire: "DatabaseName"},
+				{Name: "CollectionName", Shape: 37, Wire: "CollectionName"},
+				{Name: "FullDocument", Shape: 110, Wire: "FullDocument"},
 			},
 		},
 		75: {
-			Name: "EC2ThrottledException",
+			Name: "DurableConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "RetentionPeriodInDays", Shape: 306, Wire: "RetentionPeriodInDays"},
+				{Name: "ExecutionTimeout", Shape: 102, Wire: "ExecutionTimeout"},
 			},
 		},
 		76: {
-			Name: "EC2UnexpectedException",
+			Name: "EC2AccessDeniedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
-				{Name: "EC2ErrorCode", Shape: 321, Wire: "EC2ErrorCode"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
 		77: {
-			Name: "EFSIOException",
+			Name: "EC2ThrottledException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
 		78: {
-			Name: "EFSMountConnectivityException",
+			Name: "EC2UnexpectedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "EC2ErrorCode", Shape: 338, Wire: "EC2ErrorCode"},
 			},
 		},
 		79: {
-			Name: "EFSMountFailureException",
+			Name: "EFSIOException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
 		80: {
-			Name: "EFSMountTimeoutException",
+			Name: "EFSMountConnectivityException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
 		81: {
-			Name: "ENILimitReachedException",
+			Name: "EFSMountFailureException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
 		82: {
+			Name: "EFSMountTimeoutException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
+			},
+		},
+		83: {
+			Name: "ENILimitReachedException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
+			},
+		},
+		84: {
 			Name: "Enabled",
 			Kind: schema.Boolean,
 		},
-		83: {
+		85: {
 			Name: "EndPointType",
 			Kind: schema.String,
 			Enum: []string{"KAFKA_BOOTSTRAP_SERVERS"},
 		},
-		84: {
+		86: {
 			Name: "Endpoint",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 300, HasMax: true,
 			Pattern: "^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\\-]*[a-zA-Z0-9])\\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\\-]*[A-Za-z0-9]):[0-9]{1,5}",
 		},
-		85: {
+		87: {
 			Name: "EndpointLists",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 84},
+				{Name: "member", Shape: 86},
 			},
 			Min: 1, HasMin: true,
 			Max: 10, HasMax: true,
 		},
-		86: {
+		88: {
 			Name: "Endpoints",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 83},
-				{Name: "value", Shape: 85},
+				{Name: "key", Shape: 85},
+				{Name: "value", Shape: 87},
 			},
 			Min: 1, HasMin: true,
 			Max: 2, HasMax: true,
 		},
-		87: {
+		89: {
 			Name: "Environment",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Variables", Shape: 92, Wire: "Variables"},
-			},
-		},
-		88: {
-			Name: "EnvironmentError",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ErrorCode", Shape: 321, Wire: "ErrorCode"},
-				{Name: "Message", Shape: 303, Wire: "Message"},
-			},
-		},
-		89: {
-			Name: "EnvironmentResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Variables", Shape: 92, Wire: "Variables"},
-				{Name: "Error", Shape: 88, Wire: "Error"},
+				{Name: "Variables", Shape: 94, Wire: "Variables"},
 			},
 		},
 		90: {
+			Name: "EnvironmentError",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ErrorCode", Shape: 338, Wire: "ErrorCode"},
+				{Name: "Message", Shape: 320, Wire: "Message"},
+			},
+		},
+		91: {
+			Name: "EnvironmentResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Variables", Shape: 94, Wire: "Variables"},
+				{Name: "Error", Shape: 90, Wire: "Error"},
+			},
+		},
+		92: {
 			Name:      "EnvironmentVariableName",
 			Kind:      schema.String,
 			Pattern:   "[a-zA-Z]([a-zA-Z0-9_])+",
 			Sensitive: true,
 		},
-		91: {
+		93: {
 			Name:      "EnvironmentVariableValue",
 			Kind:      schema.String,
 			Sensitive: true,
 		},
-		92: {
+		94: {
 			Name: "EnvironmentVariables",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 90},
-				{Name: "value", Shape: 91},
+				{Name: "key", Shape: 92},
+				{Name: "value", Shape: 93},
 			},
 			Sensitive: true,
 		},
-		93: {
+		95: {
 			Name: "EphemeralStorage",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Size", Shape: 94, Wire: "Size", Required: true},
+				{Name: "Size", Shape: 96, Wire: "Size", Required: true},
 			},
 		},
-		94: {
+		96: {
 			Name: "EphemeralStorageSize",
 			Kind: schema.Integer,
 			Min:  512, HasMin: true,
 			Max: 10240, HasMax: true,
 		},
-		95: {
+		97: {
+			Name: "EventSourceMappingArn",
+			Kind: schema.String,
+			Min:  85, HasMin: true,
+			Max: 120, HasMax: true,
+		},
+		98: {
 			Name: "EventSourceMappingConfiguration",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UUID", Shape: 321, Wire: "UUID"},
-				{Name: "StartingPosition", Shape: 97, Wire: "StartingPosition"},
-				{Name: "StartingPositionTimestamp", Shape: 49, Wire: "StartingPositionTimestamp"},
+				{Name: "UUID", Shape: 338, Wire: "UUID"},
+				{Name: "StartingPosition", Shape: 100, Wire: "StartingPosition"},
+				{Name: "StartingPositionTimestamp", Shape: 50, Wire: "StartingPositionTimestamp"},
 				{Name: "BatchSize", Shape: 22, Wire: "BatchSize"},
-				{Name: "MaximumBatchingWindowInSeconds", Shape: 234, Wire: "MaximumBatchingWindowInSeconds"},
-				{Name: "ParallelizationFactor", Shape: 252, Wire: "ParallelizationFactor"},
+				{Name: "MaximumBatchingWindowInSeconds", Shape: 245, Wire: "MaximumBatchingWindowInSeconds"},
+				{Name: "ParallelizationFactor", Shape: 263, Wire: "ParallelizationFactor"},
 				{Name: "EventSourceArn", Shape: 21, Wire: "EventSourceArn"},
-				{Name: "FilterCriteria", Shape: 103, Wire: "FilterCriteria"},
-				{Name: "FunctionArn", Shape: 106, Wire: "FunctionArn"},
-				{Name: "LastModified", Shape: 49, Wire: "LastModified"},
-				{Name: "LastProcessingResult", Shape: 321, Wire: "LastProcessingResult"},
-				{Name: "State", Shape: 321, Wire: "State"},
-				{Name: "StateTransitionReason", Shape: 321, Wire: "StateTransitionReason"},
-				{Name: "DestinationConfig", Shape: 72, Wire: "DestinationConfig"},
-				{Name: "Topics", Shape: 338, Wire: "Topics"},
-				{Name: "Queues", Shape: 276, Wire: "Queues"},
-				{Name: "SourceAccessConfigurations", Shape: 314, Wire: "SourceAccessConfigurations"},
-				{Name: "SelfManagedEventSource", Shape: 301, Wire: "SelfManagedEventSource"},
-				{Name: "MaximumRecordAgeInSeconds", Shape: 237, Wire: "MaximumRecordAgeInSeconds"},
+				{Name: "FilterCriteria", Shape: 107, Wire: "FilterCriteria"},
+				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn"},
+				{Name: "LastModified", Shape: 50, Wire: "LastModified"},
+				{Name: "LastProcessingResult", Shape: 338, Wire: "LastProcessingResult"},
+				{Name: "State", Shape: 338, Wire: "State"},
+				{Name: "StateTransitionReason", Shape: 338, Wire: "StateTransitionReason"},
+				{Name: "DestinationConfig", Shape: 73, Wire: "DestinationConfig"},
+				{Name: "Topics", Shape: 356, Wire: "Topics"},
+				{Name: "Queues", Shape: 291, Wire: "Queues"},
+				{Name: "SourceAccessConfigurations", Shape: 331, Wire: "SourceAccessConfigurations"},
+				{Name: "SelfManagedEventSource", Shape: 318, Wire: "SelfManagedEventSource"},
+				{Name: "MaximumRecordAgeInSeconds", Shape: 248, Wire: "MaximumRecordAgeInSeconds"},
 				{Name: "BisectBatchOnFunctionError", Shape: 23, Wire: "BisectBatchOnFunctionError"},
-				{Name: "MaximumRetryAttempts", Shape: 239, Wire: "MaximumRetryAttempts"},
-				{Name: "TumblingWindowInSeconds", Shape: 342, Wire: "TumblingWindowInSeconds"},
-				{Name: "FunctionResponseTypes", Shape: 116, Wire: "FunctionResponseTypes"},
+				{Name: "MaximumRetryAttempts", Shape: 250, Wire: "MaximumRetryAttempts"},
+				{Name: "TumblingWindowInSeconds", Shape: 360, Wire: "TumblingWindowInSeconds"},
+				{Name: "FunctionResponseTypes", Shape: 121, Wire: "FunctionResponseTypes"},
 				{Name: "AmazonManagedKafkaEventSourceConfig", Shape: 17, Wire: "AmazonManagedKafkaEventSourceConfig"},
-				{Name: "SelfManagedKafkaEventSourceConfig", Shape: 302, Wire: "SelfManagedKafkaEventSourceConfig"},
-				{Name: "ScalingConfig", Shape: 298, Wire: "ScalingConfig"},
-				{Name: "DocumentDBEventSourceConfig", Shape: 73, Wire: "DocumentDBEventSourceConfig"},
+				{Name: "SelfManagedKafkaEventSourceConfig", Shape: 319, Wire: "SelfManagedKafkaEventSourceConfig"},
+				{Name: "ScalingConfig", Shape: 315, Wire: "ScalingConfig"},
+				{Name: "DocumentDBEventSourceConfig", Shape: 74, Wire: "DocumentDBEventSourceConfig"},
+				{Name: "EventSourceMappingArn", Shape: 97, Wire: "EventSourceMappingArn"},
+				{Name: "FilterCriteriaError", Shape: 108, Wire: "FilterCriteriaError"},
 			},
 		},
-		96: {
+		99: {
 			Name: "EventSourceMappingsList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 95},
+				{Name: "member", Shape: 98},
 			},
 		},
-		97: {
+		100: {
 			Name: "EventSourcePosition",
 			Kind: schema.String,
 			Enum: []string{"TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"},
 		},
-		98: {
+		101: {
 			Name: "EventSourceToken",
 			Kind: schema.String,
 			Min:  0, HasMin: true,
 			Max: 256, HasMax: true,
 			Pattern: "[a-zA-Z0-9._\\-]+",
 		},
-		99: {
+		102: {
+			Name: "ExecutionTimeout",
+			Kind: schema.Integer,
+			Min:  1, HasMin: true,
+			Max: 3.16224e+07, HasMax: true,
+		},
+		103: {
 			Name: "FileSystemArn",
 			Kind: schema.String,
 			Max:  200, HasMax: true,
 			Pattern: "arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}:\\d{12}:access-point/fsap-[a-f0-9]{17}",
 		},
-		100: {
+		104: {
 			Name: "FileSystemConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Arn", Shape: 99, Wire: "Arn", Required: true},
-				{Name: "LocalMountPath", Shape: 221, Wire: "LocalMountPath", Required: true},
-			},
-		},
-		101: {
-			Name: "FileSystemConfigList",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 100},
-			},
-			Max: 1, HasMax: true,
-		},
-		102: {
-			Name: "Filter",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Pattern", Shape: 253, Wire: "Pattern"},
-			},
-		},
-		103: {
-			Name: "FilterCriteria",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Filters", Shape: 104, Wire: "Filters"},
-			},
-		},
-		104: {
-			Name: "FilterList",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 102},
+				{Name: "Arn", Shape: 103, Wire: "Arn", Required: true},
+				{Name: "LocalMountPath", Shape: 232, Wire: "LocalMountPath", Required: true},
 			},
 		},
 		105: {
-			Name: "FullDocument",
-			Kind: schema.String,
-			Enum: []string{"UpdateLookup", "Default"},
+			Name: "FileSystemConfigList",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 104},
+			},
+			Max: 1, HasMax: true,
 		},
 		106: {
-			Name:    "FunctionArn",
-			Kind:    schema.String,
-			Pattern: "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}(-gov)?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?",
+			Name: "Filter",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Pattern", Shape: 264, Wire: "Pattern"},
+			},
 		},
 		107: {
-			Name: "FunctionArnList",
+			Name: "FilterCriteria",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Filters", Shape: 109, Wire: "Filters"},
+			},
+		},
+		108: {
+			Name: "FilterCriteriaError",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ErrorCode", Shape: 338, Wire: "ErrorCode"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
+			},
+		},
+		109: {
+			Name: "FilterList",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 106},
 			},
 		},
-		108: {
-			Name: "FunctionCode",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ZipFile", Shape: 24, Wire: "ZipFile"},
-				{Name: "S3Bucket", Shape: 295, Wire: "S3Bucket"},
-				{Name: "S3Key", Shape: 296, Wire: "S3Key"},
-				{Name: "S3ObjectVersion", Shape: 297, Wire: "S3ObjectVersion"},
-				{Name: "ImageUri", Shape: 321, Wire: "ImageUri"},
-			},
-		},
-		109: {
-			Name: "FunctionCodeLocation",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RepositoryType", Shape: 321, Wire: "RepositoryType"},
-				{Name: "Location", Shape: 321, Wire: "Location"},
-				{Name: "ImageUri", Shape: 321, Wire: "ImageUri"},
-				{Name: "ResolvedImageUri", Shape: 321, Wire: "ResolvedImageUri"},
-			},
-		},
 		110: {
-			Name: "FunctionConfiguration",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 243, Wire: "FunctionName"},
-				{Name: "FunctionArn", Shape: 242, Wire: "FunctionArn"},
-				{Name: "Runtime", Shape: 291, Wire: "Runtime"},
-				{Name: "Role", Shape: 290, Wire: "Role"},
-				{Name: "Handler", Shape: 150, Wire: "Handler"},
-				{Name: "CodeSize", Shape: 226, Wire: "CodeSize"},
-				{Name: "Description", Shape: 70, Wire: "Description"},
-				{Name: "Timeout", Shape: 334, Wire: "Timeout"},
-				{Name: "MemorySize", Shape: 240, Wire: "MemorySize"},
-				{Name: "LastModified", Shape: 335, Wire: "LastModified"},
-				{Name: "CodeSha256", Shape: 321, Wire: "CodeSha256"},
-				{Name: "Version", Shape: 358, Wire: "Version"},
-				{Name: "VpcConfig", Shape: 360, Wire: "VpcConfig"},
-				{Name: "DeadLetterConfig", Shape: 50, Wire: "DeadLetterConfig"},
-				{Name: "Environment", Shape: 89, Wire: "Environment"},
-				{Name: "KMSKeyArn", Shape: 176, Wire: "KMSKeyArn"},
-				{Name: "TracingConfig", Shape: 340, Wire: "TracingConfig"},
-				{Name: "MasterArn", Shape: 106, Wire: "MasterArn"},
-				{Name: "RevisionId", Shape: 321, Wire: "RevisionId"},
-				{Name: "Layers", Shape: 195, Wire: "Layers"},
-				{Name: "State", Shape: 317, Wire: "State"},
-				{Name: "StateReason", Shape: 318, Wire: "StateReason"},
-				{Name: "StateReasonCode", Shape: 319, Wire: "StateReasonCode"},
-				{Name: "LastUpdateStatus", Shape: 178, Wire: "LastUpdateStatus"},
-				{Name: "LastUpdateStatusReason", Shape: 179, Wire: "LastUpdateStatusReason"},
-				{Name: "LastUpdateStatusReasonCode", Shape: 180, Wire: "LastUpdateStatusReasonCode"},
-				{Name: "FileSystemConfigs", Shape: 101, Wire: "FileSystemConfigs"},
-				{Name: "PackageType", Shape: 251, Wire: "PackageType"},
-				{Name: "ImageConfigResponse", Shape: 156, Wire: "ImageConfigResponse"},
-				{Name: "SigningProfileVersionArn", Shape: 21, Wire: "SigningProfileVersionArn"},
-				{Name: "SigningJobArn", Shape: 21, Wire: "SigningJobArn"},
-				{Name: "Architectures", Shape: 20, Wire: "Architectures"},
-				{Name: "EphemeralStorage", Shape: 93, Wire: "EphemeralStorage"},
-				{Name: "SnapStart", Shape: 311, Wire: "SnapStart"},
-				{Name: "RuntimeVersionConfig", Shape: 293, Wire: "RuntimeVersionConfig"},
-				{Name: "LoggingConfig", Shape: 225, Wire: "LoggingConfig"},
-			},
+			Name: "FullDocument",
+			Kind: schema.String,
+			Enum: []string{"UpdateLookup", "Default"},
 		},
 		111: {
-			Name: "FunctionEventInvokeConfig",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "LastModified", Shape: 49, Wire: "LastModified"},
-				{Name: "FunctionArn", Shape: 106, Wire: "FunctionArn"},
-				{Name: "MaximumRetryAttempts", Shape: 238, Wire: "MaximumRetryAttempts"},
-				{Name: "MaximumEventAgeInSeconds", Shape: 236, Wire: "MaximumEventAgeInSeconds"},
-				{Name: "DestinationConfig", Shape: 72, Wire: "DestinationConfig"},
-			},
+			Name:    "FunctionArn",
+			Kind:    schema.String,
+			Pattern: "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}(-gov)?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?",
 		},
 		112: {
-			Name: "FunctionEventInvokeConfigList",
+			Name: "FunctionArnList",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 111},
 			},
 		},
 		113: {
-			Name: "FunctionList",
-			Kind: schema.List,
+			Name: "FunctionCode",
+			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "member", Shape: 110},
+				{Name: "ZipFile", Shape: 24, Wire: "ZipFile"},
+				{Name: "S3Bucket", Shape: 312, Wire: "S3Bucket"},
+				{Name: "S3Key", Shape: 313, Wire: "S3Key"},
+				{Name: "S3ObjectVersion", Shape: 314, Wire: "S3ObjectVersion"},
+				{Name: "ImageUri", Shape: 338, Wire: "ImageUri"},
 			},
 		},
 		114: {
+			Name: "FunctionCodeLocation",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RepositoryType", Shape: 338, Wire: "RepositoryType"},
+				{Name: "Location", Shape: 338, Wire: "Location"},
+				{Name: "ImageUri", Shape: 338, Wire: "ImageUri"},
+				{Name: "ResolvedImageUri", Shape: 338, Wire: "ResolvedImageUri"},
+			},
+		},
+		115: {
+			Name: "FunctionConfiguration",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "FunctionName", Shape: 254, Wire: "FunctionName"},
+				{Name: "FunctionArn", Shape: 253, Wire: "FunctionArn"},
+				{Name: "Runtime", Shape: 308, Wire: "Runtime"},
+				{Name: "Role", Shape: 307, Wire: "Role"},
+				{Name: "Handler", Shape: 159, Wire: "Handler"},
+				{Name: "CodeSize", Shape: 237, Wire: "CodeSize"},
+				{Name: "Description", Shape: 71, Wire: "Description"},
+				{Name: "Timeout", Shape: 352, Wire: "Timeout"},
+				{Name: "MemorySize", Shape: 251, Wire: "MemorySize"},
+				{Name: "LastModified", Shape: 353, Wire: "LastModified"},
+				{Name: "CodeSha256", Shape: 338, Wire: "CodeSha256"},
+				{Name: "Version", Shape: 376, Wire: "Version"},
+				{Name: "VpcConfig", Shape: 378, Wire: "VpcConfig"},
+				{Name: "DeadLetterConfig", Shape: 51, Wire: "DeadLetterConfig"},
+				{Name: "Environment", Shape: 91, Wire: "Environment"},
+				{Name: "KMSKeyArn", Shape: 185, Wire: "KMSKeyArn"},
+				{Name: "TracingConfig", Shape: 358, Wire: "TracingConfig"},
+				{Name: "MasterArn", Shape: 111, Wire: "MasterArn"},
+				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
+				{Name: "Layers", Shape: 204, Wire: "Layers"},
+				{Name: "State", Shape: 334, Wire: "State"},
+				{Name: "StateReason", Shape: 335, Wire: "StateReason"},
+				{Name: "StateReasonCode", Shape: 336, Wire: "StateReasonCode"},
+				{Name: "LastUpdateStatus", Shape: 187, Wire: "LastUpdateStatus"},
+				{Name: "LastUpdateStatusReason", Shape: 188, Wire: "LastUpdateStatusReason"},
+				{Name: "LastUpdateStatusReasonCode", Shape: 189, Wire: "LastUpdateStatusReasonCode"},
+				{Name: "FileSystemConfigs", Shape: 105, Wire: "FileSystemConfigs"},
+				{Name: "PackageType", Shape: 262, Wire: "PackageType"},
+				{Name: "ImageConfigResponse", Shape: 165, Wire: "ImageConfigResponse"},
+				{Name: "SigningProfileVersionArn", Shape: 21, Wire: "SigningProfileVersionArn"},
+				{Name: "SigningJobArn", Shape: 21, Wire: "SigningJobArn"},
+				{Name: "Architectures", Shape: 20, Wire: "Architectures"},
+				{Name: "EphemeralStorage", Shape: 95, Wire: "EphemeralStorage"},
+				{Name: "SnapStart", Shape: 328, Wire: "SnapStart"},
+				{Name: "RuntimeVersionConfig", Shape: 310, Wire: "RuntimeVersionConfig"},
+				{Name: "LoggingConfig", Shape: 236, Wire: "LoggingConfig"},
+			},
+		},
+		116: {
+			Name: "FunctionEventInvokeConfig",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "LastModified", Shape: 50, Wire: "LastModified"},
+				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn"},
+				{Name: "MaximumRetryAttempts", Shape: 249, Wire: "MaximumRetryAttempts"},
+				{Name: "MaximumEventAgeInSeconds", Shape: 247, Wire: "MaximumEventAgeInSeconds"},
+				{Name: "DestinationConfig", Shape: 73, Wire: "DestinationConfig"},
+			},
+		},
+		117: {
+			Name: "FunctionEventInvokeConfigList",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 116},
+			},
+		},
+		118: {
+			Name: "FunctionList",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 115},
+			},
+		},
+		119: {
 			Name: "FunctionName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 140, HasMax: true,
 			Pattern: "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}(-gov)?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?",
 		},
-		115: {
+		120: {
 			Name: "FunctionResponseType",
 			Kind: schema.String,
 			Enum: []string{"ReportBatchItemFailures"},
 		},
-		116: {
+		121: {
 			Name: "FunctionResponseTypeList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 115},
+				{Name: "member", Shape: 120},
 			},
 			Min: 0, HasMin: true,
 			Max: 1, HasMax: true,
 		},
-		117: {
+		122: {
 			Name: "FunctionUrl",
 			Kind: schema.String,
 			Min:  40, HasMin: true,
 			Max: 100, HasMax: true,
 		},
-		118: {
+		123: {
 			Name: "FunctionUrlAuthType",
 			Kind: schema.String,
 			Enum: []string{"NONE", "AWS_IAM"},
 		},
-		119: {
+		124: {
 			Name: "FunctionUrlConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionUrl", Shape: 117, Wire: "FunctionUrl", Required: true},
-				{Name: "FunctionArn", Shape: 106, Wire: "FunctionArn", Required: true},
-				{Name: "CreationTime", Shape: 335, Wire: "CreationTime", Required: true},
-				{Name: "LastModifiedTime", Shape: 335, Wire: "LastModifiedTime", Required: true},
-				{Name: "Cors", Shape: 40, Wire: "Cors"},
-				{Name: "AuthType", Shape: 118, Wire: "AuthType", Required: true},
-				{Name: "InvokeMode", Shape: 170, Wire: "InvokeMode"},
+				{Name: "FunctionUrl", Shape: 122, Wire: "FunctionUrl", Required: true},
+				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn", Required: true},
+				{Name: "CreationTime", Shape: 353, Wire: "CreationTime", Required: true},
+				{Name: "LastModifiedTime", Shape: 353, Wire: "LastModifiedTime", Required: true},
+				{Name: "Cors", Shape: 41, Wire: "Cors"},
+				{Name: "AuthType", Shape: 123, Wire: "AuthType", Required: true},
+				{Name: "InvokeMode", Shape: 179, Wire: "InvokeMode"},
 			},
 		},
-		120: {
+		125: {
 			Name: "FunctionUrlConfigList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 119},
+				{Name: "member", Shape: 124},
 			},
 		},
-		121: {
+		126: {
 			Name: "FunctionUrlQualifier",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -1011,16 +1050,16 @@ var table = schema.Service{
 			Pattern: "(^\\$LATEST$)|((?!^[0-9]+$)([a-zA-Z0-9-_]+))",
 			Regexp:  "\\$LATEST|[0-9]*[a-zA-Z_-][a-zA-Z0-9_-]*",
 		},
-		122: {
+		127: {
 			Name: "FunctionVersion",
 			Kind: schema.String,
 			Enum: []string{"ALL"},
 		},
-		123: {
+		128: {
 			Name: "GetAccountSettingsRequest",
 			Kind: schema.Structure,
 		},
-		124: {
+		129: {
 			Name: "GetAccountSettingsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -1028,1306 +1067,1379 @@ var table = schema.Service{
 				{Name: "AccountUsage", Shape: 1, Wire: "AccountUsage"},
 			},
 		},
-		125: {
+		130: {
 			Name: "GetAliasRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 				{Name: "Name", Shape: 9, Wire: "Name", Location: schema.URI, Required: true},
 			},
 		},
-		126: {
+		131: {
 			Name: "GetCodeSigningConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "CodeSigningConfigArn", Shape: 28, Wire: "CodeSigningConfigArn", Location: schema.URI, Required: true},
-			},
-		},
-		127: {
-			Name: "GetCodeSigningConfigResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "CodeSigningConfig", Shape: 27, Wire: "CodeSigningConfig", Required: true},
-			},
-		},
-		128: {
-			Name: "GetEventSourceMappingRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UUID", Shape: 321, Wire: "UUID", Location: schema.URI, Required: true},
-			},
-		},
-		129: {
-			Name: "GetFunctionCodeSigningConfigRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-			},
-		},
-		130: {
-			Name: "GetFunctionCodeSigningConfigResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "CodeSigningConfigArn", Shape: 28, Wire: "CodeSigningConfigArn", Required: true},
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Required: true},
-			},
-		},
-		131: {
-			Name: "GetFunctionConcurrencyRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "CodeSigningConfigArn", Shape: 29, Wire: "CodeSigningConfigArn", Location: schema.URI, Required: true},
 			},
 		},
 		132: {
-			Name: "GetFunctionConcurrencyResponse",
+			Name: "GetCodeSigningConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ReservedConcurrentExecutions", Shape: 283, Wire: "ReservedConcurrentExecutions"},
+				{Name: "CodeSigningConfig", Shape: 28, Wire: "CodeSigningConfig", Required: true},
 			},
 		},
 		133: {
-			Name: "GetFunctionConfigurationRequest",
+			Name: "GetEventSourceMappingRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 243, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
+				{Name: "UUID", Shape: 338, Wire: "UUID", Location: schema.URI, Required: true},
 			},
 		},
 		134: {
-			Name: "GetFunctionEventInvokeConfigRequest",
+			Name: "GetFunctionCodeSigningConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 			},
 		},
 		135: {
-			Name: "GetFunctionRequest",
+			Name: "GetFunctionCodeSigningConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 243, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
+				{Name: "CodeSigningConfigArn", Shape: 29, Wire: "CodeSigningConfigArn", Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Required: true},
 			},
 		},
 		136: {
-			Name: "GetFunctionResponse",
+			Name: "GetFunctionConcurrencyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Configuration", Shape: 110, Wire: "Configuration"},
-				{Name: "Code", Shape: 109, Wire: "Code"},
-				{Name: "Tags", Shape: 332, Wire: "Tags"},
-				{Name: "Concurrency", Shape: 39, Wire: "Concurrency"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 			},
 		},
 		137: {
-			Name: "GetFunctionUrlConfigRequest",
+			Name: "GetFunctionConcurrencyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 121, Wire: "Qualifier", Location: schema.Query},
+				{Name: "ReservedConcurrentExecutions", Shape: 299, Wire: "ReservedConcurrentExecutions"},
 			},
 		},
 		138: {
-			Name: "GetFunctionUrlConfigResponse",
+			Name: "GetFunctionConfigurationRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionUrl", Shape: 117, Wire: "FunctionUrl", Required: true},
-				{Name: "FunctionArn", Shape: 106, Wire: "FunctionArn", Required: true},
-				{Name: "AuthType", Shape: 118, Wire: "AuthType", Required: true},
-				{Name: "Cors", Shape: 40, Wire: "Cors"},
-				{Name: "CreationTime", Shape: 335, Wire: "CreationTime", Required: true},
-				{Name: "LastModifiedTime", Shape: 335, Wire: "LastModifiedTime", Required: true},
-				{Name: "InvokeMode", Shape: 170, Wire: "InvokeMode"},
+				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
 		139: {
-			Name: "GetLayerVersionByArnRequest",
+			Name: "GetFunctionEventInvokeConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Arn", Shape: 187, Wire: "Arn", Location: schema.Query, Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
 		140: {
-			Name: "GetLayerVersionPolicyRequest",
+			Name: "GetFunctionRecursionConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 184, Wire: "LayerName", Location: schema.URI, Required: true},
-				{Name: "VersionNumber", Shape: 190, Wire: "VersionNumber", Location: schema.URI, Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 			},
 		},
 		141: {
-			Name: "GetLayerVersionPolicyResponse",
+			Name: "GetFunctionRecursionConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Policy", Shape: 321, Wire: "Policy"},
-				{Name: "RevisionId", Shape: 321, Wire: "RevisionId"},
+				{Name: "RecursiveLoop", Shape: 293, Wire: "RecursiveLoop"},
 			},
 		},
 		142: {
-			Name: "GetLayerVersionRequest",
+			Name: "GetFunctionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 184, Wire: "LayerName", Location: schema.URI, Required: true},
-				{Name: "VersionNumber", Shape: 190, Wire: "VersionNumber", Location: schema.URI, Required: true},
+				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
 		143: {
-			Name: "GetLayerVersionResponse",
+			Name: "GetFunctionResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Content", Shape: 189, Wire: "Content"},
-				{Name: "LayerArn", Shape: 182, Wire: "LayerArn"},
-				{Name: "LayerVersionArn", Shape: 187, Wire: "LayerVersionArn"},
-				{Name: "Description", Shape: 70, Wire: "Description"},
-				{Name: "CreatedDate", Shape: 335, Wire: "CreatedDate"},
-				{Name: "Version", Shape: 190, Wire: "Version"},
-				{Name: "CompatibleRuntimes", Shape: 38, Wire: "CompatibleRuntimes"},
-				{Name: "LicenseInfo", Shape: 196, Wire: "LicenseInfo"},
-				{Name: "CompatibleArchitectures", Shape: 37, Wire: "CompatibleArchitectures"},
+				{Name: "Configuration", Shape: 115, Wire: "Configuration"},
+				{Name: "Code", Shape: 114, Wire: "Code"},
+				{Name: "Tags", Shape: 349, Wire: "Tags"},
+				{Name: "Concurrency", Shape: 40, Wire: "Concurrency"},
 			},
 		},
 		144: {
-			Name: "GetPolicyRequest",
+			Name: "GetFunctionScalingConfigOutput",
 			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 243, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
-			},
 		},
 		145: {
-			Name: "GetPolicyResponse",
+			Name: "GetFunctionScalingConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Policy", Shape: 321, Wire: "Policy"},
-				{Name: "RevisionId", Shape: 321, Wire: "RevisionId"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 			},
 		},
 		146: {
-			Name: "GetProvisionedConcurrencyConfigRequest",
+			Name: "GetFunctionUrlConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query, Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 126, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
 		147: {
-			Name: "GetProvisionedConcurrencyConfigResponse",
+			Name: "GetFunctionUrlConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RequestedProvisionedConcurrentExecutions", Shape: 255, Wire: "RequestedProvisionedConcurrentExecutions"},
-				{Name: "AvailableProvisionedConcurrentExecutions", Shape: 245, Wire: "AvailableProvisionedConcurrentExecutions"},
-				{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 245, Wire: "AllocatedProvisionedConcurrentExecutions"},
-				{Name: "Status", Shape: 262, Wire: "Status"},
-				{Name: "StatusReason", Shape: 321, Wire: "StatusReason"},
-				{Name: "LastModified", Shape: 335, Wire: "LastModified"},
+				{Name: "FunctionUrl", Shape: 122, Wire: "FunctionUrl", Required: true},
+				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn", Required: true},
+				{Name: "AuthType", Shape: 123, Wire: "AuthType", Required: true},
+				{Name: "Cors", Shape: 41, Wire: "Cors"},
+				{Name: "CreationTime", Shape: 353, Wire: "CreationTime", Required: true},
+				{Name: "LastModifiedTime", Shape: 353, Wire: "LastModifiedTime", Required: true},
+				{Name: "InvokeMode", Shape: 179, Wire: "InvokeMode"},
 			},
 		},
 		148: {
-			Name: "GetRuntimeManagementConfigRequest",
+			Name: "GetLayerVersionByArnRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 243, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
+				{Name: "Arn", Shape: 196, Wire: "Arn", Location: schema.Query, Required: true},
 			},
 		},
 		149: {
-			Name: "GetRuntimeManagementConfigResponse",
+			Name: "GetLayerVersionPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UpdateRuntimeOn", Shape: 357, Wire: "UpdateRuntimeOn"},
-				{Name: "RuntimeVersionArn", Shape: 292, Wire: "RuntimeVersionArn"},
-				{Name: "FunctionArn", Shape: 242, Wire: "FunctionArn"},
+				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "VersionNumber", Shape: 199, Wire: "VersionNumber", Location: schema.URI, Required: true},
 			},
 		},
 		150: {
+			Name: "GetLayerVersionPolicyResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Policy", Shape: 338, Wire: "Policy"},
+				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
+			},
+		},
+		151: {
+			Name: "GetLayerVersionRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "VersionNumber", Shape: 199, Wire: "VersionNumber", Location: schema.URI, Required: true},
+			},
+		},
+		152: {
+			Name: "GetLayerVersionResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Content", Shape: 198, Wire: "Content"},
+				{Name: "LayerArn", Shape: 191, Wire: "LayerArn"},
+				{Name: "LayerVersionArn", Shape: 196, Wire: "LayerVersionArn"},
+				{Name: "Description", Shape: 71, Wire: "Description"},
+				{Name: "CreatedDate", Shape: 353, Wire: "CreatedDate"},
+				{Name: "Version", Shape: 199, Wire: "Version"},
+				{Name: "CompatibleRuntimes", Shape: 39, Wire: "CompatibleRuntimes"},
+				{Name: "LicenseInfo", Shape: 205, Wire: "LicenseInfo"},
+				{Name: "CompatibleArchitectures", Shape: 38, Wire: "CompatibleArchitectures"},
+			},
+		},
+		153: {
+			Name: "GetPolicyRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+			},
+		},
+		154: {
+			Name: "GetPolicyResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Policy", Shape: 338, Wire: "Policy"},
+				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
+			},
+		},
+		155: {
+			Name: "GetProvisionedConcurrencyConfigRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query, Required: true},
+			},
+		},
+		156: {
+			Name: "GetProvisionedConcurrencyConfigResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RequestedProvisionedConcurrentExecutions", Shape: 266, Wire: "RequestedProvisionedConcurrentExecutions"},
+				{Name: "AvailableProvisionedConcurrentExecutions", Shape: 256, Wire: "AvailableProvisionedConcurrentExecutions"},
+				{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 256, Wire: "AllocatedProvisionedConcurrentExecutions"},
+				{Name: "Status", Shape: 273, Wire: "Status"},
+				{Name: "StatusReason", Shape: 338, Wire: "StatusReason"},
+				{Name: "LastModified", Shape: 353, Wire: "LastModified"},
+			},
+		},
+		157: {
+			Name: "GetRuntimeManagementConfigRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+			},
+		},
+		158: {
+			Name: "GetRuntimeManagementConfigResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UpdateRuntimeOn", Shape: 375, Wire: "UpdateRuntimeOn"},
+				{Name: "RuntimeVersionArn", Shape: 309, Wire: "RuntimeVersionArn"},
+				{Name: "FunctionArn", Shape: 253, Wire: "FunctionArn"},
+			},
+		},
+		159: {
 			Name: "Handler",
 			Kind: schema.String,
 			Max:  128, HasMax: true,
 			Pattern: "[^\\s]+",
 		},
-		151: {
+		160: {
 			Name: "Header",
 			Kind: schema.String,
 			Max:  1024, HasMax: true,
 			Pattern: ".*",
 		},
-		152: {
+		161: {
 			Name: "HeadersList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 151},
+				{Name: "member", Shape: 160},
 			},
 			Max: 100, HasMax: true,
 		},
-		153: {
+		162: {
 			Name: "HttpStatus",
 			Kind: schema.Integer,
 		},
-		154: {
+		163: {
 			Name: "ImageConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "EntryPoint", Shape: 322, Wire: "EntryPoint"},
-				{Name: "Command", Shape: 322, Wire: "Command"},
-				{Name: "WorkingDirectory", Shape: 363, Wire: "WorkingDirectory"},
-			},
-		},
-		155: {
-			Name: "ImageConfigError",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ErrorCode", Shape: 321, Wire: "ErrorCode"},
-				{Name: "Message", Shape: 303, Wire: "Message"},
-			},
-		},
-		156: {
-			Name: "ImageConfigResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ImageConfig", Shape: 154, Wire: "ImageConfig"},
-				{Name: "Error", Shape: 155, Wire: "Error"},
-			},
-		},
-		157: {
-			Name: "Integer",
-			Kind: schema.Integer,
-		},
-		158: {
-			Name: "InvalidCodeSignatureException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
-			},
-		},
-		159: {
-			Name: "InvalidParameterValueException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "message", Shape: 321, Wire: "message"},
-			},
-		},
-		160: {
-			Name: "InvalidRequestContentException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "message", Shape: 321, Wire: "message"},
-			},
-		},
-		161: {
-			Name: "InvalidRuntimeException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
-			},
-		},
-		162: {
-			Name: "InvalidSecurityGroupIDException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
-			},
-		},
-		163: {
-			Name: "InvalidSubnetIDException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "EntryPoint", Shape: 339, Wire: "EntryPoint"},
+				{Name: "Command", Shape: 339, Wire: "Command"},
+				{Name: "WorkingDirectory", Shape: 381, Wire: "WorkingDirectory"},
 			},
 		},
 		164: {
-			Name: "InvalidZipFileException",
+			Name: "ImageConfigError",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "ErrorCode", Shape: 338, Wire: "ErrorCode"},
+				{Name: "Message", Shape: 320, Wire: "Message"},
 			},
 		},
 		165: {
+			Name: "ImageConfigResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ImageConfig", Shape: 163, Wire: "ImageConfig"},
+				{Name: "Error", Shape: 164, Wire: "Error"},
+			},
+		},
+		166: {
+			Name: "Integer",
+			Kind: schema.Integer,
+		},
+		167: {
+			Name: "InvalidCodeSignatureException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
+			},
+		},
+		168: {
+			Name: "InvalidParameterValueException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "message", Shape: 338, Wire: "message"},
+			},
+		},
+		169: {
+			Name: "InvalidRequestContentException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "message", Shape: 338, Wire: "message"},
+			},
+		},
+		170: {
+			Name: "InvalidRuntimeException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
+			},
+		},
+		171: {
+			Name: "InvalidSecurityGroupIDException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
+			},
+		},
+		172: {
+			Name: "InvalidSubnetIDException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
+			},
+		},
+		173: {
+			Name: "InvalidZipFileException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
+			},
+		},
+		174: {
 			Name: "InvocationRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 243, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "InvocationType", Shape: 167, Wire: "X-Amz-Invocation-Type", Location: schema.Header},
-				{Name: "LogType", Shape: 224, Wire: "X-Amz-Log-Type", Location: schema.Header},
-				{Name: "ClientContext", Shape: 321, Wire: "X-Amz-Client-Context", Location: schema.Header},
+				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "InvocationType", Shape: 176, Wire: "X-Amz-Invocation-Type", Location: schema.Header},
+				{Name: "LogType", Shape: 235, Wire: "X-Amz-Log-Type", Location: schema.Header},
+				{Name: "ClientContext", Shape: 338, Wire: "X-Amz-Client-Context", Location: schema.Header},
 				{Name: "Payload", Shape: 24, Wire: "Payload"},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
 			},
 			Payload: 5,
 		},
-		166: {
+		175: {
 			Name: "InvocationResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "StatusCode", Shape: 157, Wire: "StatusCode", Location: schema.StatusCode},
-				{Name: "FunctionError", Shape: 321, Wire: "X-Amz-Function-Error", Location: schema.Header},
-				{Name: "LogResult", Shape: 321, Wire: "X-Amz-Log-Result", Location: schema.Header},
+				{Name: "StatusCode", Shape: 166, Wire: "StatusCode", Location: schema.StatusCode},
+				{Name: "FunctionError", Shape: 338, Wire: "X-Amz-Function-Error", Location: schema.Header},
+				{Name: "LogResult", Shape: 338, Wire: "X-Amz-Log-Result", Location: schema.Header},
 				{Name: "Payload", Shape: 24, Wire: "Payload"},
-				{Name: "ExecutedVersion", Shape: 358, Wire: "X-Amz-Executed-Version", Location: schema.Header},
+				{Name: "ExecutedVersion", Shape: 376, Wire: "X-Amz-Executed-Version", Location: schema.Header},
 			},
 			Payload: 4,
 		},
-		167: {
+		176: {
 			Name: "InvocationType",
 			Kind: schema.String,
 			Enum: []string{"Event", "RequestResponse", "DryRun"},
 		},
-		168: {
+		177: {
 			Name: "InvokeAsyncRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 243, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
 				{Name: "InvokeArgs", Shape: 25, Wire: "InvokeArgs", Required: true},
 			},
 			Payload: 2,
 		},
-		169: {
+		178: {
 			Name: "InvokeAsyncResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Status", Shape: 153, Wire: "Status", Location: schema.StatusCode},
+				{Name: "Status", Shape: 162, Wire: "Status", Location: schema.StatusCode},
 			},
 		},
-		170: {
+		179: {
 			Name: "InvokeMode",
 			Kind: schema.String,
 			Enum: []string{"BUFFERED", "RESPONSE_STREAM"},
 		},
-		171: {
+		180: {
 			Name: "InvokeWithResponseStreamRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 243, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "InvocationType", Shape: 289, Wire: "X-Amz-Invocation-Type", Location: schema.Header},
-				{Name: "LogType", Shape: 224, Wire: "X-Amz-Log-Type", Location: schema.Header},
-				{Name: "ClientContext", Shape: 321, Wire: "X-Amz-Client-Context", Location: schema.Header},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
+				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "InvocationType", Shape: 305, Wire: "X-Amz-Invocation-Type", Location: schema.Header},
+				{Name: "LogType", Shape: 235, Wire: "X-Amz-Log-Type", Location: schema.Header},
+				{Name: "ClientContext", Shape: 338, Wire: "X-Amz-Client-Context", Location: schema.Header},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
 				{Name: "Payload", Shape: 24, Wire: "Payload"},
 			},
 			Payload: 6,
 		},
-		172: {
+		181: {
 			Name: "InvokeWithResponseStreamResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "StatusCode", Shape: 157, Wire: "StatusCode", Location: schema.StatusCode},
-				{Name: "ExecutedVersion", Shape: 358, Wire: "X-Amz-Executed-Version", Location: schema.Header},
+				{Name: "StatusCode", Shape: 166, Wire: "StatusCode", Location: schema.StatusCode},
+				{Name: "ExecutedVersion", Shape: 376, Wire: "X-Amz-Executed-Version", Location: schema.Header},
 				{Name: "EventStream", Shape: -1, Wire: "EventStream"},
-				{Name: "ResponseStreamContentType", Shape: 321, Wire: "Content-Type", Location: schema.Header},
+				{Name: "ResponseStreamContentType", Shape: 338, Wire: "Content-Type", Location: schema.Header},
 			},
 			Payload: 3,
 		},
-		173: {
+		182: {
 			Name: "KMSAccessDeniedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
-		174: {
+		183: {
 			Name: "KMSDisabledException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
-		175: {
+		184: {
 			Name: "KMSInvalidStateException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
-		176: {
+		185: {
 			Name:    "KMSKeyArn",
 			Kind:    schema.String,
 			Pattern: "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()",
 		},
-		177: {
+		186: {
 			Name: "KMSNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
-		178: {
+		187: {
 			Name: "LastUpdateStatus",
 			Kind: schema.String,
 			Enum: []string{"Successful", "Failed", "InProgress"},
 		},
-		179: {
+		188: {
 			Name: "LastUpdateStatusReason",
 			Kind: schema.String,
 		},
-		180: {
+		189: {
 			Name: "LastUpdateStatusReasonCode",
 			Kind: schema.String,
 			Enum: []string{"EniLimitExceeded", "InsufficientRolePermissions", "InvalidConfiguration", "InternalError", "SubnetOutOfIPAddresses", "InvalidSubnet", "InvalidSecurityGroup", "ImageDeleted", "ImageAccessDenied", "InvalidImage", "KMSKeyAccessDenied", "KMSKeyNotFound", "InvalidStateKMSKey", "DisabledKMSKey", "EFSIOError", "EFSMountConnectivityError", "EFSMountFailure", "EFSMountTimeout", "InvalidRuntime", "InvalidZipFileException", "FunctionError"},
 		},
-		181: {
+		190: {
 			Name: "Layer",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Arn", Shape: 187, Wire: "Arn"},
-				{Name: "CodeSize", Shape: 226, Wire: "CodeSize"},
+				{Name: "Arn", Shape: 196, Wire: "Arn"},
+				{Name: "CodeSize", Shape: 237, Wire: "CodeSize"},
 				{Name: "SigningProfileVersionArn", Shape: 21, Wire: "SigningProfileVersionArn"},
 				{Name: "SigningJobArn", Shape: 21, Wire: "SigningJobArn"},
 			},
 		},
-		182: {
+		191: {
 			Name: "LayerArn",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 140, HasMax: true,
 			Pattern: "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+",
 		},
-		183: {
+		192: {
 			Name: "LayerList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 187},
+				{Name: "member", Shape: 196},
 			},
 		},
-		184: {
+		193: {
 			Name: "LayerName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 140, HasMax: true,
 			Pattern: "(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+",
 		},
-		185: {
+		194: {
 			Name: "LayerPermissionAllowedAction",
 			Kind: schema.String,
 			Max:  22, HasMax: true,
 			Pattern: "lambda:GetLayerVersion",
 		},
-		186: {
+		195: {
 			Name:    "LayerPermissionAllowedPrincipal",
 			Kind:    schema.String,
 			Pattern: "\\d{12}|\\*|arn:(aws[a-zA-Z-]*):iam::\\d{12}:root",
 		},
-		187: {
+		196: {
 			Name: "LayerVersionArn",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 140, HasMax: true,
 			Pattern: "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+",
 		},
-		188: {
+		197: {
 			Name: "LayerVersionContentInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "S3Bucket", Shape: 295, Wire: "S3Bucket"},
-				{Name: "S3Key", Shape: 296, Wire: "S3Key"},
-				{Name: "S3ObjectVersion", Shape: 297, Wire: "S3ObjectVersion"},
+				{Name: "S3Bucket", Shape: 312, Wire: "S3Bucket"},
+				{Name: "S3Key", Shape: 313, Wire: "S3Key"},
+				{Name: "S3ObjectVersion", Shape: 314, Wire: "S3ObjectVersion"},
 				{Name: "ZipFile", Shape: 24, Wire: "ZipFile"},
 			},
 		},
-		189: {
+		198: {
 			Name: "LayerVersionContentOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Location", Shape: 321, Wire: "Location"},
-				{Name: "CodeSha256", Shape: 321, Wire: "CodeSha256"},
-				{Name: "CodeSize", Shape: 226, Wire: "CodeSize"},
-				{Name: "SigningProfileVersionArn", Shape: 321, Wire: "SigningProfileVersionArn"},
-				{Name: "SigningJobArn", Shape: 321, Wire: "SigningJobArn"},
+				{Name: "Location", Shape: 338, Wire: "Location"},
+				{Name: "CodeSha256", Shape: 338, Wire: "CodeSha256"},
+				{Name: "CodeSize", Shape: 237, Wire: "CodeSize"},
+				{Name: "SigningProfileVersionArn", Shape: 338, Wire: "SigningProfileVersionArn"},
+				{Name: "SigningJobArn", Shape: 338, Wire: "SigningJobArn"},
 			},
 		},
-		190: {
+		199: {
 			Name: "LayerVersionNumber",
 			Kind: schema.Long,
 		},
-		191: {
+		200: {
 			Name: "LayerVersionsList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 192},
+				{Name: "member", Shape: 201},
 			},
 		},
-		192: {
+		201: {
 			Name: "LayerVersionsListItem",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerVersionArn", Shape: 187, Wire: "LayerVersionArn"},
-				{Name: "Version", Shape: 190, Wire: "Version"},
-				{Name: "Description", Shape: 70, Wire: "Description"},
-				{Name: "CreatedDate", Shape: 335, Wire: "CreatedDate"},
-				{Name: "CompatibleRuntimes", Shape: 38, Wire: "CompatibleRuntimes"},
-				{Name: "LicenseInfo", Shape: 196, Wire: "LicenseInfo"},
-				{Name: "CompatibleArchitectures", Shape: 37, Wire: "CompatibleArchitectures"},
+				{Name: "LayerVersionArn", Shape: 196, Wire: "LayerVersionArn"},
+				{Name: "Version", Shape: 199, Wire: "Version"},
+				{Name: "Description", Shape: 71, Wire: "Description"},
+				{Name: "CreatedDate", Shape: 353, Wire: "CreatedDate"},
+				{Name: "CompatibleRuntimes", Shape: 39, Wire: "CompatibleRuntimes"},
+				{Name: "LicenseInfo", Shape: 205, Wire: "LicenseInfo"},
+				{Name: "CompatibleArchitectures", Shape: 38, Wire: "CompatibleArchitectures"},
 			},
 		},
-		193: {
+		202: {
 			Name: "LayersList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 194},
+				{Name: "member", Shape: 203},
 			},
 		},
-		194: {
+		203: {
 			Name: "LayersListItem",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 184, Wire: "LayerName"},
-				{Name: "LayerArn", Shape: 182, Wire: "LayerArn"},
-				{Name: "LatestMatchingVersion", Shape: 192, Wire: "LatestMatchingVersion"},
+				{Name: "LayerName", Shape: 193, Wire: "LayerName"},
+				{Name: "LayerArn", Shape: 191, Wire: "LayerArn"},
+				{Name: "LatestMatchingVersion", Shape: 201, Wire: "LatestMatchingVersion"},
 			},
 		},
-		195: {
+		204: {
 			Name: "LayersReferenceList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 181},
+				{Name: "member", Shape: 190},
 			},
 		},
-		196: {
+		205: {
 			Name: "LicenseInfo",
 			Kind: schema.String,
 			Max:  512, HasMax: true,
 		},
-		197: {
+		206: {
 			Name: "ListAliasesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "FunctionVersion", Shape: 358, Wire: "FunctionVersion", Location: schema.Query},
-				{Name: "Marker", Shape: 321, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 232, Wire: "MaxItems", Location: schema.Query},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "FunctionVersion", Shape: 376, Wire: "FunctionVersion", Location: schema.Query},
+				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 243, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
-		198: {
+		207: {
 			Name: "ListAliasesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 321, Wire: "NextMarker"},
+				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
 				{Name: "Aliases", Shape: 11, Wire: "Aliases"},
 			},
 		},
-		199: {
+		208: {
 			Name: "ListCodeSigningConfigsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Marker", Shape: 321, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 232, Wire: "MaxItems", Location: schema.Query},
+				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 243, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
-		200: {
+		209: {
 			Name: "ListCodeSigningConfigsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 321, Wire: "NextMarker"},
-				{Name: "CodeSigningConfigs", Shape: 30, Wire: "CodeSigningConfigs"},
+				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
+				{Name: "CodeSigningConfigs", Shape: 31, Wire: "CodeSigningConfigs"},
 			},
 		},
-		201: {
+		210: {
+			Name: "ListDurableExecutionsByFunctionOutput",
+			Kind: schema.Structure,
+		},
+		211: {
+			Name: "ListDurableExecutionsByFunctionRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+			},
+		},
+		212: {
 			Name: "ListEventSourceMappingsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "EventSourceArn", Shape: 21, Wire: "EventSourceArn", Location: schema.Query},
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.Query},
-				{Name: "Marker", Shape: 321, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 232, Wire: "MaxItems", Location: schema.Query},
-			},
-		},
-		202: {
-			Name: "ListEventSourceMappingsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 321, Wire: "NextMarker"},
-				{Name: "EventSourceMappings", Shape: 96, Wire: "EventSourceMappings"},
-			},
-		},
-		203: {
-			Name: "ListFunctionEventInvokeConfigsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Marker", Shape: 321, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 229, Wire: "MaxItems", Location: schema.Query},
-			},
-		},
-		204: {
-			Name: "ListFunctionEventInvokeConfigsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "FunctionEventInvokeConfigs", Shape: 112, Wire: "FunctionEventInvokeConfigs"},
-				{Name: "NextMarker", Shape: 321, Wire: "NextMarker"},
-			},
-		},
-		205: {
-			Name: "ListFunctionUrlConfigsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Marker", Shape: 321, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 230, Wire: "MaxItems", Location: schema.Query},
-			},
-		},
-		206: {
-			Name: "ListFunctionUrlConfigsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "FunctionUrlConfigs", Shape: 120, Wire: "FunctionUrlConfigs", Required: true},
-				{Name: "NextMarker", Shape: 321, Wire: "NextMarker"},
-			},
-		},
-		207: {
-			Name: "ListFunctionsByCodeSigningConfigRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "CodeSigningConfigArn", Shape: 28, Wire: "CodeSigningConfigArn", Location: schema.URI, Required: true},
-				{Name: "Marker", Shape: 321, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 232, Wire: "MaxItems", Location: schema.Query},
-			},
-		},
-		208: {
-			Name: "ListFunctionsByCodeSigningConfigResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 321, Wire: "NextMarker"},
-				{Name: "FunctionArns", Shape: 107, Wire: "FunctionArns"},
-			},
-		},
-		209: {
-			Name: "ListFunctionsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "MasterRegion", Shape: 227, Wire: "MasterRegion", Location: schema.Query},
-				{Name: "FunctionVersion", Shape: 122, Wire: "FunctionVersion", Location: schema.Query},
-				{Name: "Marker", Shape: 321, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 232, Wire: "MaxItems", Location: schema.Query},
-			},
-		},
-		210: {
-			Name: "ListFunctionsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 321, Wire: "NextMarker"},
-				{Name: "Functions", Shape: 113, Wire: "Functions"},
-			},
-		},
-		211: {
-			Name: "ListLayerVersionsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "CompatibleRuntime", Shape: 291, Wire: "CompatibleRuntime", Location: schema.Query},
-				{Name: "LayerName", Shape: 184, Wire: "LayerName", Location: schema.URI, Required: true},
-				{Name: "Marker", Shape: 321, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 231, Wire: "MaxItems", Location: schema.Query},
-				{Name: "CompatibleArchitecture", Shape: 19, Wire: "CompatibleArchitecture", Location: schema.Query},
-			},
-		},
-		212: {
-			Name: "ListLayerVersionsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 321, Wire: "NextMarker"},
-				{Name: "LayerVersions", Shape: 191, Wire: "LayerVersions"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.Query},
+				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 243, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
 		213: {
-			Name: "ListLayersRequest",
+			Name: "ListEventSourceMappingsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "CompatibleRuntime", Shape: 291, Wire: "CompatibleRuntime", Location: schema.Query},
-				{Name: "Marker", Shape: 321, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 231, Wire: "MaxItems", Location: schema.Query},
-				{Name: "CompatibleArchitecture", Shape: 19, Wire: "CompatibleArchitecture", Location: schema.Query},
+				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
+				{Name: "EventSourceMappings", Shape: 99, Wire: "EventSourceMappings"},
 			},
 		},
 		214: {
-			Name: "ListLayersResponse",
+			Name: "ListFunctionEventInvokeConfigsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 321, Wire: "NextMarker"},
-				{Name: "Layers", Shape: 193, Wire: "Layers"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 240, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
 		215: {
-			Name: "ListProvisionedConcurrencyConfigsRequest",
+			Name: "ListFunctionEventInvokeConfigsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Marker", Shape: 321, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 233, Wire: "MaxItems", Location: schema.Query},
+				{Name: "FunctionEventInvokeConfigs", Shape: 117, Wire: "FunctionEventInvokeConfigs"},
+				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
 			},
 		},
 		216: {
-			Name: "ListProvisionedConcurrencyConfigsResponse",
+			Name: "ListFunctionUrlConfigsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ProvisionedConcurrencyConfigs", Shape: 259, Wire: "ProvisionedConcurrencyConfigs"},
-				{Name: "NextMarker", Shape: 321, Wire: "NextMarker"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 241, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
 		217: {
-			Name: "ListTagsRequest",
+			Name: "ListFunctionUrlConfigsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Resource", Shape: 106, Wire: "ARN", Location: schema.URI, Required: true},
+				{Name: "FunctionUrlConfigs", Shape: 125, Wire: "FunctionUrlConfigs", Required: true},
+				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
 			},
 		},
 		218: {
-			Name: "ListTagsResponse",
+			Name: "ListFunctionsByCodeSigningConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Tags", Shape: 332, Wire: "Tags"},
+				{Name: "CodeSigningConfigArn", Shape: 29, Wire: "CodeSigningConfigArn", Location: schema.URI, Required: true},
+				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 243, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
 		219: {
-			Name: "ListVersionsByFunctionRequest",
+			Name: "ListFunctionsByCodeSigningConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 243, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Marker", Shape: 321, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 232, Wire: "MaxItems", Location: schema.Query},
+				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
+				{Name: "FunctionArns", Shape: 112, Wire: "FunctionArns"},
 			},
 		},
 		220: {
-			Name: "ListVersionsByFunctionResponse",
+			Name: "ListFunctionsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 321, Wire: "NextMarker"},
-				{Name: "Versions", Shape: 113, Wire: "Versions"},
+				{Name: "MasterRegion", Shape: 238, Wire: "MasterRegion", Location: schema.Query},
+				{Name: "FunctionVersion", Shape: 127, Wire: "FunctionVersion", Location: schema.Query},
+				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 243, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
 		221: {
+			Name: "ListFunctionsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
+				{Name: "Functions", Shape: 118, Wire: "Functions"},
+			},
+		},
+		222: {
+			Name: "ListLayerVersionsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "CompatibleRuntime", Shape: 308, Wire: "CompatibleRuntime", Location: schema.Query},
+				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 242, Wire: "MaxItems", Location: schema.Query},
+				{Name: "CompatibleArchitecture", Shape: 19, Wire: "CompatibleArchitecture", Location: schema.Query},
+			},
+		},
+		223: {
+			Name: "ListLayerVersionsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
+				{Name: "LayerVersions", Shape: 200, Wire: "LayerVersions"},
+			},
+		},
+		224: {
+			Name: "ListLayersRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "CompatibleRuntime", Shape: 308, Wire: "CompatibleRuntime", Location: schema.Query},
+				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 242, Wire: "MaxItems", Location: schema.Query},
+				{Name: "CompatibleArchitecture", Shape: 19, Wire: "CompatibleArchitecture", Location: schema.Query},
+			},
+		},
+		225: {
+			Name: "ListLayersResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
+				{Name: "Layers", Shape: 202, Wire: "Layers"},
+			},
+		},
+		226: {
+			Name: "ListProvisionedConcurrencyConfigsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 244, Wire: "MaxItems", Location: schema.Query},
+			},
+		},
+		227: {
+			Name: "ListProvisionedConcurrencyConfigsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ProvisionedConcurrencyConfigs", Shape: 270, Wire: "ProvisionedConcurrencyConfigs"},
+				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
+			},
+		},
+		228: {
+			Name: "ListTagsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Resource", Shape: 111, Wire: "ARN", Location: schema.URI, Required: true},
+			},
+		},
+		229: {
+			Name: "ListTagsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Tags", Shape: 349, Wire: "Tags"},
+			},
+		},
+		230: {
+			Name: "ListVersionsByFunctionRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 243, Wire: "MaxItems", Location: schema.Query},
+			},
+		},
+		231: {
+			Name: "ListVersionsByFunctionResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
+				{Name: "Versions", Shape: 118, Wire: "Versions"},
+			},
+		},
+		232: {
 			Name: "LocalMountPath",
 			Kind: schema.String,
 			Max:  160, HasMax: true,
 			Pattern: "^/mnt/[a-zA-Z0-9-_.]+$",
 		},
-		222: {
+		233: {
 			Name: "LogFormat",
 			Kind: schema.String,
 			Enum: []string{"JSON", "Text"},
 		},
-		223: {
+		234: {
 			Name: "LogGroup",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 512, HasMax: true,
 			Pattern: "[\\.\\-_/#A-Za-z0-9]+",
 		},
-		224: {
+		235: {
 			Name: "LogType",
 			Kind: schema.String,
 			Enum: []string{"None", "Tail"},
 		},
-		225: {
+		236: {
 			Name: "LoggingConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LogFormat", Shape: 222, Wire: "LogFormat"},
+				{Name: "LogFormat", Shape: 233, Wire: "LogFormat"},
 				{Name: "ApplicationLogLevel", Shape: 18, Wire: "ApplicationLogLevel"},
-				{Name: "SystemLogLevel", Shape: 326, Wire: "SystemLogLevel"},
-				{Name: "LogGroup", Shape: 223, Wire: "LogGroup"},
+				{Name: "SystemLogLevel", Shape: 343, Wire: "SystemLogLevel"},
+				{Name: "LogGroup", Shape: 234, Wire: "LogGroup"},
 			},
 		},
-		226: {
+		237: {
 			Name: "Long",
 			Kind: schema.Long,
 		},
-		227: {
+		238: {
 			Name:    "MasterRegion",
 			Kind:    schema.String,
 			Pattern: "ALL|[a-z]{2}(-gov)?-[a-z]+-\\d{1}",
 		},
-		228: {
+		239: {
 			Name: "MaxAge",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 			Max: 86400, HasMax: true,
 		},
-		229: {
+		240: {
 			Name: "MaxFunctionEventInvokeConfigListItems",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		230: {
+		241: {
 			Name: "MaxItems",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		231: {
+		242: {
 			Name: "MaxLayerListItems",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		232: {
+		243: {
 			Name: "MaxListItems",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 10000, HasMax: true,
 		},
-		233: {
+		244: {
 			Name: "MaxProvisionedConcurrencyConfigListItems",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		234: {
+		245: {
 			Name: "MaximumBatchingWindowInSeconds",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 			Max: 300, HasMax: true,
 		},
-		235: {
+		246: {
 			Name: "MaximumConcurrency",
 			Kind: schema.Integer,
 			Min:  2, HasMin: true,
 			Max: 1000, HasMax: true,
 		},
-		236: {
+		247: {
 			Name: "MaximumEventAgeInSeconds",
 			Kind: schema.Integer,
 			Min:  60, HasMin: true,
 			Max: 21600, HasMax: true,
 		},
-		237: {
+		248: {
 			Name: "MaximumRecordAgeInSeconds",
 			Kind: schema.Integer,
 			Min:  -1, HasMin: true,
 			Max: 604800, HasMax: true,
 		},
-		238: {
+		249: {
 			Name: "MaximumRetryAttempts",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 			Max: 2, HasMax: true,
 		},
-		239: {
+		250: {
 			Name: "MaximumRetryAttemptsEventSourceMapping",
 			Kind: schema.Integer,
 			Min:  -1, HasMin: true,
 			Max: 10000, HasMax: true,
 		},
-		240: {
+		251: {
 			Name: "MemorySize",
 			Kind: schema.Integer,
 			Min:  128, HasMin: true,
 			Max: 10240, HasMax: true,
 		},
-		241: {
+		252: {
 			Name: "Method",
 			Kind: schema.String,
 			Max:  6, HasMax: true,
 			Pattern: ".*",
 		},
-		242: {
+		253: {
 			Name:    "NameSpacedFunctionArn",
 			Kind:    schema.String,
 			Pattern: "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}(-gov)?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_\\.]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?",
 		},
-		243: {
+		254: {
 			Name: "NamespacedFunctionName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 170, HasMax: true,
 			Pattern: "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}(-gov)?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?",
 		},
-		244: {
+		255: {
 			Name: "NamespacedStatementId",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 100, HasMax: true,
 			Pattern: "([a-zA-Z0-9-_.]+)",
 		},
-		245: {
+		256: {
 			Name: "NonNegativeInteger",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 		},
-		246: {
+		257: {
 			Name: "NullableBoolean",
 			Kind: schema.Boolean,
 		},
-		247: {
+		258: {
 			Name: "OnFailure",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Destination", Shape: 71, Wire: "Destination"},
+				{Name: "Destination", Shape: 72, Wire: "Destination"},
 			},
 		},
-		248: {
+		259: {
 			Name: "OnSuccess",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Destination", Shape: 71, Wire: "Destination"},
+				{Name: "Destination", Shape: 72, Wire: "Destination"},
 			},
 		},
-		249: {
+		260: {
 			Name: "OrganizationId",
 			Kind: schema.String,
 			Max:  34, HasMax: true,
 			Pattern: "o-[a-z0-9]{10,32}",
 		},
-		250: {
+		261: {
 			Name: "Origin",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 253, HasMax: true,
 			Pattern: ".*",
 		},
-		251: {
+		262: {
 			Name: "PackageType",
 			Kind: schema.String,
 			Enum: []string{"Zip", "Image"},
 		},
-		252: {
+		263: {
 			Name: "ParallelizationFactor",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 10, HasMax: true,
 		},
-		253: {
+		264: {
 			Name: "Pattern",
 			Kind: schema.String,
 			Min:  0, HasMin: true,
 			Max: 4096, HasMax: true,
 			Pattern: ".*",
 		},
-		254: {
+		265: {
 			Name: "PolicyLengthExceededException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "message", Shape: 321, Wire: "message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "message", Shape: 338, Wire: "message"},
 			},
 		},
-		255: {
+		266: {
 			Name: "PositiveInteger",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 		},
-		256: {
+		267: {
 			Name: "PreconditionFailedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "message", Shape: 321, Wire: "message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "message", Shape: 338, Wire: "message"},
 			},
 		},
-		257: {
+		268: {
 			Name:    "Principal",
 			Kind:    schema.String,
 			Pattern: "[^\\s]+",
 		},
-		258: {
+		269: {
 			Name: "PrincipalOrgID",
 			Kind: schema.String,
 			Min:  12, HasMin: true,
 			Max: 34, HasMax: true,
 			Pattern: "^o-[a-z0-9]{10,32}$",
 		},
-		259: {
+		270: {
 			Name: "ProvisionedConcurrencyConfigList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 260},
+				{Name: "member", Shape: 271},
 			},
 		},
-		260: {
+		271: {
 			Name: "ProvisionedConcurrencyConfigListItem",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionArn", Shape: 106, Wire: "FunctionArn"},
-				{Name: "RequestedProvisionedConcurrentExecutions", Shape: 255, Wire: "RequestedProvisionedConcurrentExecutions"},
-				{Name: "AvailableProvisionedConcurrentExecutions", Shape: 245, Wire: "AvailableProvisionedConcurrentExecutions"},
-				{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 245, Wire: "AllocatedProvisionedConcurrentExecutions"},
-				{Name: "Status", Shape: 262, Wire: "Status"},
-				{Name: "StatusReason", Shape: 321, Wire: "StatusReason"},
-				{Name: "LastModified", Shape: 335, Wire: "LastModified"},
+				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn"},
+				{Name: "RequestedProvisionedConcurrentExecutions", Shape: 266, Wire: "RequestedProvisionedConcurrentExecutions"},
+				{Name: "AvailableProvisionedConcurrentExecutions", Shape: 256, Wire: "AvailableProvisionedConcurrentExecutions"},
+				{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 256, Wire: "AllocatedProvisionedConcurrentExecutions"},
+				{Name: "Status", Shape: 273, Wire: "Status"},
+				{Name: "StatusReason", Shape: 338, Wire: "StatusReason"},
+				{Name: "LastModified", Shape: 353, Wire: "LastModified"},
 			},
 		},
-		261: {
+		272: {
 			Name: "ProvisionedConcurrencyConfigNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "message", Shape: 321, Wire: "message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "message", Shape: 338, Wire: "message"},
 			},
 		},
-		262: {
+		273: {
 			Name: "ProvisionedConcurrencyStatusEnum",
 			Kind: schema.String,
 			Enum: []string{"IN_PROGRESS", "READY", "FAILED"},
 		},
-		263: {
+		274: {
 			Name: "PublishLayerVersionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 184, Wire: "LayerName", Location: schema.URI, Required: true},
-				{Name: "Description", Shape: 70, Wire: "Description"},
-				{Name: "Content", Shape: 188, Wire: "Content", Required: true},
-				{Name: "CompatibleRuntimes", Shape: 38, Wire: "CompatibleRuntimes"},
-				{Name: "LicenseInfo", Shape: 196, Wire: "LicenseInfo"},
-				{Name: "CompatibleArchitectures", Shape: 37, Wire: "CompatibleArchitectures"},
+				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "Description", Shape: 71, Wire: "Description"},
+				{Name: "Content", Shape: 197, Wire: "Content", Required: true},
+				{Name: "CompatibleRuntimes", Shape: 39, Wire: "CompatibleRuntimes"},
+				{Name: "LicenseInfo", Shape: 205, Wire: "LicenseInfo"},
+				{Name: "CompatibleArchitectures", Shape: 38, Wire: "CompatibleArchitectures"},
 			},
 		},
-		264: {
+		275: {
 			Name: "PublishLayerVersionResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Content", Shape: 189, Wire: "Content"},
-				{Name: "LayerArn", Shape: 182, Wire: "LayerArn"},
-				{Name: "LayerVersionArn", Shape: 187, Wire: "LayerVersionArn"},
-				{Name: "Description", Shape: 70, Wire: "Description"},
-				{Name: "CreatedDate", Shape: 335, Wire: "CreatedDate"},
-				{Name: "Version", Shape: 190, Wire: "Version"},
-				{Name: "CompatibleRuntimes", Shape: 38, Wire: "CompatibleRuntimes"},
-				{Name: "LicenseInfo", Shape: 196, Wire: "LicenseInfo"},
-				{Name: "CompatibleArchitectures", Shape: 37, Wire: "CompatibleArchitectures"},
+				{Name: "Content", Shape: 198, Wire: "Content"},
+				{Name: "LayerArn", Shape: 191, Wire: "LayerArn"},
+				{Name: "LayerVersionArn", Shape: 196, Wire: "LayerVersionArn"},
+				{Name: "Description", Shape: 71, Wire: "Description"},
+				{Name: "CreatedDate", Shape: 353, Wire: "CreatedDate"},
+				{Name: "Version", Shape: 199, Wire: "Version"},
+				{Name: "CompatibleRuntimes", Shape: 39, Wire: "CompatibleRuntimes"},
+				{Name: "LicenseInfo", Shape: 205, Wire: "LicenseInfo"},
+				{Name: "CompatibleArchitectures", Shape: 38, Wire: "CompatibleArchitectures"},
 			},
 		},
-		265: {
+		276: {
 			Name: "PublishVersionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "CodeSha256", Shape: 321, Wire: "CodeSha256"},
-				{Name: "Description", Shape: 70, Wire: "Description"},
-				{Name: "RevisionId", Shape: 321, Wire: "RevisionId"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "CodeSha256", Shape: 338, Wire: "CodeSha256"},
+				{Name: "Description", Shape: 71, Wire: "Description"},
+				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
 			},
 		},
-		266: {
+		277: {
 			Name: "PutFunctionCodeSigningConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "CodeSigningConfigArn", Shape: 28, Wire: "CodeSigningConfigArn", Required: true},
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "CodeSigningConfigArn", Shape: 29, Wire: "CodeSigningConfigArn", Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 			},
 		},
-		267: {
+		278: {
 			Name: "PutFunctionCodeSigningConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "CodeSigningConfigArn", Shape: 28, Wire: "CodeSigningConfigArn", Required: true},
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Required: true},
+				{Name: "CodeSigningConfigArn", Shape: 29, Wire: "CodeSigningConfigArn", Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Required: true},
 			},
 		},
-		268: {
+		279: {
 			Name: "PutFunctionConcurrencyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "ReservedConcurrentExecutions", Shape: 283, Wire: "ReservedConcurrentExecutions", Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "ReservedConcurrentExecutions", Shape: 299, Wire: "ReservedConcurrentExecutions", Required: true},
 			},
 		},
-		269: {
+		280: {
 			Name: "PutFunctionEventInvokeConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
-				{Name: "MaximumRetryAttempts", Shape: 238, Wire: "MaximumRetryAttempts"},
-				{Name: "MaximumEventAgeInSeconds", Shape: 236, Wire: "MaximumEventAgeInSeconds"},
-				{Name: "DestinationConfig", Shape: 72, Wire: "DestinationConfig"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "MaximumRetryAttempts", Shape: 249, Wire: "MaximumRetryAttempts"},
+				{Name: "MaximumEventAgeInSeconds", Shape: 247, Wire: "MaximumEventAgeInSeconds"},
+				{Name: "DestinationConfig", Shape: 73, Wire: "DestinationConfig"},
 			},
 		},
-		270: {
+		281: {
+			Name: "PutFunctionRecursionConfigRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "RecursiveLoop", Shape: 293, Wire: "RecursiveLoop", Required: true},
+			},
+		},
+		282: {
+			Name: "PutFunctionRecursionConfigResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RecursiveLoop", Shape: 293, Wire: "RecursiveLoop"},
+			},
+		},
+		283: {
+			Name: "PutFunctionScalingConfigOutput",
+			Kind: schema.Structure,
+		},
+		284: {
+			Name: "PutFunctionScalingConfigRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+			},
+		},
+		285: {
 			Name: "PutProvisionedConcurrencyConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query, Required: true},
-				{Name: "ProvisionedConcurrentExecutions", Shape: 255, Wire: "ProvisionedConcurrentExecutions", Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query, Required: true},
+				{Name: "ProvisionedConcurrentExecutions", Shape: 266, Wire: "ProvisionedConcurrentExecutions", Required: true},
 			},
 		},
-		271: {
+		286: {
 			Name: "PutProvisionedConcurrencyConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RequestedProvisionedConcurrentExecutions", Shape: 255, Wire: "RequestedProvisionedConcurrentExecutions"},
-				{Name: "AvailableProvisionedConcurrentExecutions", Shape: 245, Wire: "AvailableProvisionedConcurrentExecutions"},
-				{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 245, Wire: "AllocatedProvisionedConcurrentExecutions"},
-				{Name: "Status", Shape: 262, Wire: "Status"},
-				{Name: "StatusReason", Shape: 321, Wire: "StatusReason"},
-				{Name: "LastModified", Shape: 335, Wire: "LastModified"},
+				{Name: "RequestedProvisionedConcurrentExecutions", Shape: 266, Wire: "RequestedProvisionedConcurrentExecutions"},
+				{Name: "AvailableProvisionedConcurrentExecutions", Shape: 256, Wire: "AvailableProvisionedConcurrentExecutions"},
+				{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 256, Wire: "AllocatedProvisionedConcurrentExecutions"},
+				{Name: "Status", Shape: 273, Wire: "Status"},
+				{Name: "StatusReason", Shape: 338, Wire: "StatusReason"},
+				{Name: "LastModified", Shape: 353, Wire: "LastModified"},
 			},
 		},
-		272: {
+		287: {
 			Name: "PutRuntimeManagementConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
-				{Name: "UpdateRuntimeOn", Shape: 357, Wire: "UpdateRuntimeOn", Required: true},
-				{Name: "RuntimeVersionArn", Shape: 292, Wire: "RuntimeVersionArn"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "UpdateRuntimeOn", Shape: 375, Wire: "UpdateRuntimeOn", Required: true},
+				{Name: "RuntimeVersionArn", Shape: 309, Wire: "RuntimeVersionArn"},
 			},
 		},
-		273: {
+		288: {
 			Name: "PutRuntimeManagementConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UpdateRuntimeOn", Shape: 357, Wire: "UpdateRuntimeOn", Required: true},
-				{Name: "FunctionArn", Shape: 106, Wire: "FunctionArn", Required: true},
-				{Name: "RuntimeVersionArn", Shape: 292, Wire: "RuntimeVersionArn"},
+				{Name: "UpdateRuntimeOn", Shape: 375, Wire: "UpdateRuntimeOn", Required: true},
+				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn", Required: true},
+				{Name: "RuntimeVersionArn", Shape: 309, Wire: "RuntimeVersionArn"},
 			},
 		},
-		274: {
+		289: {
 			Name: "Qualifier",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "(|[a-zA-Z0-9$_-]+)",
 		},
-		275: {
+		290: {
 			Name: "Queue",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 1000, HasMax: true,
 			Pattern: "[\\s\\S]*",
 		},
-		276: {
+		291: {
 			Name: "Queues",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 275},
+				{Name: "member", Shape: 290},
 			},
 			Min: 1, HasMin: true,
 			Max: 1, HasMax: true,
 		},
-		277: {
+		292: {
 			Name: "RecursiveInvocationException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
-		278: {
+		293: {
+			Name: "RecursiveLoop",
+			Kind: schema.String,
+			Enum: []string{"Allow", "Terminate"},
+		},
+		294: {
 			Name: "RemoveLayerVersionPermissionOutput",
 			Kind: schema.Structure,
 		},
-		279: {
+		295: {
 			Name: "RemoveLayerVersionPermissionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 184, Wire: "LayerName", Location: schema.URI, Required: true},
-				{Name: "VersionNumber", Shape: 190, Wire: "VersionNumber", Location: schema.URI, Required: true},
-				{Name: "StatementId", Shape: 320, Wire: "StatementId", Location: schema.URI, Required: true},
-				{Name: "RevisionId", Shape: 321, Wire: "RevisionId", Location: schema.Query},
+				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "VersionNumber", Shape: 199, Wire: "VersionNumber", Location: schema.URI, Required: true},
+				{Name: "StatementId", Shape: 337, Wire: "StatementId", Location: schema.URI, Required: true},
+				{Name: "RevisionId", Shape: 338, Wire: "RevisionId", Location: schema.Query},
 			},
 		},
-		280: {
+		296: {
 			Name: "RemovePermissionOutput",
 			Kind: schema.Structure,
 		},
-		281: {
+		297: {
 			Name: "RemovePermissionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "StatementId", Shape: 244, Wire: "StatementId", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
-				{Name: "RevisionId", Shape: 321, Wire: "RevisionId", Location: schema.Query},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "StatementId", Shape: 255, Wire: "StatementId", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "RevisionId", Shape: 338, Wire: "RevisionId", Location: schema.Query},
 			},
 		},
-		282: {
+		298: {
 			Name: "RequestTooLargeException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "message", Shape: 321, Wire: "message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "message", Shape: 338, Wire: "message"},
 			},
 		},
-		283: {
+		299: {
 			Name: "ReservedConcurrentExecutions",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 		},
-		284: {
+		300: {
 			Name:    "ResourceArn",
 			Kind:    schema.String,
 			Pattern: "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()",
 		},
-		285: {
+		301: {
 			Name: "ResourceConflictException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "message", Shape: 321, Wire: "message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "message", Shape: 338, Wire: "message"},
 			},
 		},
-		286: {
+		302: {
 			Name: "ResourceInUseException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
-		287: {
+		303: {
 			Name: "ResourceNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
-		288: {
+		304: {
 			Name: "ResourceNotReadyException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "message", Shape: 321, Wire: "message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "message", Shape: 338, Wire: "message"},
 			},
 		},
-		289: {
+		305: {
 			Name: "ResponseStreamingInvocationType",
 			Kind: schema.String,
 			Enum: []string{"RequestResponse", "DryRun"},
 		},
-		290: {
+		306: {
+			Name: "RetentionPeriodInDays",
+			Kind: schema.Integer,
+			Min:  1, HasMin: true,
+			Max: 90, HasMax: true,
+		},
+		307: {
 			Name:    "RoleArn",
 			Kind:    schema.String,
 			Pattern: "arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+",
 		},
-		291: {
+		308: {
 			Name: "Runtime",
 			Kind: schema.String,
 			Enum: []string{"nodejs", "nodejs4.3", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x", "nodejs16.x", "java8", "java8.al2", "java11", "python2.7", "python3.6", "python3.7", "python3.8", "python3.9", "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1", "dotnetcore3.1", "dotnet6", "dotnet8", "nodejs4.3-edge", "go1.x", "ruby2.5", "ruby2.7", "provided", "provided.al2", "nodejs18.x", "python3.10", "java17", "ruby3.2", "ruby3.3", "python3.11", "nodejs20.x", "provided.al2023", "python3.12", "java21", "nodejs22.x", "nodejs24.x", "python3.13", "python3.14", "ruby3.4", "java25", "dotnet10"},
 		},
-		292: {
+		309: {
 			Name: "RuntimeVersionArn",
 			Kind: schema.String,
 			Min:  26, HasMin: true,
 			Max: 2048, HasMax: true,
 			Pattern: "^arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}::runtime:.+$",
 		},
-		293: {
+		310: {
 			Name: "RuntimeVersionConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RuntimeVersionArn", Shape: 292, Wire: "RuntimeVersionArn"},
-				{Name: "Error", Shape: 294, Wire: "Error"},
+				{Name: "RuntimeVersionArn", Shape: 309, Wire: "RuntimeVersionArn"},
+				{Name: "Error", Shape: 311, Wire: "Error"},
 			},
 		},
-		294: {
+		311: {
 			Name: "RuntimeVersionError",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ErrorCode", Shape: 321, Wire: "ErrorCode"},
-				{Name: "Message", Shape: 303, Wire: "Message"},
+				{Name: "ErrorCode", Shape: 338, Wire: "ErrorCode"},
+				{Name: "Message", Shape: 320, Wire: "Message"},
 			},
 		},
-		295: {
+		312: {
 			Name: "S3Bucket",
 			Kind: schema.String,
 			Min:  3, HasMin: true,
@@ -2335,65 +2447,65 @@ var table = schema.Service{
 			Pattern: "^[0-9A-Za-z\\.\\-_]*(?<!\\.)$",
 			Regexp:  "([0-9A-Za-z._-]*[0-9A-Za-z_-])?",
 		},
-		296: {
+		313: {
 			Name: "S3Key",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 1024, HasMax: true,
 		},
-		297: {
+		314: {
 			Name: "S3ObjectVersion",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 1024, HasMax: true,
 		},
-		298: {
+		315: {
 			Name: "ScalingConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "MaximumConcurrency", Shape: 235, Wire: "MaximumConcurrency"},
+				{Name: "MaximumConcurrency", Shape: 246, Wire: "MaximumConcurrency"},
 			},
 		},
-		299: {
+		316: {
 			Name: "SecurityGroupId",
 			Kind: schema.String,
 		},
-		300: {
+		317: {
 			Name: "SecurityGroupIds",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 299},
+				{Name: "member", Shape: 316},
 			},
 			Max: 5, HasMax: true,
 		},
-		301: {
+		318: {
 			Name: "SelfManagedEventSource",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Endpoints", Shape: 86, Wire: "Endpoints"},
+				{Name: "Endpoints", Shape: 88, Wire: "Endpoints"},
 			},
 		},
-		302: {
+		319: {
 			Name: "SelfManagedKafkaEventSourceConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ConsumerGroupId", Shape: 343, Wire: "ConsumerGroupId"},
+				{Name: "ConsumerGroupId", Shape: 361, Wire: "ConsumerGroupId"},
 			},
 		},
-		303: {
+		320: {
 			Name:      "SensitiveString",
 			Kind:      schema.String,
 			Sensitive: true,
 		},
-		304: {
+		321: {
 			Name: "ServiceException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
-		305: {
+		322: {
 			Name: "SigningProfileVersionArns",
 			Kind: schema.List,
 			Members: []schema.Member{
@@ -2402,442 +2514,451 @@ var table = schema.Service{
 			Min: 1, HasMin: true,
 			Max: 20, HasMax: true,
 		},
-		306: {
+		323: {
 			Name: "SnapStart",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ApplyOn", Shape: 307, Wire: "ApplyOn"},
+				{Name: "ApplyOn", Shape: 324, Wire: "ApplyOn"},
 			},
 		},
-		307: {
+		324: {
 			Name: "SnapStartApplyOn",
 			Kind: schema.String,
 			Enum: []string{"PublishedVersions", "None"},
 		},
-		308: {
+		325: {
 			Name: "SnapStartException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
-		309: {
+		326: {
 			Name: "SnapStartNotReadyException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
-		310: {
+		327: {
 			Name: "SnapStartOptimizationStatus",
 			Kind: schema.String,
 			Enum: []string{"On", "Off"},
 		},
-		311: {
+		328: {
 			Name: "SnapStartResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ApplyOn", Shape: 307, Wire: "ApplyOn"},
-				{Name: "OptimizationStatus", Shape: 310, Wire: "OptimizationStatus"},
+				{Name: "ApplyOn", Shape: 324, Wire: "ApplyOn"},
+				{Name: "OptimizationStatus", Shape: 327, Wire: "OptimizationStatus"},
 			},
 		},
-		312: {
+		329: {
 			Name: "SnapStartTimeoutException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
-		313: {
+		330: {
 			Name: "SourceAccessConfiguration",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 315, Wire: "Type"},
-				{Name: "URI", Shape: 343, Wire: "URI"},
+				{Name: "Type", Shape: 332, Wire: "Type"},
+				{Name: "URI", Shape: 361, Wire: "URI"},
 			},
 		},
-		314: {
+		331: {
 			Name: "SourceAccessConfigurations",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 313},
+				{Name: "member", Shape: 330},
 			},
 			Min: 0, HasMin: true,
 			Max: 22, HasMax: true,
 		},
-		315: {
+		332: {
 			Name: "SourceAccessType",
 			Kind: schema.String,
 			Enum: []string{"BASIC_AUTH", "VPC_SUBNET", "VPC_SECURITY_GROUP", "SASL_SCRAM_512_AUTH", "SASL_SCRAM_256_AUTH", "VIRTUAL_HOST", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE"},
 		},
-		316: {
+		333: {
 			Name: "SourceOwner",
 			Kind: schema.String,
 			Max:  12, HasMax: true,
 			Pattern: "\\d{12}",
 		},
-		317: {
+		334: {
 			Name: "State",
 			Kind: schema.String,
 			Enum: []string{"Pending", "Active", "Inactive", "Failed"},
 		},
-		318: {
+		335: {
 			Name: "StateReason",
 			Kind: schema.String,
 		},
-		319: {
+		336: {
 			Name: "StateReasonCode",
 			Kind: schema.String,
 			Enum: []string{"Idle", "Creating", "Restoring", "EniLimitExceeded", "InsufficientRolePermissions", "InvalidConfiguration", "InternalError", "SubnetOutOfIPAddresses", "InvalidSubnet", "InvalidSecurityGroup", "ImageDeleted", "ImageAccessDenied", "InvalidImage", "KMSKeyAccessDenied", "KMSKeyNotFound", "InvalidStateKMSKey", "DisabledKMSKey", "EFSIOError", "EFSMountConnectivityError", "EFSMountFailure", "EFSMountTimeout", "InvalidRuntime", "InvalidZipFileException", "FunctionError"},
 		},
-		320: {
+		337: {
 			Name: "StatementId",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 100, HasMax: true,
 			Pattern: "([a-zA-Z0-9-_]+)",
 		},
-		321: {
+		338: {
 			Name: "String",
 			Kind: schema.String,
 		},
-		322: {
+		339: {
 			Name: "StringList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 321},
+				{Name: "member", Shape: 338},
 			},
 			Max: 1500, HasMax: true,
 		},
-		323: {
+		340: {
 			Name: "SubnetIPAddressLimitReachedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "Message", Shape: 321, Wire: "Message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "Message", Shape: 338, Wire: "Message"},
 			},
 		},
-		324: {
+		341: {
 			Name: "SubnetId",
 			Kind: schema.String,
 		},
-		325: {
+		342: {
 			Name: "SubnetIds",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 324},
+				{Name: "member", Shape: 341},
 			},
 			Max: 16, HasMax: true,
 		},
-		326: {
+		343: {
 			Name: "SystemLogLevel",
 			Kind: schema.String,
 			Enum: []string{"DEBUG", "INFO", "WARN"},
 		},
-		327: {
+		344: {
 			Name: "TagKey",
 			Kind: schema.String,
 		},
-		328: {
+		345: {
 			Name: "TagKeyList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 327},
+				{Name: "member", Shape: 344},
 			},
 		},
-		329: {
+		346: {
 			Name: "TagResourceOutput",
 			Kind: schema.Structure,
 		},
-		330: {
+		347: {
 			Name: "TagResourceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Resource", Shape: 106, Wire: "ARN", Location: schema.URI, Required: true},
-				{Name: "Tags", Shape: 332, Wire: "Tags", Required: true},
+				{Name: "Resource", Shape: 111, Wire: "ARN", Location: schema.URI, Required: true},
+				{Name: "Tags", Shape: 349, Wire: "Tags", Required: true},
 			},
 		},
-		331: {
+		348: {
 			Name: "TagValue",
 			Kind: schema.String,
 		},
-		332: {
+		349: {
 			Name: "Tags",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 327},
-				{Name: "value", Shape: 331},
+				{Name: "key", Shape: 344},
+				{Name: "value", Shape: 348},
 			},
 		},
-		333: {
+		350: {
+			Name: "TenancyConfig",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "TenantIsolationMode", Shape: 338, Wire: "TenantIsolationMode"},
+			},
+		},
+		351: {
 			Name: "ThrottleReason",
 			Kind: schema.String,
 			Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"},
 		},
-		334: {
+		352: {
 			Name: "Timeout",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 		},
-		335: {
+		353: {
 			Name: "Timestamp",
 			Kind: schema.String,
 		},
-		336: {
+		354: {
 			Name: "TooManyRequestsException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "retryAfterSeconds", Shape: 321, Wire: "Retry-After", Location: schema.Header},
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "message", Shape: 321, Wire: "message"},
-				{Name: "Reason", Shape: 333, Wire: "Reason"},
+				{Name: "retryAfterSeconds", Shape: 338, Wire: "Retry-After", Location: schema.Header},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "message", Shape: 338, Wire: "message"},
+				{Name: "Reason", Shape: 351, Wire: "Reason"},
 			},
 		},
-		337: {
+		355: {
 			Name: "Topic",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 249, HasMax: true,
 			Pattern: "^[^.]([a-zA-Z0-9\\-_.]+)",
 		},
-		338: {
+		356: {
 			Name: "Topics",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 337},
+				{Name: "member", Shape: 355},
 			},
 			Min: 1, HasMin: true,
 			Max: 1, HasMax: true,
 		},
-		339: {
+		357: {
 			Name: "TracingConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Mode", Shape: 341, Wire: "Mode"},
+				{Name: "Mode", Shape: 359, Wire: "Mode"},
 			},
 		},
-		340: {
+		358: {
 			Name: "TracingConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Mode", Shape: 341, Wire: "Mode"},
+				{Name: "Mode", Shape: 359, Wire: "Mode"},
 			},
 		},
-		341: {
+		359: {
 			Name: "TracingMode",
 			Kind: schema.String,
 			Enum: []string{"Active", "PassThrough"},
 		},
-		342: {
+		360: {
 			Name: "TumblingWindowInSeconds",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 			Max: 900, HasMax: true,
 		},
-		343: {
+		361: {
 			Name: "URI",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 200, HasMax: true,
 			Pattern: "[a-zA-Z0-9-\\/*:_+=.@-]*",
 		},
-		344: {
+		362: {
 			Name: "UnreservedConcurrentExecutions",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 		},
-		345: {
+		363: {
 			Name: "UnsupportedMediaTypeException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 321, Wire: "Type"},
-				{Name: "message", Shape: 321, Wire: "message"},
+				{Name: "Type", Shape: 338, Wire: "Type"},
+				{Name: "message", Shape: 338, Wire: "message"},
 			},
 		},
-		346: {
+		364: {
 			Name: "UntagResourceOutput",
 			Kind: schema.Structure,
 		},
-		347: {
+		365: {
 			Name: "UntagResourceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Resource", Shape: 106, Wire: "ARN", Location: schema.URI, Required: true},
-				{Name: "TagKeys", Shape: 328, Wire: "tagKeys", Location: schema.Query, Required: true},
+				{Name: "Resource", Shape: 111, Wire: "ARN", Location: schema.URI, Required: true},
+				{Name: "TagKeys", Shape: 345, Wire: "tagKeys", Location: schema.Query, Required: true},
 			},
 		},
-		348: {
+		366: {
 			Name: "UpdateAliasRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 				{Name: "Name", Shape: 9, Wire: "Name", Location: schema.URI, Required: true},
-				{Name: "FunctionVersion", Shape: 358, Wire: "FunctionVersion"},
-				{Name: "Description", Shape: 70, Wire: "Description"},
+				{Name: "FunctionVersion", Shape: 376, Wire: "FunctionVersion"},
+				{Name: "Description", Shape: 71, Wire: "Description"},
 				{Name: "RoutingConfig", Shape: 12, Wire: "RoutingConfig"},
-				{Name: "RevisionId", Shape: 321, Wire: "RevisionId"},
+				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
 			},
 		},
-		349: {
+		367: {
 			Name: "UpdateCodeSigningConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "CodeSigningConfigArn", Shape: 28, Wire: "CodeSigningConfigArn", Location: schema.URI, Required: true},
-				{Name: "Description", Shape: 70, Wire: "Description"},
+				{Name: "CodeSigningConfigArn", Shape: 29, Wire: "CodeSigningConfigArn", Location: schema.URI, Required: true},
+				{Name: "Description", Shape: 71, Wire: "Description"},
 				{Name: "AllowedPublishers", Shape: 16, Wire: "AllowedPublishers"},
-				{Name: "CodeSigningPolicies", Shape: 32, Wire: "CodeSigningPolicies"},
+				{Name: "CodeSigningPolicies", Shape: 33, Wire: "CodeSigningPolicies"},
 			},
 		},
-		350: {
+		368: {
 			Name: "UpdateCodeSigningConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "CodeSigningConfig", Shape: 27, Wire: "CodeSigningConfig", Required: true},
+				{Name: "CodeSigningConfig", Shape: 28, Wire: "CodeSigningConfig", Required: true},
 			},
 		},
-		351: {
+		369: {
 			Name: "UpdateEventSourceMappingRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UUID", Shape: 321, Wire: "UUID", Location: schema.URI, Required: true},
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName"},
-				{Name: "Enabled", Shape: 82, Wire: "Enabled"},
+				{Name: "UUID", Shape: 338, Wire: "UUID", Location: schema.URI, Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName"},
+				{Name: "Enabled", Shape: 84, Wire: "Enabled"},
 				{Name: "BatchSize", Shape: 22, Wire: "BatchSize"},
-				{Name: "FilterCriteria", Shape: 103, Wire: "FilterCriteria"},
-				{Name: "MaximumBatchingWindowInSeconds", Shape: 234, Wire: "MaximumBatchingWindowInSeconds"},
-				{Name: "DestinationConfig", Shape: 72, Wire: "DestinationConfig"},
-				{Name: "MaximumRecordAgeInSeconds", Shape: 237, Wire: "MaximumRecordAgeInSeconds"},
+				{Name: "FilterCriteria", Shape: 107, Wire: "FilterCriteria"},
+				{Name: "MaximumBatchingWindowInSeconds", Shape: 245, Wire: "MaximumBatchingWindowInSeconds"},
+				{Name: "DestinationConfig", Shape: 73, Wire: "DestinationConfig"},
+				{Name: "MaximumRecordAgeInSeconds", Shape: 248, Wire: "MaximumRecordAgeInSeconds"},
 				{Name: "BisectBatchOnFunctionError", Shape: 23, Wire: "BisectBatchOnFunctionError"},
-				{Name: "MaximumRetryAttempts", Shape: 239, Wire: "MaximumRetryAttempts"},
-				{Name: "ParallelizationFactor", Shape: 252, Wire: "ParallelizationFactor"},
-				{Name: "SourceAccessConfigurations", Shape: 314, Wire: "SourceAccessConfigurations"},
-				{Name: "TumblingWindowInSeconds", Shape: 342, Wire: "TumblingWindowInSeconds"},
-				{Name: "FunctionResponseTypes", Shape: 116, Wire: "FunctionResponseTypes"},
-				{Name: "ScalingConfig", Shape: 298, Wire: "ScalingConfig"},
-				{Name: "DocumentDBEventSourceConfig", Shape: 73, Wire: "DocumentDBEventSourceConfig"},
+				{Name: "MaximumRetryAttempts", Shape: 250, Wire: "MaximumRetryAttempts"},
+				{Name: "ParallelizationFactor", Shape: 263, Wire: "ParallelizationFactor"},
+				{Name: "SourceAccessConfigurations", Shape: 331, Wire: "SourceAccessConfigurations"},
+				{Name: "TumblingWindowInSeconds", Shape: 360, Wire: "TumblingWindowInSeconds"},
+				{Name: "FunctionResponseTypes", Shape: 121, Wire: "FunctionResponseTypes"},
+				{Name: "ScalingConfig", Shape: 315, Wire: "ScalingConfig"},
+				{Name: "DocumentDBEventSourceConfig", Shape: 74, Wire: "DocumentDBEventSourceConfig"},
 			},
 		},
-		352: {
+		370: {
 			Name: "UpdateFunctionCodeRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 				{Name: "ZipFile", Shape: 24, Wire: "ZipFile"},
-				{Name: "S3Bucket", Shape: 295, Wire: "S3Bucket"},
-				{Name: "S3Key", Shape: 296, Wire: "S3Key"},
-				{Name: "S3ObjectVersion", Shape: 297, Wire: "S3ObjectVersion"},
-				{Name: "ImageUri", Shape: 321, Wire: "ImageUri"},
+				{Name: "S3Bucket", Shape: 312, Wire: "S3Bucket"},
+				{Name: "S3Key", Shape: 313, Wire: "S3Key"},
+				{Name: "S3ObjectVersion", Shape: 314, Wire: "S3ObjectVersion"},
+				{Name: "ImageUri", Shape: 338, Wire: "ImageUri"},
 				{Name: "Publish", Shape: 26, Wire: "Publish"},
 				{Name: "DryRun", Shape: 26, Wire: "DryRun"},
-				{Name: "RevisionId", Shape: 321, Wire: "RevisionId"},
+				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
 				{Name: "Architectures", Shape: 20, Wire: "Architectures"},
 			},
 		},
-		353: {
+		371: {
 			Name: "UpdateFunctionConfigurationRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Role", Shape: 290, Wire: "Role"},
-				{Name: "Handler", Shape: 150, Wire: "Handler"},
-				{Name: "Description", Shape: 70, Wire: "Description"},
-				{Name: "Timeout", Shape: 334, Wire: "Timeout"},
-				{Name: "MemorySize", Shape: 240, Wire: "MemorySize"},
-				{Name: "VpcConfig", Shape: 359, Wire: "VpcConfig"},
-				{Name: "Environment", Shape: 87, Wire: "Environment"},
-				{Name: "Runtime", Shape: 291, Wire: "Runtime"},
-				{Name: "DeadLetterConfig", Shape: 50, Wire: "DeadLetterConfig"},
-				{Name: "KMSKeyArn", Shape: 176, Wire: "KMSKeyArn"},
-				{Name: "TracingConfig", Shape: 339, Wire: "TracingConfig"},
-				{Name: "RevisionId", Shape: 321, Wire: "RevisionId"},
-				{Name: "Layers", Shape: 183, Wire: "Layers"},
-				{Name: "FileSystemConfigs", Shape: 101, Wire: "FileSystemConfigs"},
-				{Name: "ImageConfig", Shape: 154, Wire: "ImageConfig"},
-				{Name: "EphemeralStorage", Shape: 93, Wire: "EphemeralStorage"},
-				{Name: "SnapStart", Shape: 306, Wire: "SnapStart"},
-				{Name: "LoggingConfig", Shape: 225, Wire: "LoggingConfig"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Role", Shape: 307, Wire: "Role"},
+				{Name: "Handler", Shape: 159, Wire: "Handler"},
+				{Name: "Description", Shape: 71, Wire: "Description"},
+				{Name: "Timeout", Shape: 352, Wire: "Timeout"},
+				{Name: "MemorySize", Shape: 251, Wire: "MemorySize"},
+				{Name: "VpcConfig", Shape: 377, Wire: "VpcConfig"},
+				{Name: "Environment", Shape: 89, Wire: "Environment"},
+				{Name: "Runtime", Shape: 308, Wire: "Runtime"},
+				{Name: "DeadLetterConfig", Shape: 51, Wire: "DeadLetterConfig"},
+				{Name: "KMSKeyArn", Shape: 185, Wire: "KMSKeyArn"},
+				{Name: "TracingConfig", Shape: 357, Wire: "TracingConfig"},
+				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
+				{Name: "Layers", Shape: 192, Wire: "Layers"},
+				{Name: "FileSystemConfigs", Shape: 105, Wire: "FileSystemConfigs"},
+				{Name: "ImageConfig", Shape: 163, Wire: "ImageConfig"},
+				{Name: "EphemeralStorage", Shape: 95, Wire: "EphemeralStorage"},
+				{Name: "SnapStart", Shape: 323, Wire: "SnapStart"},
+				{Name: "LoggingConfig", Shape: 236, Wire: "LoggingConfig"},
+				{Name: "DurableConfig", Shape: 75, Wire: "DurableConfig"},
+				{Name: "CapacityProviderConfig", Shape: 27, Wire: "CapacityProviderConfig"},
 			},
 		},
-		354: {
+		372: {
 			Name: "UpdateFunctionEventInvokeConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 274, Wire: "Qualifier", Location: schema.Query},
-				{Name: "MaximumRetryAttempts", Shape: 238, Wire: "MaximumRetryAttempts"},
-				{Name: "MaximumEventAgeInSeconds", Shape: 236, Wire: "MaximumEventAgeInSeconds"},
-				{Name: "DestinationConfig", Shape: 72, Wire: "DestinationConfig"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "MaximumRetryAttempts", Shape: 249, Wire: "MaximumRetryAttempts"},
+				{Name: "MaximumEventAgeInSeconds", Shape: 247, Wire: "MaximumEventAgeInSeconds"},
+				{Name: "DestinationConfig", Shape: 73, Wire: "DestinationConfig"},
 			},
 		},
-		355: {
+		373: {
 			Name: "UpdateFunctionUrlConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 114, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 121, Wire: "Qualifier", Location: schema.Query},
-				{Name: "AuthType", Shape: 118, Wire: "AuthType"},
-				{Name: "Cors", Shape: 40, Wire: "Cors"},
-				{Name: "InvokeMode", Shape: 170, Wire: "InvokeMode"},
+				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 126, Wire: "Qualifier", Location: schema.Query},
+				{Name: "AuthType", Shape: 123, Wire: "AuthType"},
+				{Name: "Cors", Shape: 41, Wire: "Cors"},
+				{Name: "InvokeMode", Shape: 179, Wire: "InvokeMode"},
 			},
 		},
-		356: {
+		374: {
 			Name: "UpdateFunctionUrlConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionUrl", Shape: 117, Wire: "FunctionUrl", Required: true},
-				{Name: "FunctionArn", Shape: 106, Wire: "FunctionArn", Required: true},
-				{Name: "AuthType", Shape: 118, Wire: "AuthType", Required: true},
-				{Name: "Cors", Shape: 40, Wire: "Cors"},
-				{Name: "CreationTime", Shape: 335, Wire: "CreationTime", Required: true},
-				{Name: "LastModifiedTime", Shape: 335, Wire: "LastModifiedTime", Required: true},
-				{Name: "InvokeMode", Shape: 170, Wire: "InvokeMode"},
+				{Name: "FunctionUrl", Shape: 122, Wire: "FunctionUrl", Required: true},
+				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn", Required: true},
+				{Name: "AuthType", Shape: 123, Wire: "AuthType", Required: true},
+				{Name: "Cors", Shape: 41, Wire: "Cors"},
+				{Name: "CreationTime", Shape: 353, Wire: "CreationTime", Required: true},
+				{Name: "LastModifiedTime", Shape: 353, Wire: "LastModifiedTime", Required: true},
+				{Name: "InvokeMode", Shape: 179, Wire: "InvokeMode"},
 			},
 		},
-		357: {
+		375: {
 			Name: "UpdateRuntimeOn",
 			Kind: schema.String,
 			Enum: []string{"Auto", "Manual", "FunctionUpdate"},
 		},
-		358: {
+		376: {
 			Name: "Version",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 1024, HasMax: true,
 			Pattern: "(\\$LATEST|[0-9]+)",
 		},
-		359: {
+		377: {
 			Name: "VpcConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SubnetIds", Shape: 325, Wire: "SubnetIds"},
-				{Name: "SecurityGroupIds", Shape: 300, Wire: "SecurityGroupIds"},
-				{Name: "Ipv6AllowedForDualStack", Shape: 246, Wire: "Ipv6AllowedForDualStack"},
+				{Name: "SubnetIds", Shape: 342, Wire: "SubnetIds"},
+				{Name: "SecurityGroupIds", Shape: 317, Wire: "SecurityGroupIds"},
+				{Name: "Ipv6AllowedForDualStack", Shape: 257, Wire: "Ipv6AllowedForDualStack"},
 			},
 		},
-		360: {
+		378: {
 			Name: "VpcConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SubnetIds", Shape: 325, Wire: "SubnetIds"},
-				{Name: "SecurityGroupIds", Shape: 300, Wire: "SecurityGroupIds"},
-				{Name: "VpcId", Shape: 361, Wire: "VpcId"},
-				{Name: "Ipv6AllowedForDualStack", Shape: 246, Wire: "Ipv6AllowedForDualStack"},
+				{Name: "SubnetIds", Shape: 342, Wire: "SubnetIds"},
+				{Name: "SecurityGroupIds", Shape: 317, Wire: "SecurityGroupIds"},
+				{Name: "VpcId", Shape: 379, Wire: "VpcId"},
+				{Name: "Ipv6AllowedForDualStack", Shape: 257, Wire: "Ipv6AllowedForDualStack"},
 			},
 		},
-		361: {
+		379: {
 			Name: "VpcId",
 			Kind: schema.String,
 		},
-		362: {
+		380: {
 			Name: "Weight",
 			Kind: schema.Double,
 			Min:  0, HasMin: true,
 			Max: 1, HasMax: true,
 		},
-		363: {
+		381: {
 			Name: "WorkingDirectory",
 			Kind: schema.String,
 			Max:  1000, HasMax: true,
@@ -2846,69 +2967,74 @@ var table = schema.Service{
 	Operations: []schema.Operation{
 		{Name: "AddLayerVersionPermission", Method: "POST", Path: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 201, Input: 3, Output: 4, Deprecated: false},
 		{Name: "AddPermission", Method: "POST", Path: "/2015-03-31/functions/{FunctionName}/policy", Status: 201, Input: 5, Output: 6, Deprecated: false},
-		{Name: "CreateAlias", Method: "POST", Path: "/2015-03-31/functions/{FunctionName}/aliases", Status: 201, Input: 41, Output: 10, Deprecated: false},
-		{Name: "CreateCodeSigningConfig", Method: "POST", Path: "/2020-04-22/code-signing-configs/", Status: 201, Input: 42, Output: 43, Deprecated: false},
-		{Name: "CreateEventSourceMapping", Method: "POST", Path: "/2015-03-31/event-source-mappings/", Status: 202, Input: 44, Output: 95, Deprecated: false},
-		{Name: "CreateFunction", Method: "POST", Path: "/2015-03-31/functions", Status: 201, Input: 45, Output: 110, Deprecated: false},
-		{Name: "CreateFunctionUrlConfig", Method: "POST", Path: "/2021-10-31/functions/{FunctionName}/url", Status: 201, Input: 46, Output: 47, Deprecated: false},
-		{Name: "DeleteAlias", Method: "DELETE", Path: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 204, Input: 52, Output: 51, Deprecated: false},
-		{Name: "DeleteCodeSigningConfig", Method: "DELETE", Path: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 204, Input: 53, Output: 54, Deprecated: false},
-		{Name: "DeleteEventSourceMapping", Method: "DELETE", Path: "/2015-03-31/event-source-mappings/{UUID}", Status: 202, Input: 55, Output: 95, Deprecated: false},
-		{Name: "DeleteFunction", Method: "DELETE", Path: "/2015-03-31/functions/{FunctionName}", Status: 204, Input: 63, Output: 62, Deprecated: false},
-		{Name: "DeleteFunctionCodeSigningConfig", Method: "DELETE", Path: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 204, Input: 57, Output: 56, Deprecated: false},
-		{Name: "DeleteFunctionConcurrency", Method: "DELETE", Path: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 204, Input: 59, Output: 58, Deprecated: false},
-		{Name: "DeleteFunctionEventInvokeConfig", Method: "DELETE", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 204, Input: 61, Output: 60, Deprecated: false},
-		{Name: "DeleteFunctionUrlConfig", Method: "DELETE", Path: "/2021-10-31/functions/{FunctionName}/url", Status: 204, Input: 65, Output: 64, Deprecated: false},
-		{Name: "DeleteLayerVersion", Method: "DELETE", Path: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 204, Input: 67, Output: 66, Deprecated: false},
-		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", Path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 204, Input: 69, Output: 68, Deprecated: false},
-		{Name: "GetAccountSettings", Method: "GET", Path: "/2016-08-19/account-settings/", Status: 0, Input: 123, Output: 124, Deprecated: false},
-		{Name: "GetAlias", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 0, Input: 125, Output: 10, Deprecated: false},
-		{Name: "GetCodeSigningConfig", Method: "GET", Path: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 0, Input: 126, Output: 127, Deprecated: false},
-		{Name: "GetEventSourceMapping", Method: "GET", Path: "/2015-03-31/event-source-mappings/{UUID}", Status: 0, Input: 128, Output: 95, Deprecated: false},
-		{Name: "GetFunction", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}", Status: 0, Input: 135, Output: 136, Deprecated: false},
-		{Name: "GetFunctionCodeSigningConfig", Method: "GET", Path: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 0, Input: 129, Output: 130, Deprecated: false},
-		{Name: "GetFunctionConcurrency", Method: "GET", Path: "/2019-09-30/functions/{FunctionName}/concurrency", Status: 0, Input: 131, Output: 132, Deprecated: false},
-		{Name: "GetFunctionConfiguration", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/configuration", Status: 0, Input: 133, Output: 110, Deprecated: false},
-		{Name: "GetFunctionEventInvokeConfig", Method: "GET", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 0, Input: 134, Output: 111, Deprecated: false},
-		{Name: "GetFunctionUrlConfig", Method: "GET", Path: "/2021-10-31/functions/{FunctionName}/url", Status: 0, Input: 137, Output: 138, Deprecated: false},
-		{Name: "GetLayerVersion", Method: "GET", Path: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 0, Input: 142, Output: 143, Deprecated: false},
-		{Name: "GetLayerVersionByArn", Method: "GET", Path: "/2018-10-31/layers?find=LayerVersion", Status: 0, Input: 139, Output: 143, Deprecated: false},
-		{Name: "GetLayerVersionPolicy", Method: "GET", Path: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 0, Input: 140, Output: 141, Deprecated: false},
-		{Name: "GetPolicy", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/policy", Status: 0, Input: 144, Output: 145, Deprecated: false},
-		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", Path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 0, Input: 146, Output: 147, Deprecated: false},
-		{Name: "GetRuntimeManagementConfig", Method: "GET", Path: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 0, Input: 148, Output: 149, Deprecated: false},
-		{Name: "Invoke", Method: "POST", Path: "/2015-03-31/functions/{FunctionName}/invocations", Status: 0, Input: 165, Output: 166, Deprecated: false},
-		{Name: "InvokeAsync", Method: "POST", Path: "/2014-11-13/functions/{FunctionName}/invoke-async/", Status: 202, Input: 168, Output: 169, Deprecated: true},
-		{Name: "InvokeWithResponseStream", Method: "POST", Path: "/2021-11-15/functions/{FunctionName}/response-streaming-invocations", Status: 0, Input: 171, Output: 172, Deprecated: false},
-		{Name: "ListAliases", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/aliases", Status: 0, Input: 197, Output: 198, Deprecated: false},
-		{Name: "ListCodeSigningConfigs", Method: "GET", Path: "/2020-04-22/code-signing-configs/", Status: 0, Input: 199, Output: 200, Deprecated: false},
-		{Name: "ListEventSourceMappings", Method: "GET", Path: "/2015-03-31/event-source-mappings/", Status: 0, Input: 201, Output: 202, Deprecated: false},
-		{Name: "ListFunctionEventInvokeConfigs", Method: "GET", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list", Status: 0, Input: 203, Output: 204, Deprecated: false},
-		{Name: "ListFunctionUrlConfigs", Method: "GET", Path: "/2021-10-31/functions/{FunctionName}/urls", Status: 0, Input: 205, Output: 206, Deprecated: false},
-		{Name: "ListFunctions", Method: "GET", Path: "/2015-03-31/functions/", Status: 0, Input: 209, Output: 210, Deprecated: false},
-		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", Path: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions", Status: 0, Input: 207, Output: 208, Deprecated: false},
-		{Name: "ListLayerVersions", Method: "GET", Path: "/2018-10-31/layers/{LayerName}/versions", Status: 0, Input: 211, Output: 212, Deprecated: false},
-		{Name: "ListLayers", Method: "GET", Path: "/2018-10-31/layers", Status: 0, Input: 213, Output: 214, Deprecated: false},
-		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", Path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL", Status: 0, Input: 215, Output: 216, Deprecated: false},
-		{Name: "ListTags", Method: "GET", Path: "/2017-03-31/tags/{ARN}", Status: 0, Input: 217, Output: 218, Deprecated: false},
-		{Name: "ListVersionsByFunction", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/versions", Status: 0, Input: 219, Output: 220, Deprecated: false},
-		{Name: "PublishLayerVersion", Method: "POST", Path: "/2018-10-31/layers/{LayerName}/versions", Status: 201, Input: 263, Output: 264, Deprecated: false},
-		{Name: "PublishVersion", Method: "POST", Path: "/2015-03-31/functions/{FunctionName}/versions", Status: 201, Input: 265, Output: 110, Deprecated: false},
-		{Name: "PutFunctionCodeSigningConfig", Method: "PUT", Path: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 0, Input: 266, Output: 267, Deprecated: false},
-		{Name: "PutFunctionConcurrency", Method: "PUT", Path: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 0, Input: 268, Output: 39, Deprecated: false},
-		{Name: "PutFunctionEventInvokeConfig", Method: "PUT", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 0, Input: 269, Output: 111, Deprecated: false},
-		{Name: "PutProvisionedConcurrencyConfig", Method: "PUT", Path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 202, Input: 270, Output: 271, Deprecated: false},
-		{Name: "PutRuntimeManagementConfig", Method: "PUT", Path: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 0, Input: 272, Output: 273, Deprecated: false},
-		{Name: "RemoveLayerVersionPermission", Method: "DELETE", Path: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", Status: 204, Input: 279, Output: 278, Deprecated: false},
-		{Name: "RemovePermission", Method: "DELETE", Path: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", Status: 204, Input: 281, Output: 280, Deprecated: false},
-		{Name: "TagResource", Method: "POST", Path: "/2017-03-31/tags/{ARN}", Status: 204, Input: 330, Output: 329, Deprecated: false},
-		{Name: "UntagResource", Method: "DELETE", Path: "/2017-03-31/tags/{ARN}", Status: 204, Input: 347, Output: 346, Deprecated: false},
-		{Name: "UpdateAlias", Method: "PUT", Path: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 0, Input: 348, Output: 10, Deprecated: false},
-		{Name: "UpdateCodeSigningConfig", Method: "PUT", Path: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 0, Input: 349, Output: 350, Deprecated: false},
-		{Name: "UpdateEventSourceMapping", Method: "PUT", Path: "/2015-03-31/event-source-mappings/{UUID}", Status: 202, Input: 351, Output: 95, Deprecated: false},
-		{Name: "UpdateFunctionCode", Method: "PUT", Path: "/2015-03-31/functions/{FunctionName}/code", Status: 0, Input: 352, Output: 110, Deprecated: false},
-		{Name: "UpdateFunctionConfiguration", Method: "PUT", Path: "/2015-03-31/functions/{FunctionName}/configuration", Status: 0, Input: 353, Output: 110, Deprecated: false},
-		{Name: "UpdateFunctionEventInvokeConfig", Method: "POST", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 0, Input: 354, Output: 111, Deprecated: false},
-		{Name: "UpdateFunctionUrlConfig", Method: "PUT", Path: "/2021-10-31/functions/{FunctionName}/url", Status: 0, Input: 355, Output: 356, Deprecated: false},
+		{Name: "CreateAlias", Method: "POST", Path: "/2015-03-31/functions/{FunctionName}/aliases", Status: 201, Input: 42, Output: 10, Deprecated: false},
+		{Name: "CreateCodeSigningConfig", Method: "POST", Path: "/2020-04-22/code-signing-configs/", Status: 201, Input: 43, Output: 44, Deprecated: false},
+		{Name: "CreateEventSourceMapping", Method: "POST", Path: "/2015-03-31/event-source-mappings/", Status: 202, Input: 45, Output: 98, Deprecated: false},
+		{Name: "CreateFunction", Method: "POST", Path: "/2015-03-31/functions", Status: 201, Input: 46, Output: 115, Deprecated: false},
+		{Name: "CreateFunctionUrlConfig", Method: "POST", Path: "/2021-10-31/functions/{FunctionName}/url", Status: 201, Input: 47, Output: 48, Deprecated: false},
+		{Name: "DeleteAlias", Method: "DELETE", Path: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 204, Input: 53, Output: 52, Deprecated: false},
+		{Name: "DeleteCodeSigningConfig", Method: "DELETE", Path: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 204, Input: 54, Output: 55, Deprecated: false},
+		{Name: "DeleteEventSourceMapping", Method: "DELETE", Path: "/2015-03-31/event-source-mappings/{UUID}", Status: 202, Input: 56, Output: 98, Deprecated: false},
+		{Name: "DeleteFunction", Method: "DELETE", Path: "/2015-03-31/functions/{FunctionName}", Status: 204, Input: 64, Output: 63, Deprecated: false},
+		{Name: "DeleteFunctionCodeSigningConfig", Method: "DELETE", Path: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 204, Input: 58, Output: 57, Deprecated: false},
+		{Name: "DeleteFunctionConcurrency", Method: "DELETE", Path: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 204, Input: 60, Output: 59, Deprecated: false},
+		{Name: "DeleteFunctionEventInvokeConfig", Method: "DELETE", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 204, Input: 62, Output: 61, Deprecated: false},
+		{Name: "DeleteFunctionUrlConfig", Method: "DELETE", Path: "/2021-10-31/functions/{FunctionName}/url", Status: 204, Input: 66, Output: 65, Deprecated: false},
+		{Name: "DeleteLayerVersion", Method: "DELETE", Path: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 204, Input: 68, Output: 67, Deprecated: false},
+		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", Path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 204, Input: 70, Output: 69, Deprecated: false},
+		{Name: "GetAccountSettings", Method: "GET", Path: "/2016-08-19/account-settings/", Status: 0, Input: 128, Output: 129, Deprecated: false},
+		{Name: "GetAlias", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 0, Input: 130, Output: 10, Deprecated: false},
+		{Name: "GetCodeSigningConfig", Method: "GET", Path: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 0, Input: 131, Output: 132, Deprecated: false},
+		{Name: "GetEventSourceMapping", Method: "GET", Path: "/2015-03-31/event-source-mappings/{UUID}", Status: 0, Input: 133, Output: 98, Deprecated: false},
+		{Name: "GetFunction", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}", Status: 0, Input: 142, Output: 143, Deprecated: false},
+		{Name: "GetFunctionCodeSigningConfig", Method: "GET", Path: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 0, Input: 134, Output: 135, Deprecated: false},
+		{Name: "GetFunctionConcurrency", Method: "GET", Path: "/2019-09-30/functions/{FunctionName}/concurrency", Status: 0, Input: 136, Output: 137, Deprecated: false},
+		{Name: "GetFunctionConfiguration", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/configuration", Status: 0, Input: 138, Output: 115, Deprecated: false},
+		{Name: "GetFunctionEventInvokeConfig", Method: "GET", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 0, Input: 139, Output: 116, Deprecated: false},
+		{Name: "GetFunctionRecursionConfig", Method: "GET", Path: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 0, Input: 140, Output: 141, Deprecated: false},
+		{Name: "GetFunctionScalingConfig", Method: "GET", Path: "/2025-11-30/functions/{FunctionName}/function-scaling-config", Status: 0, Input: 145, Output: 144, Deprecated: false},
+		{Name: "GetFunctionUrlConfig", Method: "GET", Path: "/2021-10-31/functions/{FunctionName}/url", Status: 0, Input: 146, Output: 147, Deprecated: false},
+		{Name: "GetLayerVersion", Method: "GET", Path: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 0, Input: 151, Output: 152, Deprecated: false},
+		{Name: "GetLayerVersionByArn", Method: "GET", Path: "/2018-10-31/layers?find=LayerVersion", Status: 0, Input: 148, Output: 152, Deprecated: false},
+		{Name: "GetLayerVersionPolicy", Method: "GET", Path: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 0, Input: 149, Output: 150, Deprecated: false},
+		{Name: "GetPolicy", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/policy", Status: 0, Input: 153, Output: 154, Deprecated: false},
+		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", Path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 0, Input: 155, Output: 156, Deprecated: false},
+		{Name: "GetRuntimeManagementConfig", Method: "GET", Path: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 0, Input: 157, Output: 158, Deprecated: false},
+		{Name: "Invoke", Method: "POST", Path: "/2015-03-31/functions/{FunctionName}/invocations", Status: 0, Input: 174, Output: 175, Deprecated: false},
+		{Name: "InvokeAsync", Method: "POST", Path: "/2014-11-13/functions/{FunctionName}/invoke-async/", Status: 202, Input: 177, Output: 178, Deprecated: true},
+		{Name: "InvokeWithResponseStream", Method: "POST", Path: "/2021-11-15/functions/{FunctionName}/response-streaming-invocations", Status: 0, Input: 180, Output: 181, Deprecated: false},
+		{Name: "ListAliases", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/aliases", Status: 0, Input: 206, Output: 207, Deprecated: false},
+		{Name: "ListCodeSigningConfigs", Method: "GET", Path: "/2020-04-22/code-signing-configs/", Status: 0, Input: 208, Output: 209, Deprecated: false},
+		{Name: "ListDurableExecutionsByFunction", Method: "GET", Path: "/2025-12-01/functions/{FunctionName}/durable-executions", Status: 0, Input: 211, Output: 210, Deprecated: false},
+		{Name: "ListEventSourceMappings", Method: "GET", Path: "/2015-03-31/event-source-mappings/", Status: 0, Input: 212, Output: 213, Deprecated: false},
+		{Name: "ListFunctionEventInvokeConfigs", Method: "GET", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list", Status: 0, Input: 214, Output: 215, Deprecated: false},
+		{Name: "ListFunctionUrlConfigs", Method: "GET", Path: "/2021-10-31/functions/{FunctionName}/urls", Status: 0, Input: 216, Output: 217, Deprecated: false},
+		{Name: "ListFunctions", Method: "GET", Path: "/2015-03-31/functions/", Status: 0, Input: 220, Output: 221, Deprecated: false},
+		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", Path: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions", Status: 0, Input: 218, Output: 219, Deprecated: false},
+		{Name: "ListLayerVersions", Method: "GET", Path: "/2018-10-31/layers/{LayerName}/versions", Status: 0, Input: 222, Output: 223, Deprecated: false},
+		{Name: "ListLayers", Method: "GET", Path: "/2018-10-31/layers", Status: 0, Input: 224, Output: 225, Deprecated: false},
+		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", Path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL", Status: 0, Input: 226, Output: 227, Deprecated: false},
+		{Name: "ListTags", Method: "GET", Path: "/2017-03-31/tags/{ARN}", Status: 0, Input: 228, Output: 229, Deprecated: false},
+		{Name: "ListVersionsByFunction", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/versions", Status: 0, Input: 230, Output: 231, Deprecated: false},
+		{Name: "PublishLayerVersion", Method: "POST", Path: "/2018-10-31/layers/{LayerName}/versions", Status: 201, Input: 274, Output: 275, Deprecated: false},
+		{Name: "PublishVersion", Method: "POST", Path: "/2015-03-31/functions/{FunctionName}/versions", Status: 201, Input: 276, Output: 115, Deprecated: false},
+		{Name: "PutFunctionCodeSigningConfig", Method: "PUT", Path: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 0, Input: 277, Output: 278, Deprecated: false},
+		{Name: "PutFunctionConcurrency", Method: "PUT", Path: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 0, Input: 279, Output: 40, Deprecated: false},
+		{Name: "PutFunctionEventInvokeConfig", Method: "PUT", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 0, Input: 280, Output: 116, Deprecated: false},
+		{Name: "PutFunctionRecursionConfig", Method: "PUT", Path: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 0, Input: 281, Output: 282, Deprecated: false},
+		{Name: "PutFunctionScalingConfig", Method: "PUT", Path: "/2025-11-30/functions/{FunctionName}/function-scaling-config", Status: 202, Input: 284, Output: 283, Deprecated: false},
+		{Name: "PutProvisionedConcurrencyConfig", Method: "PUT", Path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 202, Input: 285, Output: 286, Deprecated: false},
+		{Name: "PutRuntimeManagementConfig", Method: "PUT", Path: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 0, Input: 287, Output: 288, Deprecated: false},
+		{Name: "RemoveLayerVersionPermission", Method: "DELETE", Path: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", Status: 204, Input: 295, Output: 294, Deprecated: false},
+		{Name: "RemovePermission", Method: "DELETE", Path: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", Status: 204, Input: 297, Output: 296, Deprecated: false},
+		{Name: "TagResource", Method: "POST", Path: "/2017-03-31/tags/{ARN}", Status: 204, Input: 347, Output: 346, Deprecated: false},
+		{Name: "UntagResource", Method: "DELETE", Path: "/2017-03-31/tags/{ARN}", Status: 204, Input: 365, Output: 364, Deprecated: false},
+		{Name: "UpdateAlias", Method: "PUT", Path: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 0, Input: 366, Output: 10, Deprecated: false},
+		{Name: "UpdateCodeSigningConfig", Method: "PUT", Path: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 0, Input: 367, Output: 368, Deprecated: false},
+		{Name: "UpdateEventSourceMapping", Method: "PUT", Path: "/2015-03-31/event-source-mappings/{UUID}", Status: 202, Input: 369, Output: 98, Deprecated: false},
+		{Name: "UpdateFunctionCode", Method: "PUT", Path: "/2015-03-31/functions/{FunctionName}/code", Status: 0, Input: 370, Output: 115, Deprecated: false},
+		{Name: "UpdateFunctionConfiguration", Method: "PUT", Path: "/2015-03-31/functions/{FunctionName}/configuration", Status: 0, Input: 371, Output: 115, Deprecated: false},
+		{Name: "UpdateFunctionEventInvokeConfig", Method: "POST", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 0, Input: 372, Output: 116, Deprecated: false},
+		{Name: "UpdateFunctionUrlConfig", Method: "PUT", Path: "/2021-10-31/functions/{FunctionName}/url", Status: 0, Input: 373, Output: 374, Deprecated: false},
 	},
 }

@@ -36,6 +36,8 @@ type Service interface {
 	GetFunctionConcurrency(ctx context.Context, in *GetFunctionConcurrencyInput) (*GetFunctionConcurrencyOutput, error)
 	GetFunctionConfiguration(ctx context.Context, in *GetFunctionConfigurationInput) (*FunctionConfiguration, error)
 	GetFunctionEventInvokeConfig(ctx context.Context, in *GetFunctionEventInvokeConfigInput) (*FunctionEventInvokeConfig, error)
+	GetFunctionRecursionConfig(ctx context.Context, in *GetFunctionRecursionConfigInput) (*GetFunctionRecursionConfigOutput, error)
+	GetFunctionScalingConfig(ctx context.Context, in *GetFunctionScalingConfigInput) (*GetFunctionScalingConfigOutput, error)
 	GetFunctionUrlConfig(ctx context.Context, in *GetFunctionUrlConfigInput) (*GetFunctionUrlConfigOutput, error)
 	GetLayerVersion(ctx context.Context, in *GetLayerVersionInput) (*GetLayerVersionResponse, error)
 	GetLayerVersionByArn(ctx context.Context, in *GetLayerVersionByArnInput) (*GetLayerVersionResponse, error)
@@ -48,6 +50,7 @@ type Service interface {
 	InvokeWithResponseStream(ctx context.Context, in *InvokeWithResponseStreamInput) (*InvokeWithResponseStreamOutput, error)
 	ListAliases(ctx context.Context, in *ListAliasesInput) (*ListAliasesOutput, error)
 	ListCodeSigningConfigs(ctx context.Context, in *ListCodeSigningConfigsInput) (*ListCodeSigningConfigsOutput, error)
+	ListDurableExecutionsByFunction(ctx context.Context, in *ListDurableExecutionsByFunctionInput) (*ListDurableExecutionsByFunctionOutput, error)
 	ListEventSourceMappings(ctx context.Context, in *ListEventSourceMappingsInput) (*ListEventSourceMappingsOutput, error)
 	ListFunctionEventInvokeConfigs(ctx context.Context, in *ListFunctionEventInvokeConfigsInput) (*ListFunctionEventInvokeConfigsOutput, error)
 	ListFunctionUrlConfigs(ctx context.Context, in *ListFunctionUrlConfigsInput) (*ListFunctionUrlConfigsOutput, error)
@@ -63,6 +66,8 @@ type Service interface {
 	PutFunctionCodeSigningConfig(ctx context.Context, in *PutFunctionCodeSigningConfigInput) (*PutFunctionCodeSigningConfigOutput, error)
 	PutFunctionConcurrency(ctx context.Context, in *PutFunctionConcurrencyInput) (*Concurrency, error)
 	PutFunctionEventInvokeConfig(ctx context.Context, in *PutFunctionEventInvokeConfigInput) (*FunctionEventInvokeConfig, error)
+	PutFunctionRecursionConfig(ctx context.Context, in *PutFunctionRecursionConfigInput) (*PutFunctionRecursionConfigOutput, error)
+	PutFunctionScalingConfig(ctx context.Context, in *PutFunctionScalingConfigInput) (*PutFunctionScalingConfigOutput, error)
 	PutProvisionedConcurrencyConfig(ctx context.Context, in *PutProvisionedConcurrencyConfigInput) (*PutProvisionedConcurrencyConfigOutput, error)
 	PutRuntimeManagementConfig(ctx context.Context, in *PutRuntimeManagementConfigInput) (*PutRuntimeManagementConfigOutput, error)
 	RemoveLayerVersionPermission(ctx context.Context, in *RemoveLayerVersionPermissionInput) (*RemoveLayerVersionPermissionOutput, error)
@@ -185,6 +190,14 @@ func (Unimplemented) GetFunctionEventInvokeConfig(context.Context, *GetFunctionE
 	return nil, awserr.NotImplemented("GetFunctionEventInvokeConfig")
 }
 
+func (Unimplemented) GetFunctionRecursionConfig(context.Context, *GetFunctionRecursionConfigInput) (*GetFunctionRecursionConfigOutput, error) {
+	return nil, awserr.NotImplemented("GetFunctionRecursionConfig")
+}
+
+func (Unimplemented) GetFunctionScalingConfig(context.Context, *GetFunctionScalingConfigInput) (*GetFunctionScalingConfigOutput, error) {
+	return nil, awserr.NotImplemented("GetFunctionScalingConfig")
+}
+
 func (Unimplemented) GetFunctionUrlConfig(context.Context, *GetFunctionUrlConfigInput) (*GetFunctionUrlConfigOutput, error) {
 	return nil, awserr.NotImplemented("GetFunctionUrlConfig")
 }
@@ -231,6 +244,10 @@ func (Unimplemented) ListAliases(context.Context, *ListAliasesInput) (*ListAlias
 
 func (Unimplemented) ListCodeSigningConfigs(context.Context, *ListCodeSigningConfigsInput) (*ListCodeSigningConfigsOutput, error) {
 	return nil, awserr.NotImplemented("ListCodeSigningConfigs")
+}
+
+func (Unimplemented) ListDurableExecutionsByFunction(context.Context, *ListDurableExecutionsByFunctionInput) (*ListDurableExecutionsByFunctionOutput, error) {
+	return nil, awserr.NotImplemented("ListDurableExecutionsByFunction")
 }
 
 func (Unimplemented) ListEventSourceMappings(context.Context, *ListEventSourceMappingsInput) (*ListEventSourceMappingsOutput, error) {
@@ -291,6 +308,14 @@ func (Unimplemented) PutFunctionConcurrency(context.Context, *PutFunctionConcurr
 
 func (Unimplemented) PutFunctionEventInvokeConfig(context.Context, *PutFunctionEventInvokeConfigInput) (*FunctionEventInvokeConfig, error) {
 	return nil, awserr.NotImplemented("PutFunctionEventInvokeConfig")
+}
+
+func (Unimplemented) PutFunctionRecursionConfig(context.Context, *PutFunctionRecursionConfigInput) (*PutFunctionRecursionConfigOutput, error) {
+	return nil, awserr.NotImplemented("PutFunctionRecursionConfig")
+}
+
+func (Unimplemented) PutFunctionScalingConfig(context.Context, *PutFunctionScalingConfigInput) (*PutFunctionScalingConfigOutput, error) {
+	return nil, awserr.NotImplemented("PutFunctionScalingConfig")
 }
 
 func (Unimplemented) PutProvisionedConcurrencyConfig(context.Context, *PutProvisionedConcurrencyConfigInput) (*PutProvisionedConcurrencyConfigOutput, error) {
@@ -374,6 +399,8 @@ func Handlers(s Service) []schema.Handler {
 		schema.Handle(s.GetFunctionConcurrency),
 		schema.Handle(s.GetFunctionConfiguration),
 		schema.Handle(s.GetFunctionEventInvokeConfig),
+		schema.Handle(s.GetFunctionRecursionConfig),
+		schema.Handle(s.GetFunctionScalingConfig),
 		schema.Handle(s.GetFunctionUrlConfig),
 		schema.Handle(s.GetLayerVersion),
 		schema.Handle(s.GetLayerVersionByArn),
@@ -386,6 +413,7 @@ func Handlers(s Service) []schema.Handler {
 		schema.Handle(s.InvokeWithResponseStream),
 		schema.Handle(s.ListAliases),
 		schema.Handle(s.ListCodeSigningConfigs),
+		schema.Handle(s.ListDurableExecutionsByFunction),
 		schema.Handle(s.ListEventSourceMappings),
 		schema.Handle(s.ListFunctionEventInvokeConfigs),
 		schema.Handle(s.ListFunctionUrlConfigs),
@@ -401,6 +429,8 @@ func Handlers(s Service) []schema.Handler {
 		schema.Handle(s.PutFunctionCodeSigningConfig),
 		schema.Handle(s.PutFunctionConcurrency),
 		schema.Handle(s.PutFunctionEventInvokeConfig),
+		schema.Handle(s.PutFunctionRecursionConfig),
+		schema.Handle(s.PutFunctionScalingConfig),
 		schema.Handle(s.PutProvisionedConcurrencyConfig),
 		schema.Handle(s.PutRuntimeManagementConfig),
 		schema.Handle(s.RemoveLayerVersionPermission),

@@ -133,6 +133,12 @@ const (
 	ProvisionedConcurrencyStatusEnumFailed     = "FAILED"
 )
 
+// The values of RecursiveLoop.
+const (
+	RecursiveLoopAllow     = "Allow"
+	RecursiveLoopTerminate = "Terminate"
+)
+
 // The values of ResponseStreamingInvocationType.
 const (
 	ResponseStreamingInvocationTypeRequestResponse = "RequestResponse"
@@ -440,17 +446,18 @@ func (v *AddLayerVersionPermissionOutput) DecodeMember(i int, d schema.Decoder) 
 
 // AddPermissionInput is AddPermissionRequest of the service model.
 type AddPermissionInput struct {
-	FunctionName        *string
-	StatementId         *string
-	Action              *string
-	Principal           *string
-	SourceArn           *string
-	SourceAccount       *string
-	EventSourceToken    *string
-	Qualifier           *string
-	RevisionId          *string
-	PrincipalOrgID      *string
-	FunctionUrlAuthType *string
+	FunctionName          *string
+	StatementId           *string
+	Action                *string
+	Principal             *string
+	SourceArn             *string
+	SourceAccount         *string
+	EventSourceToken      *string
+	Qualifier             *string
+	RevisionId            *string
+	PrincipalOrgID        *string
+	FunctionUrlAuthType   *string
+	InvokedViaFunctionUrl *bool
 }
 
 func (v *AddPermissionInput) EncodeMembers(e schema.Encoder) {
@@ -498,6 +505,10 @@ func (v *AddPermissionInput) EncodeMembers(e schema.Encoder) {
 		e.Member(10)
 		e.String(*v.FunctionUrlAuthType)
 	}
+	if v.InvokedViaFunctionUrl != nil {
+		e.Member(11)
+		e.Bool(*v.InvokedViaFunctionUrl)
+	}
 }
 
 func (v *AddPermissionInput) DecodeMember(i int, d schema.Decoder) {
@@ -524,6 +535,8 @@ func (v *AddPermissionInput) DecodeMember(i int, d schema.Decoder) {
 		v.PrincipalOrgID = new(d.String())
 	case 10:
 		v.FunctionUrlAuthType = new(d.String())
+	case 11:
+		v.InvokedViaFunctionUrl = new(d.Bool())
 	}
 }
 
@@ -655,6 +668,16 @@ func (v *AmazonManagedKafkaEventSourceConfig) DecodeMember(i int, d schema.Decod
 	case 0:
 		v.ConsumerGroupId = new(d.String())
 	}
+}
+
+// CapacityProviderConfig is CapacityProviderConfig of the service model.
+type CapacityProviderConfig struct {
+}
+
+func (v *CapacityProviderConfig) EncodeMembers(e schema.Encoder) {
+}
+
+func (v *CapacityProviderConfig) DecodeMember(i int, d schema.Decoder) {
 }
 
 // CodeSigningConfig is CodeSigningConfig of the service model.
@@ -1005,6 +1028,7 @@ type CreateEventSourceMappingInput struct {
 	SelfManagedKafkaEventSourceConfig   *SelfManagedKafkaEventSourceConfig
 	ScalingConfig                       *ScalingConfig
 	DocumentDBEventSourceConfig         *DocumentDBEventSourceConfig
+	Tags                                map[string]string
 }
 
 func (v *CreateEventSourceMappingInput) EncodeMembers(e schema.Encoder) {
@@ -1100,6 +1124,10 @@ func (v *CreateEventSourceMappingInput) EncodeMembers(e schema.Encoder) {
 		e.Member(22)
 		e.Struct(v.DocumentDBEventSourceConfig)
 	}
+	if v.Tags != nil {
+		e.Member(23)
+		schema.EncodeMap(e, v.Tags, schema.Encoder.String)
+	}
 }
 
 func (v *CreateEventSourceMappingInput) DecodeMember(i int, d schema.Decoder) {
@@ -1150,35 +1178,40 @@ func (v *CreateEventSourceMappingInput) DecodeMember(i int, d schema.Decoder) {
 		v.ScalingConfig = schema.DecodeStructPointer[ScalingConfig](d)
 	case 22:
 		v.DocumentDBEventSourceConfig = schema.DecodeStructPointer[DocumentDBEventSourceConfig](d)
+	case 23:
+		v.Tags = schema.DecodeMap(d, schema.Decoder.String)
 	}
 }
 
 // CreateFunctionInput is CreateFunctionRequest of the service model.
 type CreateFunctionInput struct {
-	FunctionName         *string
-	Runtime              *string
-	Role                 *string
-	Handler              *string
-	Code                 *FunctionCode
-	Description          *string
-	Timeout              *int32
-	MemorySize           *int32
-	Publish              *bool
-	VpcConfig            *VpcConfig
-	PackageType          *string
-	DeadLetterConfig     *DeadLetterConfig
-	Environment          *Environment
-	KMSKeyArn            *string
-	TracingConfig        *TracingConfig
-	Tags                 map[string]string
-	Layers               []string
-	FileSystemConfigs    []FileSystemConfig
-	ImageConfig          *ImageConfig
-	CodeSigningConfigArn *string
-	Architectures        []string
-	EphemeralStorage     *EphemeralStorage
-	SnapStart            *SnapStart
-	LoggingConfig        *LoggingConfig
+	FunctionName           *string
+	Runtime                *string
+	Role                   *string
+	Handler                *string
+	Code                   *FunctionCode
+	Description            *string
+	Timeout                *int32
+	MemorySize             *int32
+	Publish                *bool
+	VpcConfig              *VpcConfig
+	PackageType            *string
+	DeadLetterConfig       *DeadLetterConfig
+	Environment            *Environment
+	KMSKeyArn              *string
+	TracingConfig          *TracingConfig
+	Tags                   map[string]string
+	Layers                 []string
+	FileSystemConfigs      []FileSystemConfig
+	ImageConfig            *ImageConfig
+	CodeSigningConfigArn   *string
+	Architectures          []string
+	EphemeralStorage       *EphemeralStorage
+	SnapStart              *SnapStart
+	LoggingConfig          *LoggingConfig
+	DurableConfig          *DurableConfig
+	CapacityProviderConfig *CapacityProviderConfig
+	TenancyConfig          *TenancyConfig
 }
 
 func (v *CreateFunctionInput) EncodeMembers(e schema.Encoder) {
@@ -1278,6 +1311,18 @@ func (v *CreateFunctionInput) EncodeMembers(e schema.Encoder) {
 		e.Member(23)
 		e.Struct(v.LoggingConfig)
 	}
+	if v.DurableConfig != nil {
+		e.Member(24)
+		e.Struct(v.DurableConfig)
+	}
+	if v.CapacityProviderConfig != nil {
+		e.Member(25)
+		e.Struct(v.CapacityProviderConfig)
+	}
+	if v.TenancyConfig != nil {
+		e.Member(26)
+		e.Struct(v.TenancyConfig)
+	}
 }
 
 func (v *CreateFunctionInput) DecodeMember(i int, d schema.Decoder) {
@@ -1330,6 +1375,12 @@ func (v *CreateFunctionInput) DecodeMember(i int, d schema.Decoder) {
 		v.SnapStart = schema.DecodeStructPointer[SnapStart](d)
 	case 23:
 		v.LoggingConfig = schema.DecodeStructPointer[LoggingConfig](d)
+	case 24:
+		v.DurableConfig = schema.DecodeStructPointer[DurableConfig](d)
+	case 25:
+		v.CapacityProviderConfig = schema.DecodeStructPointer[CapacityProviderConfig](d)
+	case 26:
+		v.TenancyConfig = schema.DecodeStructPointer[TenancyConfig](d)
 	}
 }
 
@@ -1834,6 +1885,32 @@ func (v *DocumentDBEventSourceConfig) DecodeMember(i int, d schema.Decoder) {
 	}
 }
 
+// DurableConfig is DurableConfig of the service model.
+type DurableConfig struct {
+	RetentionPeriodInDays *int32
+	ExecutionTimeout      *int32
+}
+
+func (v *DurableConfig) EncodeMembers(e schema.Encoder) {
+	if v.RetentionPeriodInDays != nil {
+		e.Member(0)
+		e.Int(int64(*v.RetentionPeriodInDays))
+	}
+	if v.ExecutionTimeout != nil {
+		e.Member(1)
+		e.Int(int64(*v.ExecutionTimeout))
+	}
+}
+
+func (v *DurableConfig) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.RetentionPeriodInDays = new(int32(d.Int()))
+	case 1:
+		v.ExecutionTimeout = new(int32(d.Int()))
+	}
+}
+
 // EC2AccessDeniedException is EC2AccessDeniedException of the service model.
 type EC2AccessDeniedException struct {
 	Type    *string
@@ -2168,6 +2245,8 @@ type EventSourceMappingConfiguration struct {
 	SelfManagedKafkaEventSourceConfig   *SelfManagedKafkaEventSourceConfig
 	ScalingConfig                       *ScalingConfig
 	DocumentDBEventSourceConfig         *DocumentDBEventSourceConfig
+	EventSourceMappingArn               *string
+	FilterCriteriaError                 *FilterCriteriaError
 }
 
 func (v *EventSourceMappingConfiguration) EncodeMembers(e schema.Encoder) {
@@ -2279,6 +2358,14 @@ func (v *EventSourceMappingConfiguration) EncodeMembers(e schema.Encoder) {
 		e.Member(26)
 		e.Struct(v.DocumentDBEventSourceConfig)
 	}
+	if v.EventSourceMappingArn != nil {
+		e.Member(27)
+		e.String(*v.EventSourceMappingArn)
+	}
+	if v.FilterCriteriaError != nil {
+		e.Member(28)
+		e.Struct(v.FilterCriteriaError)
+	}
 }
 
 func (v *EventSourceMappingConfiguration) DecodeMember(i int, d schema.Decoder) {
@@ -2337,6 +2424,10 @@ func (v *EventSourceMappingConfiguration) DecodeMember(i int, d schema.Decoder) 
 		v.ScalingConfig = schema.DecodeStructPointer[ScalingConfig](d)
 	case 26:
 		v.DocumentDBEventSourceConfig = schema.DecodeStructPointer[DocumentDBEventSourceConfig](d)
+	case 27:
+		v.EventSourceMappingArn = new(d.String())
+	case 28:
+		v.FilterCriteriaError = schema.DecodeStructPointer[FilterCriteriaError](d)
 	}
 }
 
@@ -2401,6 +2492,32 @@ func (v *FilterCriteria) DecodeMember(i int, d schema.Decoder) {
 	switch i {
 	case 0:
 		v.Filters = schema.DecodeList(d, schema.DecodeStruct[Filter])
+	}
+}
+
+// FilterCriteriaError is FilterCriteriaError of the service model.
+type FilterCriteriaError struct {
+	ErrorCode *string
+	Message   *string
+}
+
+func (v *FilterCriteriaError) EncodeMembers(e schema.Encoder) {
+	if v.ErrorCode != nil {
+		e.Member(0)
+		e.String(*v.ErrorCode)
+	}
+	if v.Message != nil {
+		e.Member(1)
+		e.String(*v.Message)
+	}
+}
+
+func (v *FilterCriteriaError) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.ErrorCode = new(d.String())
+	case 1:
+		v.Message = new(d.String())
 	}
 }
 
@@ -3117,6 +3234,44 @@ func (v *GetFunctionEventInvokeConfigInput) DecodeMember(i int, d schema.Decoder
 	}
 }
 
+// GetFunctionRecursionConfigInput is GetFunctionRecursionConfigRequest of the service model.
+type GetFunctionRecursionConfigInput struct {
+	FunctionName *string
+}
+
+func (v *GetFunctionRecursionConfigInput) EncodeMembers(e schema.Encoder) {
+	if v.FunctionName != nil {
+		e.Member(0)
+		e.String(*v.FunctionName)
+	}
+}
+
+func (v *GetFunctionRecursionConfigInput) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.FunctionName = new(d.String())
+	}
+}
+
+// GetFunctionRecursionConfigOutput is GetFunctionRecursionConfigResponse of the service model.
+type GetFunctionRecursionConfigOutput struct {
+	RecursiveLoop *string
+}
+
+func (v *GetFunctionRecursionConfigOutput) EncodeMembers(e schema.Encoder) {
+	if v.RecursiveLoop != nil {
+		e.Member(0)
+		e.String(*v.RecursiveLoop)
+	}
+}
+
+func (v *GetFunctionRecursionConfigOutput) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.RecursiveLoop = new(d.String())
+	}
+}
+
 // GetFunctionInput is GetFunctionRequest of the service model.
 type GetFunctionInput struct {
 	FunctionName *string
@@ -3180,6 +3335,35 @@ func (v *GetFunctionOutput) DecodeMember(i int, d schema.Decoder) {
 		v.Tags = schema.DecodeMap(d, schema.Decoder.String)
 	case 3:
 		v.Concurrency = schema.DecodeStructPointer[Concurrency](d)
+	}
+}
+
+// GetFunctionScalingConfigOutput is GetFunctionScalingConfigOutput of the service model.
+type GetFunctionScalingConfigOutput struct {
+}
+
+func (v *GetFunctionScalingConfigOutput) EncodeMembers(e schema.Encoder) {
+}
+
+func (v *GetFunctionScalingConfigOutput) DecodeMember(i int, d schema.Decoder) {
+}
+
+// GetFunctionScalingConfigInput is GetFunctionScalingConfigRequest of the service model.
+type GetFunctionScalingConfigInput struct {
+	FunctionName *string
+}
+
+func (v *GetFunctionScalingConfigInput) EncodeMembers(e schema.Encoder) {
+	if v.FunctionName != nil {
+		e.Member(0)
+		e.String(*v.FunctionName)
+	}
+}
+
+func (v *GetFunctionScalingConfigInput) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.FunctionName = new(d.String())
 	}
 }
 
@@ -4576,6 +4760,35 @@ func (v *ListCodeSigningConfigsOutput) DecodeMember(i int, d schema.Decoder) {
 	}
 }
 
+// ListDurableExecutionsByFunctionOutput is ListDurableExecutionsByFunctionOutput of the service model.
+type ListDurableExecutionsByFunctionOutput struct {
+}
+
+func (v *ListDurableExecutionsByFunctionOutput) EncodeMembers(e schema.Encoder) {
+}
+
+func (v *ListDurableExecutionsByFunctionOutput) DecodeMember(i int, d schema.Decoder) {
+}
+
+// ListDurableExecutionsByFunctionInput is ListDurableExecutionsByFunctionRequest of the service model.
+type ListDurableExecutionsByFunctionInput struct {
+	FunctionName *string
+}
+
+func (v *ListDurableExecutionsByFunctionInput) EncodeMembers(e schema.Encoder) {
+	if v.FunctionName != nil {
+		e.Member(0)
+		e.String(*v.FunctionName)
+	}
+}
+
+func (v *ListDurableExecutionsByFunctionInput) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.FunctionName = new(d.String())
+	}
+}
+
 // ListEventSourceMappingsInput is ListEventSourceMappingsRequest of the service model.
 type ListEventSourceMappingsInput struct {
 	EventSourceArn *string
@@ -5691,6 +5904,80 @@ func (v *PutFunctionEventInvokeConfigInput) DecodeMember(i int, d schema.Decoder
 	}
 }
 
+// PutFunctionRecursionConfigInput is PutFunctionRecursionConfigRequest of the service model.
+type PutFunctionRecursionConfigInput struct {
+	FunctionName  *string
+	RecursiveLoop *string
+}
+
+func (v *PutFunctionRecursionConfigInput) EncodeMembers(e schema.Encoder) {
+	if v.FunctionName != nil {
+		e.Member(0)
+		e.String(*v.FunctionName)
+	}
+	if v.RecursiveLoop != nil {
+		e.Member(1)
+		e.String(*v.RecursiveLoop)
+	}
+}
+
+func (v *PutFunctionRecursionConfigInput) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.FunctionName = new(d.String())
+	case 1:
+		v.RecursiveLoop = new(d.String())
+	}
+}
+
+// PutFunctionRecursionConfigOutput is PutFunctionRecursionConfigResponse of the service model.
+type PutFunctionRecursionConfigOutput struct {
+	RecursiveLoop *string
+}
+
+func (v *PutFunctionRecursionConfigOutput) EncodeMembers(e schema.Encoder) {
+	if v.RecursiveLoop != nil {
+		e.Member(0)
+		e.String(*v.RecursiveLoop)
+	}
+}
+
+func (v *PutFunctionRecursionConfigOutput) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.RecursiveLoop = new(d.String())
+	}
+}
+
+// PutFunctionScalingConfigOutput is PutFunctionScalingConfigOutput of the service model.
+type PutFunctionScalingConfigOutput struct {
+}
+
+func (v *PutFunctionScalingConfigOutput) EncodeMembers(e schema.Encoder) {
+}
+
+func (v *PutFunctionScalingConfigOutput) DecodeMember(i int, d schema.Decoder) {
+}
+
+// PutFunctionScalingConfigInput is PutFunctionScalingConfigRequest of the service model.
+type PutFunctionScalingConfigInput struct {
+	FunctionName *string
+}
+
+func (v *PutFunctionScalingConfigInput) EncodeMembers(e schema.Encoder) {
+	if v.FunctionName != nil {
+		e.Member(0)
+		e.String(*v.FunctionName)
+	}
+}
+
+func (v *PutFunctionScalingConfigInput) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.FunctionName = new(d.String())
+	}
+}
+
 // PutProvisionedConcurrencyConfigInput is PutProvisionedConcurrencyConfigRequest of the service model.
 type PutProvisionedConcurrencyConfigInput struct {
 	FunctionName                    *string
@@ -6453,6 +6740,25 @@ func (v *TagResourceInput) DecodeMember(i int, d schema.Decoder) {
 	}
 }
 
+// TenancyConfig is TenancyConfig of the service model.
+type TenancyConfig struct {
+	TenantIsolationMode *string
+}
+
+func (v *TenancyConfig) EncodeMembers(e schema.Encoder) {
+	if v.TenantIsolationMode != nil {
+		e.Member(0)
+		e.String(*v.TenantIsolationMode)
+	}
+}
+
+func (v *TenancyConfig) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.TenantIsolationMode = new(d.String())
+	}
+}
+
 // TooManyRequestsException is TooManyRequestsException of the service model.
 type TooManyRequestsException struct {
 	RetryAfterSeconds *string
@@ -6914,25 +7220,27 @@ func (v *UpdateFunctionCodeInput) DecodeMember(i int, d schema.Decoder) {
 
 // UpdateFunctionConfigurationInput is UpdateFunctionConfigurationRequest of the service model.
 type UpdateFunctionConfigurationInput struct {
-	FunctionName      *string
-	Role              *string
-	Handler           *string
-	Description       *string
-	Timeout           *int32
-	MemorySize        *int32
-	VpcConfig         *VpcConfig
-	Environment       *Environment
-	Runtime           *string
-	DeadLetterConfig  *DeadLetterConfig
-	KMSKeyArn         *string
-	TracingConfig     *TracingConfig
-	RevisionId        *string
-	Layers            []string
-	FileSystemConfigs []FileSystemConfig
-	ImageConfig       *ImageConfig
-	EphemeralStorage  *EphemeralStorage
-	SnapStart         *SnapStart
-	LoggingConfig     *LoggingConfig
+	FunctionName           *string
+	Role                   *string
+	Handler                *string
+	Description            *string
+	Timeout                *int32
+	MemorySize             *int32
+	VpcConfig              *VpcConfig
+	Environment            *Environment
+	Runtime                *string
+	DeadLetterConfig       *DeadLetterConfig
+	KMSKeyArn              *string
+	TracingConfig          *TracingConfig
+	RevisionId             *string
+	Layers                 []string
+	FileSystemConfigs      []FileSystemConfig
+	ImageConfig            *ImageConfig
+	EphemeralStorage       *EphemeralStorage
+	SnapStart              *SnapStart
+	LoggingConfig          *LoggingConfig
+	DurableConfig          *DurableConfig
+	CapacityProviderConfig *CapacityProviderConfig
 }
 
 func (v *UpdateFunctionConfigurationInput) EncodeMembers(e schema.Encoder) {
@@ -7012,6 +7320,14 @@ func (v *UpdateFunctionConfigurationInput) EncodeMembers(e schema.Encoder) {
 		e.Member(18)
 		e.Struct(v.LoggingConfig)
 	}
+	if v.DurableConfig != nil {
+		e.Member(19)
+		e.Struct(v.DurableConfig)
+	}
+	if v.CapacityProviderConfig != nil {
+		e.Member(20)
+		e.Struct(v.CapacityProviderConfig)
+	}
 }
 
 func (v *UpdateFunctionConfigurationInput) DecodeMember(i int, d schema.Decoder) {
@@ -7054,6 +7370,10 @@ func (v *UpdateFunctionConfigurationInput) DecodeMember(i int, d schema.Decoder)
 		v.SnapStart = schema.DecodeStructPointer[SnapStart](d)
 	case 18:
 		v.LoggingConfig = schema.DecodeStructPointer[LoggingConfig](d)
+	case 19:
+		v.DurableConfig = schema.DecodeStructPointer[DurableConfig](d)
+	case 20:
+		v.CapacityProviderConfig = schema.DecodeStructPointer[CapacityProviderConfig](d)
 	}
 }
 

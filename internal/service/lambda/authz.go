@@ -31,6 +31,14 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		check, err := s.checkOn(ctx, action, r)
 		return []policy.Check{check}, true, err
 	}
+	onLayer := func(name *string, number *int64) ([]policy.Check, bool, error) {
+		l, err := resolveLayer(ctx, name, number)
+		if err != nil {
+			return nil, true, err
+		}
+		check, err := s.layerCheck(ctx, action, l)
+		return []policy.Check{check}, true, err
+	}
 	onAll := func() ([]policy.Check, bool, error) {
 		return []policy.Check{{Action: action, Resource: "*"}}, true, nil
 	}
@@ -41,6 +49,9 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		if err == nil {
 			withTags(&checks[0], in.Tags)
 			checks = append(checks, passRole(*in.Role, checks[0].Resource))
+			if checks, err = s.usesLayers(ctx, checks, in.Layers); err != nil {
+				return nil, true, err
+			}
 			if len(in.Tags) > 0 {
 				tag := policy.Check{Action: "lambda:TagResource", Resource: checks[0].Resource}
 				withTags(&tag, in.Tags)
@@ -71,6 +82,9 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		checks, mapped, err = onFunction(in.FunctionName, nil)
 		if err == nil && in.Role != nil {
 			checks = append(checks, passRole(*in.Role, checks[0].Resource))
+		}
+		if err == nil {
+			checks, err = s.usesLayers(ctx, checks, in.Layers)
 		}
 		return checks, mapped, err
 	case *api.InvokeInput:
@@ -120,6 +134,31 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		return checks, mapped, err
 	case *api.ListTagsInput:
 		return onFunction(in.Resource, nil)
+
+	case *api.PublishLayerVersionInput:
+		return onLayer(in.LayerName, nil)
+	case *api.ListLayerVersionsInput:
+		return onLayer(in.LayerName, nil)
+	case *api.ListLayersInput:
+		return onAll()
+	case *api.GetLayerVersionInput:
+		return onLayer(in.LayerName, in.VersionNumber)
+	case *api.GetLayerVersionByArnInput:
+		action = "lambda:GetLayerVersion"
+		l, ok := parseLayerARN(*in.Arn)
+		if !ok {
+			return onAll()
+		}
+		check, err := s.layerCheck(ctx, action, l)
+		return []policy.Check{check}, true, err
+	case *api.DeleteLayerVersionInput:
+		return onLayer(in.LayerName, in.VersionNumber)
+	case *api.AddLayerVersionPermissionInput:
+		return onLayer(in.LayerName, in.VersionNumber)
+	case *api.RemoveLayerVersionPermissionInput:
+		return onLayer(in.LayerName, in.VersionNumber)
+	case *api.GetLayerVersionPolicyInput:
+		return onLayer(in.LayerName, in.VersionNumber)
 
 	case *api.PutFunctionConcurrencyInput:
 		return onFunction(in.FunctionName, nil)

@@ -38,8 +38,8 @@ func TestEveryOperationHasItsChecks(t *testing.T) {
 		}
 		implemented++
 		action := "lambda:" + op.Name
-		if op.Name == "Invoke" {
-			action = "lambda:InvokeFunction" // https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+		if other := otherActions[op.Name]; other != "" {
+			action = other
 		}
 		if len(checks) == 0 || checks[0].Action != action {
 			t.Errorf("%s is checked as %+v", op.Name, checks)
@@ -53,6 +53,15 @@ func TestEveryOperationHasItsChecks(t *testing.T) {
 	if implemented < 25 {
 		t.Errorf("only %d operations are implemented", implemented)
 	}
+}
+
+// otherActions are those of operations whose action has another name.
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
+var otherActions = map[string]string{
+	"Invoke":                   "lambda:InvokeFunction",
+	"InvokeAsync":              "lambda:InvokeFunction",
+	"InvokeWithResponseStream": "lambda:InvokeFunction",
+	"GetLayerVersionByArn":     "lambda:GetLayerVersion",
 }
 
 // isUnimplemented calls an operation to see whether it is one of api.Unimplemented.

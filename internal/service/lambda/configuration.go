@@ -119,8 +119,10 @@ func refuseMissing(in *api.UpdateFunctionConfigurationInput) error {
 		return invalid("VpcConfig is not supported: Brume has no VPCs. Leave it out.")
 	case len(in.FileSystemConfigs) > 0:
 		return invalid("FileSystemConfigs is not supported: Brume has no Amazon EFS. Leave it out.")
-	case len(in.Layers) > 0:
-		return invalid("Layer version %s does not exist.", in.Layers[0])
+	case in.DurableConfig != nil:
+		return invalid("DurableConfig is not supported: Brume has no durable functions. Leave it out.")
+	case in.CapacityProviderConfig != nil:
+		return invalid("CapacityProviderConfig is not supported: Brume has no capacity providers. Leave it out.")
 	case in.ImageConfig != nil:
 		return invalid("ImageConfig is for functions with PackageType Image, which Brume does not support.")
 	case in.DeadLetterConfig != nil && in.DeadLetterConfig.TargetArn != nil && *in.DeadLetterConfig.TargetArn != "":
@@ -238,6 +240,22 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.Updat
 			return err
 		}
 		v.touch(tx.Now())
+		if in.Layers != nil {
+			before := v.Layers
+			if err := s.setLayers(tx, r, v, in.Layers); err != nil {
+				return err
+			}
+			if err := s.packages.useAll(tx, v, r); err != nil {
+				return err
+			}
+			for _, l := range before {
+				if !slices.ContainsFunc(v.Layers, func(kept layerUse) bool { return kept.Code == l.Code }) {
+					if err := s.packages.drop(tx, l.Code, r, 0); err != nil {
+						return err
+					}
+				}
+			}
+		}
 		return putJSON(tx, functionKey(r.scope, r.name), f)
 	})
 	if err != nil {

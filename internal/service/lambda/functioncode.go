@@ -23,13 +23,13 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 	}); err != nil {
 		return nil, err
 	}
-	zip, err := zipOf("UpdateFunctionCode", &api.FunctionCode{
+	zip, err := s.zipOf(ctx, "UpdateFunctionCode", &api.FunctionCode{
 		ZipFile: in.ZipFile, S3Bucket: in.S3Bucket, S3Key: in.S3Key, S3ObjectVersion: in.S3ObjectVersion, ImageUri: in.ImageUri,
 	})
 	if err != nil {
 		return nil, err
 	}
-	code, err := s.packages.add(ctx, zip)
+	code, unzipped, err := s.packages.add(ctx, zip)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,10 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 			return staleRevision("GetFunction/GetAlias")
 		}
 		before := v.Code
-		v.Code = code
+		v.Code, v.Unzipped = code, unzipped
+		if err := v.checkSize(); err != nil {
+			return err
+		}
 		if len(in.Architectures) > 0 {
 			v.Architectures = slices.Clone(in.Architectures)
 		}

@@ -47,11 +47,15 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
+	if in.TenancyConfig != nil {
+		return nil, invalid("TenancyConfig is not supported: Brume has no tenant isolation. Leave it out.")
+	}
 	configuration := &api.UpdateFunctionConfigurationInput{
 		Role: in.Role, Handler: in.Handler, Description: in.Description, Timeout: in.Timeout, MemorySize: in.MemorySize,
 		VpcConfig: in.VpcConfig, Environment: in.Environment, Runtime: in.Runtime, DeadLetterConfig: in.DeadLetterConfig,
 		KMSKeyArn: in.KMSKeyArn, TracingConfig: in.TracingConfig, Layers: in.Layers, FileSystemConfigs: in.FileSystemConfigs,
 		ImageConfig: in.ImageConfig, EphemeralStorage: in.EphemeralStorage, SnapStart: in.SnapStart, LoggingConfig: in.LoggingConfig,
+		DurableConfig: in.DurableConfig, CapacityProviderConfig: in.CapacityProviderConfig,
 	}
 	if err := s.vet(ctx, configuration); err != nil {
 		return nil, err
@@ -76,11 +80,11 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if err := s.checkRole(ctx, r, *in.Role); err != nil {
 		return nil, err
 	}
-	zip, err := zipOf("CreateFunction", in.Code)
+	zip, err := s.zipOf(ctx, "CreateFunction", in.Code)
 	if err != nil {
 		return nil, err
 	}
-	if v.Code, err = s.packages.add(ctx, zip); err != nil {
+	if v.Code, v.Unzipped, err = s.packages.add(ctx, zip); err != nil {
 		return nil, err
 	}
 
@@ -91,6 +95,9 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 		}
 		v.Generation = 0
 		v.touch(tx.Now())
+		if err := s.setLayers(tx, r, v, in.Layers); err != nil {
+			return err
+		}
 		f := &functionRow{Latest: *v, Tags: in.Tags}
 		out = v
 		if in.Publish != nil && *in.Publish {
@@ -98,7 +105,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 				return err
 			}
 		}
-		if err := s.packages.use(tx, v.Code, r, 0); err != nil {
+		if err := s.packages.useAll(tx, v, r); err != nil {
 			return err
 		}
 		return putJSON(tx, functionKey(r.scope, r.name), f)
@@ -125,7 +132,7 @@ func (s *Service) withoutCode(ctx context.Context, code blob.Ref, err error) err
 }
 
 // zipOf returns the archive that a request brings.
-func zipOf(operation string, in *api.FunctionCode) ([]byte, error) {
+func (s *Service) zipOf(ctx context.Context, operation string, in *api.FunctionCode) ([]byte, error) {
 	sources := 0
 	for _, given := range []bool{in.ZipFile != nil, in.S3Bucket != nil || in.S3Key != nil, in.ImageUri != nil} {
 		if given {
@@ -140,12 +147,30 @@ func zipOf(operation string, in *api.FunctionCode) ([]byte, error) {
 	case in.ImageUri != nil:
 		return nil, invalid("ImageUri is not supported: Brume runs functions from ZIP archives. Use ZipFile.")
 	case in.ZipFile == nil:
-		return nil, invalid("S3Bucket and S3Key are not supported: Brume has no Amazon S3 yet. Use ZipFile.")
+		return s.objectOf(ctx, operation, in)
 	case len(in.ZipFile) > code.MaxZipped:
 		return nil, awserr.New("RequestEntityTooLargeException", "Request must be smaller than %d bytes for the %s operation",
 			maxRequest, operation).WithStatus(http413)
 	}
 	return in.ZipFile, nil
+}
+
+// objectOf returns the archive that a request names in S3.
+func (s *Service) objectOf(ctx context.Context, operation string, in *api.FunctionCode) ([]byte, error) {
+	if in.S3Bucket == nil || in.S3Key == nil {
+		return nil, invalid("Please provide both S3Bucket and S3Key for function code.")
+	}
+	if s.objects == nil {
+		return nil, invalid("S3Bucket and S3Key are not supported: Brume has no Amazon S3 yet. Use ZipFile.")
+	}
+	version := ""
+	set(&version, in.S3ObjectVersion)
+	// Lambda takes larger archives from S3 than with a request, up to the size of what they hold.
+	body, err := s.objects.Get(ctx, *in.S3Bucket, *in.S3Key, version, code.MaxUnzipped)
+	if errors.Is(err, ErrNoObject) {
+		return nil, invalid("Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist.")
+	}
+	return body, err
 }
 
 // https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html
@@ -271,7 +296,7 @@ func (s *Service) DeleteFunction(ctx context.Context, in *api.DeleteFunctionInpu
 			return err
 		}
 		generation = f.Latest.Generation + 1
-		if err := s.packages.drop(tx, f.Latest.Code, r, 0); err != nil {
+		if err := s.packages.dropAll(tx, &f.Latest, r); err != nil {
 			return err
 		}
 		err = deletePrefix(tx, versionsPrefix(r.scope, r.name), func(row []byte) error {
@@ -280,7 +305,7 @@ func (s *Service) DeleteFunction(ctx context.Context, in *api.DeleteFunctionInpu
 				return err
 			}
 			generation = max(generation, v.Generation+1)
-			return s.packages.drop(tx, v.Code, r, v.Number)
+			return s.packages.dropAll(tx, v, r)
 		})
 		if err != nil {
 			return err

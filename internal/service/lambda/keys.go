@@ -13,6 +13,8 @@ import (
 //	lambda a ACCOUNT REGION NAME ALIAS      → aliasRow
 //	lambda p ACCOUNT REGION NAME QUALIFIER  → policyRow; QUALIFIER is empty for the function itself
 //	lambda r ACCOUNT REGION                 → reservedRow: the concurrency that functions have for themselves
+//	lambda l ACCOUNT REGION LAYER NUMBER    → layerRow, of a version of a layer
+//	lambda h ACCOUNT REGION LAYER           → layerHead
 //	lambda c BLOB ACCOUNT REGION NAME NUMBER → nothing: this version (0: $LATEST) has that code. The name of a blob begins
 //	                                          with its digest.
 const (
@@ -22,6 +24,8 @@ const (
 	tagPolicy   = 'p'
 	tagReserved = 'r'
 	tagCode     = 'c'
+	tagLayer    = 'l'
+	tagHead     = 'h'
 )
 
 func table(tag byte) []byte { return tuple.AppendByte(tuple.AppendString(nil, "lambda"), tag) }
@@ -108,4 +112,19 @@ func parseCodeKey(key []byte) (blob string, sc scope, name string, number uint64
 	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagCode)))
 	blob, sc.account, sc.region, name, number = r.String(), r.String(), r.String(), r.String(), r.Uint64()
 	return blob, sc, name, number, r.End()
+}
+
+func layerHeadKey(l layerRef) []byte { return tuple.AppendString(inScope(tagHead, l.scope), l.name) }
+
+// layerVersionsPrefix begins the keys of all versions of a layer, in the order of their numbers.
+func layerVersionsPrefix(l layerRef) []byte {
+	return tuple.AppendString(inScope(tagLayer, l.scope), l.name)
+}
+
+func layerKey(l layerRef) []byte { return tuple.AppendUint64(layerVersionsPrefix(l), l.number) }
+
+func parseLayerKey(key []byte) (l layerRef, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagLayer)))
+	l.account, l.region, l.name, l.number = r.String(), r.String(), r.String(), r.Uint64()
+	return l, r.End()
 }

@@ -55,18 +55,46 @@ func (a archive) Size() int64 { return a.size }
 
 func digestOf(ref blob.Ref) string { return hex.EncodeToString(ref.SHA256[:]) }
 
-// add checks and stores a package. If the caller then cannot name it in a row, it calls discard.
-func (p *Packages) add(ctx context.Context, data []byte) (blob.Ref, error) {
-	ref, err := p.blobs.Put(ctx, bytes.NewReader(data))
+// AcquireLayers returns the directory in which packages lie one over the other, as layers do: of files with the same name
+// the one of the last package is there.
+func (p *Packages) AcquireLayers(ctx context.Context, names []string) (*code.Dir, error) {
+	layers := make([]*code.Dir, 0, len(names))
+	defer func() {
+		for _, dir := range layers {
+			dir.Release()
+		}
+	}()
+	for _, name := range names {
+		dir, err := p.Acquire(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, dir)
+	}
+	if len(layers) == 1 {
+		only := layers[0]
+		layers = nil
+		return only, nil
+	}
+	return p.cache.AcquireMerged(ctx, layers)
+}
+
+// add checks and stores a package, and says how large its files are. If the caller then cannot name it in a row, it calls
+// discard.
+func (p *Packages) add(ctx context.Context, data []byte) (ref blob.Ref, unzipped int64, err error) {
+	ref, err = p.blobs.Put(ctx, bytes.NewReader(data))
 	if err != nil {
-		return blob.Ref{}, err
+		return blob.Ref{}, 0, err
 	}
 	dir, err := p.Acquire(ctx, ref.String())
-	if err != nil {
-		return blob.Ref{}, errors.Join(packageError(err), p.discard(ctx, ref))
+	if err == nil {
+		unzipped, err = code.Size(dir.Path)
+		dir.Release()
 	}
-	dir.Release()
-	return ref, nil
+	if err != nil {
+		return blob.Ref{}, 0, errors.Join(packageError(err), p.discard(ctx, ref))
+	}
+	return ref, unzipped, nil
 }
 
 // discard removes a package that no row names.
@@ -112,6 +140,26 @@ func (p *Packages) drop(tx kv.Tx, ref blob.Ref, r ref, number uint64) error {
 	}
 	_, err = outbox.Enqueue(tx, outbox.Job{Queue: CodeQueue, Payload: []byte(ref.String())})
 	return err
+}
+
+// useAll records that a version has its packages: its code and its layers.
+func (p *Packages) useAll(tx kv.Tx, v *versionRow, r ref) error {
+	for ref := range v.packages() {
+		if err := p.use(tx, ref, r, v.Number); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropAll records that a version has its packages no more.
+func (p *Packages) dropAll(tx kv.Tx, v *versionRow, r ref) error {
+	for ref := range v.packages() {
+		if err := p.drop(tx, ref, r, v.Number); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // exists says whether there is a key with a prefix.

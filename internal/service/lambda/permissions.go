@@ -42,6 +42,50 @@ func (p *policyRow) document() (string, error) {
 	return string(b), err
 }
 
+// add adds a statement to p, and returns it as the API shows it.
+func (p *policyRow) add(st *statement) (string, error) {
+	if slices.ContainsFunc(p.Statements, func(other statement) bool { return other.Sid == st.Sid }) {
+		return "", conflict("The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", st.Sid)
+	}
+	p.Statements = append(p.Statements, *st)
+	p.RevisionID = newUUID()
+	text, err := p.document()
+	if err != nil {
+		return "", err
+	}
+	if len(text) > maxPolicySize {
+		return "", &api.PolicyLengthExceededException{Type: new(userFault), Message: new(
+			fmt.Sprintf("The final policy size (%d) is bigger than the limit (%d).", len(text), maxPolicySize))}
+	}
+	if _, err := policy.Parse(text, policy.Resource); err != nil {
+		if _, ok := errors.AsType[*policy.MalformedError](err); ok {
+			return "", invalid("The provided principal was invalid. Please check the principal and try again.")
+		}
+		return "", err
+	}
+	b, err := json.Marshal(st)
+	return string(b), err
+}
+
+var errNoPolicy = notFound("No policy is associated with the given resource.")
+
+// remove takes a statement out of p, which may be nil. where is the operation that tells the revision.
+func (p *policyRow) remove(sid string, revision *string, where string) error {
+	if p == nil {
+		return errNoPolicy
+	}
+	if revision != nil && p.RevisionID != *revision {
+		return staleRevision(where)
+	}
+	i := slices.IndexFunc(p.Statements, func(st statement) bool { return st.Sid == sid })
+	if i < 0 {
+		return notFound("Statement %s is not found in resource policy.", sid)
+	}
+	p.Statements = slices.Delete(p.Statements, i, i+1)
+	p.RevisionID = newUUID()
+	return nil
+}
+
 // getPolicy reads the policy of what r names, nil if it has none.
 func getPolicy(rd kv.Reader, r ref) (*policyRow, error) {
 	data, ok, err := rd.Get(policyKey(r.scope, r.name, r.qualifier))
@@ -110,34 +154,13 @@ func (s *Service) AddPermission(ctx context.Context, in *api.AddPermissionInput)
 		if row == nil {
 			row = &policyRow{}
 		}
-		st, err := newStatement(r, in)
+		st, err := newStatement(r.arn(), in)
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(row.Statements, func(other statement) bool { return other.Sid == st.Sid }) {
-			return conflict("The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", st.Sid)
-		}
-		row.Statements = append(row.Statements, *st)
-		row.RevisionID = newUUID()
-		text, err := row.document()
-		if err != nil {
+		if out, err = row.add(st); err != nil {
 			return err
 		}
-		if len(text) > maxPolicySize {
-			return &api.PolicyLengthExceededException{Type: new(userFault), Message: new(
-				fmt.Sprintf("The final policy size (%d) is bigger than the limit (%d).", len(text), maxPolicySize))}
-		}
-		if _, err := policy.Parse(text, policy.Resource); err != nil {
-			if _, ok := errors.AsType[*policy.MalformedError](err); ok {
-				return invalid("The provided principal was invalid. Please check the principal and try again.")
-			}
-			return err
-		}
-		b, err := json.Marshal(st)
-		if err != nil {
-			return err
-		}
-		out = string(b)
 		return putJSON(tx, policyKey(r.scope, r.name, r.qualifier), row)
 	})
 	if err != nil {
@@ -147,8 +170,8 @@ func (s *Service) AddPermission(ctx context.Context, in *api.AddPermissionInput)
 }
 
 // newStatement makes the statement that a permission is.
-func newStatement(r ref, in *api.AddPermissionInput) (*statement, error) {
-	st := &statement{Sid: *in.StatementId, Effect: "Allow", Action: *in.Action, Resource: r.arn()}
+func newStatement(arn string, in *api.AddPermissionInput) (*statement, error) {
+	st := &statement{Sid: *in.StatementId, Effect: "Allow", Action: *in.Action, Resource: arn}
 	var principal any
 	switch p := *in.Principal; {
 	case p == "*":
@@ -183,6 +206,9 @@ func newStatement(r ref, in *api.AddPermissionInput) (*statement, error) {
 	when("StringEquals", "lambda:EventSourceToken", in.EventSourceToken)
 	when("StringEquals", "aws:PrincipalOrgID", in.PrincipalOrgID)
 	when("StringEquals", "lambda:FunctionUrlAuthType", in.FunctionUrlAuthType)
+	if in.InvokedViaFunctionUrl != nil && *in.InvokedViaFunctionUrl {
+		when("Bool", "lambda:InvokedViaFunctionUrl", new("true"))
+	}
 	return st, nil
 }
 
@@ -222,22 +248,13 @@ func (s *Service) RemovePermission(ctx context.Context, in *api.RemovePermission
 		if err != nil {
 			return err
 		}
-		if row == nil {
-			return notFound("No policy is associated with the given resource.")
+		if err := row.remove(*in.StatementId, in.RevisionId, "GetPolicy"); err != nil {
+			return err
 		}
-		if in.RevisionId != nil && row.RevisionID != *in.RevisionId {
-			return staleRevision("GetPolicy")
-		}
-		i := slices.IndexFunc(row.Statements, func(st statement) bool { return st.Sid == *in.StatementId })
-		if i < 0 {
-			return notFound("Statement %s is not found in resource policy.", *in.StatementId)
-		}
-		row.Statements = slices.Delete(row.Statements, i, i+1)
 		key := policyKey(r.scope, r.name, r.qualifier)
 		if len(row.Statements) == 0 {
 			return tx.Delete(key)
 		}
-		row.RevisionID = newUUID()
 		return putJSON(tx, key, row)
 	})
 	if err != nil {

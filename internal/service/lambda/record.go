@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -36,6 +37,9 @@ type versionRow struct {
 	LastModified time.Time `json:"lastModified"`
 
 	Code blob.Ref `json:"code"`
+	// Unzipped is how large the files of the code are.
+	Unzipped int64      `json:"unzipped,omitempty"`
+	Layers   []layerUse `json:"layers,omitempty"`
 
 	Runtime       string   `json:"runtime"`
 	Handler       string   `json:"handler"`
@@ -79,6 +83,20 @@ func (v *versionRow) logGroup(name string) string {
 
 // codeSHA256 is the digest of the code as the API has it.
 func (v *versionRow) codeSHA256() string { return base64.StdEncoding.EncodeToString(v.Code.SHA256[:]) }
+
+// packages are the packages that a version consists of.
+func (v *versionRow) packages() iter.Seq[blob.Ref] {
+	return func(yield func(blob.Ref) bool) {
+		if !yield(v.Code) {
+			return
+		}
+		for _, l := range v.Layers {
+			if !yield(l.Code) {
+				return
+			}
+		}
+	}
+}
 
 // touch makes v a new revision.
 func (v *versionRow) touch(now time.Time) {
@@ -126,6 +144,9 @@ func (s *Service) configuration(r ref, v *versionRow) *api.FunctionConfiguration
 		},
 		LoggingConfig: &api.LoggingConfig{LogFormat: new(v.Logging.Format), LogGroup: new(v.logGroup(r.name))},
 	}
+	for _, l := range v.Layers {
+		c.Layers = append(c.Layers, api.Layer{Arn: new(l.ARN), CodeSize: new(l.Code.Size)})
+	}
 	if v.variables != nil {
 		c.Environment = &api.EnvironmentResponse{Variables: maps.Clone(v.variables)}
 	}
@@ -138,12 +159,16 @@ func (s *Service) configuration(r ref, v *versionRow) *api.FunctionConfiguration
 
 // function is v as it is run.
 func (v *versionRow) function(r ref) *environment.Function {
+	layers := make([]string, len(v.Layers))
+	for i, l := range v.Layers {
+		layers[i] = l.Code.String()
+	}
 	return &environment.Function{
 		Account: r.account, Region: r.region, Name: r.name, Version: v.version(), ARN: r.at(v.version()).arn(),
 		Generation: v.Generation,
 		Runtime:    v.Runtime, RuntimeARN: runtimeVersionARN(r.region, v.Runtime), Handler: v.Handler, Role: v.Role,
 		MemoryMB: int(v.MemorySize), TmpMB: int(v.TmpSize), Timeout: time.Duration(v.Timeout) * time.Second,
-		Code: v.Code.String(), Variables: v.variables,
+		Code: v.Code.String(), Layers: layers, Variables: v.variables,
 		LogGroup: v.logGroup(r.name), LogFormat: v.Logging.Format,
 		ApplicationLogLevel: v.Logging.ApplicationLevel, SystemLogLevel: v.Logging.SystemLevel,
 	}

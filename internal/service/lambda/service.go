@@ -38,6 +38,7 @@ type Service struct {
 	runtimes     Runtimes
 	environments Environments
 	links        Links
+	objects      Objects
 	packages     *Packages
 	log          *slog.Logger
 	architecture string
@@ -82,6 +83,15 @@ type Links interface {
 	CodeURL(ctx context.Context, code blob.Ref, valid time.Duration) string
 }
 
+// ErrNoObject says that there is no such object in S3.
+var ErrNoObject = errors.New("lambda: no such object")
+
+// Objects reads code out of S3, with the permissions of the caller of ctx.
+type Objects interface {
+	// Get returns an object of at most limit bytes; an empty version stands for the newest. It fails with ErrNoObject.
+	Get(ctx context.Context, bucket, key, version string, limit int64) ([]byte, error)
+}
+
 // Config is what a Service needs.
 type Config struct {
 	Store        kv.Store
@@ -91,7 +101,9 @@ type Config struct {
 	Environments Environments
 	Packages     *Packages
 	Links        Links
-	Logger       *slog.Logger
+	// Objects may be nil: then code comes from requests only.
+	Objects Objects
+	Logger  *slog.Logger
 	// Architecture is this machine's, as Lambda names it: "x86_64" or "arm64".
 	Architecture string
 	// Concurrency is how many invocations may run at one time in an account and region; 0 means DefaultConcurrency.
@@ -109,7 +121,7 @@ func New(c Config) *Service {
 	}
 	return &Service{
 		store: c.Store, sealer: c.Sealer, roles: c.Roles, runtimes: c.Runtimes, environments: c.Environments,
-		packages: c.Packages, links: c.Links, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
+		packages: c.Packages, links: c.Links, objects: c.Objects, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
 	}
 }
 

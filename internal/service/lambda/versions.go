@@ -58,7 +58,7 @@ func (s *Service) publish(tx kv.Tx, r ref, f *functionRow, description *string) 
 	v.Number = f.LastVersion
 	set(&v.Description, description)
 	v.RevisionID = newUUID()
-	if err := s.packages.use(tx, v.Code, r, v.Number); err != nil {
+	if err := s.packages.useAll(tx, &v, r); err != nil {
 		return nil, err
 	}
 	return &v, putJSON(tx, versionKey(r.scope, r.name, v.Number), &v)
@@ -140,7 +140,7 @@ func (s *Service) deleteVersion(ctx context.Context, r ref) (*api.DeleteFunction
 		if err := tx.Delete(policyKey(r.scope, r.name, r.qualifier)); err != nil {
 			return err
 		}
-		return s.packages.drop(tx, v.Code, r, number)
+		return s.packages.dropAll(tx, v, r)
 	})
 	if err != nil {
 		return nil, err

@@ -99,6 +99,18 @@ func (d *Dir) Release() { d.once.Do(d.release) }
 // Acquire returns the directory of digest. If the cache does not have it, it unpacks what open returns, and closes that.
 // It fails as open and Unpack do.
 func (c *Cache) Acquire(ctx context.Context, digest string, open func() (Archive, error)) (*Dir, error) {
+	return c.acquire(ctx, digest, func(dir string) error {
+		src, err := open()
+		if err != nil {
+			return err
+		}
+		defer src.Close()
+		return Unpack(ctx, src, src.Size(), dir)
+	})
+}
+
+// acquire returns the directory of digest. If the cache does not have it, fill makes it.
+func (c *Cache) acquire(ctx context.Context, digest string, fill func(dir string) error) (*Dir, error) {
 	if b, err := hex.DecodeString(digest); err != nil || len(b) != 32 || strings.ToLower(digest) != digest {
 		return nil, fmt.Errorf("code: %q is no digest", digest)
 	}
@@ -110,7 +122,7 @@ func (c *Cache) Acquire(ctx context.Context, digest string, open func() (Archive
 		c.done(digest, e)
 		return nil, ctx.Err()
 	}
-	err := e.prepare(ctx, path, open)
+	err := e.prepare(path, fill)
 	e.turn <- struct{}{}
 	if err != nil {
 		c.done(digest, e)
@@ -120,7 +132,7 @@ func (c *Cache) Acquire(ctx context.Context, digest string, open func() (Archive
 }
 
 // prepare makes sure that the directory is there. The caller has the turn.
-func (e *entry) prepare(ctx context.Context, path string, open func() (Archive, error)) (err error) {
+func (e *entry) prepare(path string, fill func(dir string) error) (err error) {
 	if e.ready {
 		return nil
 	}
@@ -130,11 +142,6 @@ func (e *entry) prepare(ctx context.Context, path string, open func() (Archive, 
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	src, err := open()
-	if err != nil {
-		return err
-	}
-	defer src.Close()
 	tmp, err := os.MkdirTemp(filepath.Dir(path), unfinished)
 	if err != nil {
 		return err
@@ -144,7 +151,7 @@ func (e *entry) prepare(ctx context.Context, path string, open func() (Archive, 
 			err = errors.Join(err, os.RemoveAll(tmp))
 		}
 	}()
-	if err := Unpack(ctx, src, src.Size(), tmp); err != nil {
+	if err := fill(tmp); err != nil {
 		return err
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil {

@@ -46,7 +46,9 @@ type Function struct {
 	TmpMB      int // size of /tmp
 	Timeout    time.Duration
 	// Code names the deployment package, in the words of Config.Code.
-	Code      string
+	Code string
+	// Layers name the packages that lie one over the other in /opt, in the words of Config.Code.
+	Layers    []string
 	Variables map[string]string
 
 	LogGroup string
@@ -128,6 +130,8 @@ type Runtimes interface {
 type Code interface {
 	// Acquire returns the directory of a deployment package.
 	Acquire(ctx context.Context, name string) (*code.Dir, error)
+	// AcquireLayers returns the directory in which packages lie one over the other.
+	AcquireLayers(ctx context.Context, names []string) (*code.Dir, error)
 }
 
 // Roles gives out the credentials of execution roles.

@@ -46,6 +46,7 @@ type environment struct {
 	api     *runtimeapi.Environment
 	out     *output
 	dir     *code.Dir
+	layers  *code.Dir // nil without layers
 	detach  func()
 	recycle time.Time // when its credentials are too old for another invocation
 
@@ -81,8 +82,14 @@ func (m *Manager) start(ctx context.Context, f *Function, log *logWriter) (*envi
 		return nil, err
 	}
 	e := &environment{manager: m, fn: f, id: newID(), log: log, recycle: creds.recycle(), dir: dir}
+	if len(f.Layers) > 0 {
+		if e.layers, err = m.c.Code.AcquireLayers(ctx, f.Layers); err != nil {
+			e.releaseCode()
+			return nil, err
+		}
+	}
 	if err := e.open(ctx, runtime, creds.Credentials); err != nil {
-		dir.Release()
+		e.releaseCode()
 		return nil, err
 	}
 	// From here on the process's end is the end of everything.
@@ -94,7 +101,7 @@ func (m *Manager) start(ctx context.Context, f *Function, log *logWriter) (*envi
 // open makes the sandbox and what belongs to it, or leaves nothing behind.
 func (e *environment) open(ctx context.Context, r *runtimes.Runtime, creds *Credentials) error {
 	m := e.manager
-	config, err := m.sandboxConfig(e.fn, r, e.dir)
+	config, err := m.sandboxConfig(e.fn, r, e.dir, e.layers)
 	if err != nil {
 		return err
 	}
@@ -161,7 +168,15 @@ func (e *environment) watch() {
 	if e.detach != nil {
 		e.detach()
 	}
+	e.releaseCode()
+}
+
+// releaseCode gives back the directories of the function's code and layers.
+func (e *environment) releaseCode() {
 	e.dir.Release()
+	if e.layers != nil {
+		e.layers.Release()
+	}
 }
 
 // startError tells a command that cannot be executed, which is the function's own fault, from everything else.
@@ -182,8 +197,8 @@ func (m *Manager) options(f *Function, config *sandbox.Config) runtimes.Options 
 	return o
 }
 
-// sandboxConfig says what the sandbox of f holds, apart from its environment and sockets.
-func (m *Manager) sandboxConfig(f *Function, r *runtimes.Runtime, dir *code.Dir) (*sandbox.Config, error) {
+// sandboxConfig says what the sandbox of f holds, apart from its environment and sockets. layers is nil if it has none.
+func (m *Manager) sandboxConfig(f *Function, r *runtimes.Runtime, dir, layers *code.Dir) (*sandbox.Config, error) {
 	c := &sandbox.Config{
 		Dir:         runtimes.TaskRoot,
 		MemoryBytes: int64(f.MemoryMB) << 20,
@@ -193,6 +208,9 @@ func (m *Manager) sandboxConfig(f *Function, r *runtimes.Runtime, dir *code.Dir)
 		c.Binds = append(c.Binds, sandbox.Bind{Source: b.Source, Target: b.Target})
 	}
 	c.Binds = append(c.Binds, sandbox.Bind{Source: dir.Path, Target: runtimes.TaskRoot})
+	if layers != nil {
+		c.Binds = append(c.Binds, sandbox.Bind{Source: layers.Path, Target: runtimes.LayerRoot})
+	}
 	if m.features.PrivateRoot {
 		c.Files = systemFiles()
 		c.Binds = append(c.Binds,
@@ -201,11 +219,22 @@ func (m *Manager) sandboxConfig(f *Function, r *runtimes.Runtime, dir *code.Dir)
 	}
 	c.Command = r.Command(m.options(f, c))
 	if len(c.Command) == 1 { // the function brings its own program
-		if _, err := os.Stat(filepath.Join(dir.Path, "bootstrap")); err != nil {
+		if _, err := os.Stat(filepath.Join(dir.Path, "bootstrap")); err == nil {
+			return c, nil
+		}
+		if layers == nil || !isFile(filepath.Join(layers.Path, "bootstrap")) {
 			return nil, &functionError{"Runtime.InvalidEntrypoint", "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"}
+		}
+		if c.Command[0] = runtimes.LayerRoot + "/bootstrap"; !m.features.PrivateRoot {
+			c.Command[0] = c.HostPath(c.Command[0])
 		}
 	}
 	return c, nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // systemFiles are the files of /etc that programs look into.

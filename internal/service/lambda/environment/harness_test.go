@@ -154,6 +154,19 @@ func sharedCatalog(t testing.TB) string {
 }
 
 // Acquire makes the harness the source of code.
+func (h *harness) AcquireLayers(ctx context.Context, digests []string) (*code.Dir, error) {
+	var dirs []*code.Dir
+	for _, digest := range digests {
+		dir, err := h.Acquire(ctx, digest)
+		if err != nil {
+			return nil, err
+		}
+		defer dir.Release()
+		dirs = append(dirs, dir)
+	}
+	return h.code.AcquireMerged(ctx, dirs)
+}
+
 func (h *harness) Acquire(ctx context.Context, digest string) (*code.Dir, error) {
 	return h.code.Acquire(ctx, digest, func() (code.Archive, error) {
 		h.mu.Lock()

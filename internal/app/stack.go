@@ -158,7 +158,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Dispatcher:  dispatcher,
 		Credentials: tokens,
 		Uses:        identities,
-		DataPlane:   dataPlane{executeapi.New(apis)},
+		DataPlane:   executeapi.New(apis),
 		Region:      c.Region,
 		Metrics:     metrics,
 		Log:         log,
@@ -170,14 +170,6 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	}
 	s.handler = withCode(s.codeLinks, log, server)
 	return s, nil
-}
-
-// dataPlane is the handler of deployed APIs as the server asks for it.
-type dataPlane struct{ *executeapi.Handler }
-
-func (dataPlane) Serves(r *http.Request) bool {
-	_, ok := executeapi.Match(r)
-	return ok
 }
 
 func (s *stack) onClose(f func() error) { s.closers = append(s.closers, f) }

@@ -22,14 +22,9 @@ func getKey(r kv.Reader, sc scope, id string) (*api.ApiKey, error) {
 // https://docs.aws.amazon.com/apigateway/latest/api/API_CreateApiKey.html
 func (s *Service) CreateApiKey(ctx context.Context, in *api.CreateApiKeyInput) (*api.ApiKey, error) {
 	sc := scopeOf(ctx)
-	if v := in.Value; v != nil && *v != "" {
-		switch {
-		case len(*v) < 20:
-			return nil, invalid("API Key value should be at least 20 characters")
-		case len(*v) > 128:
-			return nil, invalid("API Key value should be at most 128 characters")
-		case strings.IndexFunc(*v, func(r rune) bool { return r <= ' ' || r >= 0x7f }) >= 0:
-			return nil, invalid("API Key value can only contain printable ASCII characters")
+	if value(in.Value) != "" {
+		if err := checkKeyValue(*in.Value); err != nil {
+			return nil, err
 		}
 	}
 	if err := checkTags(in.Tags); err != nil {
@@ -37,13 +32,9 @@ func (s *Service) CreateApiKey(ctx context.Context, in *api.CreateApiKeyInput) (
 	}
 	var row *api.ApiKey
 	err := s.store.Update(ctx, func(tx kv.Tx) error {
-		created := now(tx)
 		row = &api.ApiKey{
-			Id: new(newID(10)), Value: in.Value, Name: in.Name, CustomerId: in.CustomerId, Description: in.Description,
-			Enabled: new(value(in.Enabled)), CreatedDate: created, LastUpdatedDate: created, StageKeys: []string{}, Tags: in.Tags,
-		}
-		if value(row.Value) == "" {
-			row.Value = new(newKeyValue())
+			Value: in.Value, Name: in.Name, CustomerId: in.CustomerId, Description: in.Description, Enabled: new(value(in.Enabled)),
+			StageKeys: []string{}, Tags: in.Tags,
 		}
 		for _, sk := range in.StageKeys {
 			if _, err := getStage(tx, sc, value(sk.RestApiId), value(sk.StageName)); err != nil {
@@ -51,23 +42,45 @@ func (s *Service) CreateApiKey(ctx context.Context, in *api.CreateApiKeyInput) (
 			}
 			row.StageKeys = append(row.StageKeys, value(sk.RestApiId)+"/"+value(sk.StageName))
 		}
-		hash := keyHashKey(sc, sha256.Sum256([]byte(*row.Value)))
-		_, taken, err := tx.Get(hash)
-		if err != nil {
-			return err
-		}
-		if taken {
-			return conflict("API Key already exists")
-		}
-		if err := tx.Set(hash, []byte(*row.Id)); err != nil {
-			return err
-		}
-		return put(tx, keyKey(sc, *row.Id), row)
+		return insertKey(tx, sc, row)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return row, nil
+}
+
+func checkKeyValue(v string) error {
+	switch {
+	case len(v) < 20:
+		return invalid("API Key value should be at least 20 characters")
+	case len(v) > 128:
+		return invalid("API Key value should be at most 128 characters")
+	case strings.IndexFunc(v, func(r rune) bool { return r <= ' ' || r >= 0x7f }) >= 0:
+		return invalid("API Key value can only contain printable ASCII characters")
+	}
+	return nil
+}
+
+// insertKey gives a new key its id, its times and, if it has none, its value, and writes it.
+func insertKey(tx kv.Tx, sc scope, row *api.ApiKey) error {
+	row.Id, row.CreatedDate = new(newID(10)), now(tx)
+	row.LastUpdatedDate = row.CreatedDate
+	if value(row.Value) == "" {
+		row.Value = new(newKeyValue())
+	}
+	hash := keyHashKey(sc, sha256.Sum256([]byte(*row.Value)))
+	_, taken, err := tx.Get(hash)
+	if err != nil {
+		return err
+	}
+	if taken {
+		return conflict("API Key already exists")
+	}
+	if err := tx.Set(hash, []byte(*row.Id)); err != nil {
+		return err
+	}
+	return put(tx, keyKey(sc, *row.Id), row)
 }
 
 // withoutValue is a key as it is shown to those who did not ask for its value.

@@ -54,21 +54,25 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 // implemented lists the operations that Service has.
 func implemented() []string {
 	return []string{
-		"CreateApiKey", "CreateAuthorizer", "CreateDeployment", "CreateDocumentationPart", "CreateDocumentationVersion",
-		"CreateModel", "CreateRequestValidator", "CreateResource", "CreateRestApi", "CreateStage", "CreateUsagePlan",
-		"CreateUsagePlanKey", "DeleteApiKey", "DeleteAuthorizer", "DeleteDeployment", "DeleteDocumentationPart",
-		"DeleteDocumentationVersion", "DeleteGatewayResponse", "DeleteIntegration", "DeleteIntegrationResponse", "DeleteMethod",
-		"DeleteMethodResponse", "DeleteModel", "DeleteRequestValidator", "DeleteResource", "DeleteRestApi", "DeleteStage",
-		"DeleteUsagePlan", "DeleteUsagePlanKey", "GetAccount", "GetApiKey", "GetApiKeys", "GetAuthorizer", "GetAuthorizers",
-		"GetDeployment", "GetDeployments", "GetDocumentationPart", "GetDocumentationParts", "GetDocumentationVersion",
-		"GetDocumentationVersions", "GetGatewayResponse", "GetGatewayResponses", "GetIntegration", "GetIntegrationResponse",
-		"GetMethod", "GetMethodResponse", "GetModel", "GetModelTemplate", "GetModels", "GetRequestValidator", "GetRequestValidators",
-		"GetResource", "GetResources", "GetRestApi", "GetRestApis", "GetStage", "GetStages", "GetTags", "GetUsage", "GetUsagePlan",
-		"GetUsagePlanKey", "GetUsagePlanKeys", "GetUsagePlans", "PutGatewayResponse", "PutIntegration", "PutIntegrationResponse",
-		"PutMethod", "PutMethodResponse", "TagResource", "TestInvokeMethod", "UntagResource", "UpdateAccount", "UpdateApiKey",
-		"UpdateAuthorizer", "UpdateDeployment", "UpdateDocumentationPart", "UpdateDocumentationVersion", "UpdateGatewayResponse",
-		"UpdateIntegration", "UpdateIntegrationResponse", "UpdateMethod", "UpdateMethodResponse", "UpdateModel",
-		"UpdateRequestValidator", "UpdateResource", "UpdateRestApi", "UpdateStage", "UpdateUsagePlan",
+		"CreateApiKey", "CreateAuthorizer", "CreateBasePathMapping", "CreateDeployment", "CreateDocumentationPart",
+		"CreateDocumentationVersion", "CreateDomainName", "CreateModel", "CreateRequestValidator", "CreateResource", "CreateRestApi",
+		"CreateStage", "CreateUsagePlan", "CreateUsagePlanKey", "DeleteApiKey", "DeleteAuthorizer", "DeleteBasePathMapping",
+		"DeleteClientCertificate", "DeleteDeployment", "DeleteDocumentationPart", "DeleteDocumentationVersion", "DeleteDomainName",
+		"DeleteGatewayResponse", "DeleteIntegration", "DeleteIntegrationResponse", "DeleteMethod", "DeleteMethodResponse",
+		"DeleteModel", "DeleteRequestValidator", "DeleteResource", "DeleteRestApi", "DeleteStage", "DeleteUsagePlan",
+		"DeleteUsagePlanKey", "FlushStageCache", "GenerateClientCertificate", "GetAccount", "GetApiKey", "GetApiKeys",
+		"GetAuthorizer", "GetAuthorizers", "GetBasePathMapping", "GetBasePathMappings", "GetClientCertificate",
+		"GetClientCertificates", "GetDeployment", "GetDeployments", "GetDocumentationPart", "GetDocumentationParts",
+		"GetDocumentationVersion", "GetDocumentationVersions", "GetDomainName", "GetDomainNames", "GetGatewayResponse",
+		"GetGatewayResponses", "GetIntegration", "GetIntegrationResponse", "GetMethod", "GetMethodResponse", "GetModel",
+		"GetModelTemplate", "GetModels", "GetRequestValidator", "GetRequestValidators", "GetResource", "GetResources", "GetRestApi",
+		"GetRestApis", "GetStage", "GetStages", "GetTags", "GetUsage", "GetUsagePlan", "GetUsagePlanKey", "GetUsagePlanKeys",
+		"GetUsagePlans", "ImportApiKeys", "PutGatewayResponse", "PutIntegration", "PutIntegrationResponse", "PutMethod",
+		"PutMethodResponse", "TagResource", "TestInvokeMethod", "UntagResource", "UpdateAccount", "UpdateApiKey", "UpdateAuthorizer",
+		"UpdateBasePathMapping", "UpdateClientCertificate", "UpdateDeployment", "UpdateDocumentationPart",
+		"UpdateDocumentationVersion", "UpdateDomainName", "UpdateGatewayResponse", "UpdateIntegration", "UpdateIntegrationResponse",
+		"UpdateMethod", "UpdateMethodResponse", "UpdateModel", "UpdateRequestValidator", "UpdateResource", "UpdateRestApi",
+		"UpdateStage", "UpdateUsage", "UpdateUsagePlan",
 	}
 }
 
@@ -134,6 +138,18 @@ func (s *Service) tagsAt(ctx context.Context, sc scope, segments []string) (tags
 				tags = row.Tags
 			}
 			return err
+		case "clientcertificates":
+			row, err := get[api.ClientCertificate](r, certificateKey(sc, segments[1]))
+			if row != nil {
+				tags = row.Tags
+			}
+			return err
+		case "domainnames":
+			row, err := get[domainRow](r, domainKey(foldDomain(segments[1])))
+			if row != nil && row.Account == sc.account && row.Region == sc.region {
+				tags = row.Domain.Tags
+			}
+			return err
 		case "usageplans":
 			row, err := get[api.UsagePlan](r, planKey(sc, segments[1]))
 			if row != nil {
@@ -157,6 +173,10 @@ func requestTags(conditions map[string][]string, in schema.Struct) {
 	case *api.CreateApiKeyInput:
 		tags = in.Tags
 	case *api.CreateUsagePlanInput:
+		tags = in.Tags
+	case *api.GenerateClientCertificateInput:
+		tags = in.Tags
+	case *api.CreateDomainNameInput:
 		tags = in.Tags
 	case *api.TagResourceInput:
 		tags = in.Tags

@@ -75,7 +75,7 @@ func (s *Service) admit(ctx context.Context, x *exchange) (*gatewayResponse, err
 			refusal = invalidAPIKey()
 			return nil
 		}
-		count, err = s.counters.get(r, usageID{sc, plan.id, x.key.id})
+		count, err = s.counters.get(r, usageID{sc, plan.id, x.key.id}, plan.quota)
 		return err
 	})
 	if err != nil || refusal != nil {

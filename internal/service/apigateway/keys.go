@@ -29,6 +29,9 @@ import (
 //	apigateway v ACCOUNT REGION               → version of the keys and plans, 8 bytes
 //	apigateway c ACCOUNT REGION               → accountRow
 //	apigateway u ACCOUNT REGION PLAN KEY DAY  → requests of that day, 8 bytes
+//	apigateway x ACCOUNT REGION PLAN KEY DAY  → by how much the quota of the period that begins that day is extended, 8 bytes
+//	apigateway e ACCOUNT REGION ID            → api.ClientCertificate
+//	apigateway N NAME                         → domainRow: a custom domain name, whose it is and what it maps to
 const (
 	tagIndex           = 'i'
 	tagAPI             = 'a'
@@ -43,6 +46,9 @@ const (
 	tagKeyPlan         = 'b'
 	tagVersion         = 'v'
 	tagUsage           = 'u'
+	tagExtension       = 'x'
+	tagCertificate     = 'e'
+	tagDomain          = 'N'
 	tagAccount         = 'c'
 	tagModel           = 'o'
 	tagValidator       = 'q'
@@ -93,6 +99,12 @@ func accountKey(sc scope) []byte                   { return inScope(tagAccount, 
 func versionKey(sc scope) []byte                   { return inScope(tagVersion, sc) }
 func usagePrefix(id usageID) []byte                { return inScope(tagUsage, id.scope, id.plan, id.key) }
 func usageKey(id usageID, d day) []byte            { return tuple.AppendInt64(usagePrefix(id), int64(d)) }
+
+func extensionKey(id usageID, start day) []byte {
+	return tuple.AppendInt64(inScope(tagExtension, id.scope, id.plan, id.key), int64(start))
+}
+func certificateKey(sc scope, id string) []byte { return inScope(tagCertificate, sc, id) }
+func domainKey(name string) []byte              { return tuple.AppendString(table(tagDomain), name) }
 
 func parseUsageDay(key []byte) (day, error) {
 	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagUsage)))

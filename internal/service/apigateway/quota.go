@@ -72,18 +72,21 @@ type counter struct {
 	used    time.Time     // when it was last asked
 	start   day           // of the period that total is for
 	total   int64
+	// extra is by how much the quota of the period that begins at extraStart is extended.
+	extra      int64
+	extraStart day
 }
 
 // counters count requests in memory and write what they counted once a second. A crash loses at most what was counted
 // since the last write.
 type counters struct{ m sync.Map } // usageID → *counter
 
-// get returns a counter, reading it from the store if it is new.
-func (c *counters) get(r kv.Reader, id usageID) (*counter, error) {
+// get returns a counter for a plan with the quota q, nil for none, reading it from the store if it is new.
+func (c *counters) get(r kv.Reader, id usageID, q *quota) (*counter, error) {
 	if v, ok := c.m.Load(id); ok {
 		return v.(*counter), nil
 	}
-	n := &counter{days: make(map[day]int64), unsaved: make(map[day]int64), start: -1, used: r.Now()}
+	n := &counter{days: make(map[day]int64), unsaved: make(map[day]int64), start: -1, extraStart: -1, used: r.Now()}
 	today := dayOf(r.Now())
 	rows := kv.Range{Start: usageKey(id, today-historyDays), End: kv.PrefixEnd(usagePrefix(id))}
 	for pair, err := range r.Scan(rows) {
@@ -95,6 +98,13 @@ func (c *counters) get(r kv.Reader, id usageID) (*counter, error) {
 			return nil, err
 		}
 		if n.days[d], err = parseCount(pair.Value); err != nil {
+			return nil, err
+		}
+	}
+	if q != nil {
+		n.extraStart = q.start(today)
+		var err error
+		if n.extra, err = extensionOf(r, id, n.extraStart); err != nil {
 			return nil, err
 		}
 	}
@@ -117,7 +127,7 @@ func (n *counter) take(q *quota, now time.Time) bool {
 				}
 			}
 		}
-		if n.total >= q.limit {
+		if n.total >= q.limit+n.extension(n.start) {
 			return false
 		}
 	}
@@ -125,6 +135,21 @@ func (n *counter) take(q *quota, now time.Time) bool {
 	n.days[today]++
 	n.unsaved[today]++
 	return true
+}
+
+// extension is what is granted above the quota in the period that begins at start.
+func (n *counter) extension(start day) int64 {
+	if start == n.extraStart {
+		return n.extra
+	}
+	return 0
+}
+
+// extend grants more, or less, than the quota for the period that begins at start.
+func (n *counter) extend(start day, extra int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.extraStart, n.extra = start, extra
 }
 
 func (n *counter) takeUnsaved() map[day]int64 {

@@ -240,3 +240,50 @@ func TestIdleCountersLeave(t *testing.T) {
 		}
 	})
 }
+
+// https://docs.aws.amazon.com/apigateway/latest/api/API_UpdateUsage.html
+func TestUpdateUsageExtendsTheQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemStore()
+		g := newGatewayOn(t, store)
+		id, _ := g.api()
+		g.proxy(id, "/", "GET", true)
+		g.deploy(id, "dev")
+		keyValue, keyID, planID := g.key(id, "dev", nil, &api.QuotaSettings{Limit: new(int32(2)), Period: new("DAY")})
+		get := func() int {
+			status, _ := g.send(request(id, "dev", "GET", "/", Field{"x-api-key", keyValue}))
+			return status
+		}
+		update := func(patch string) (*api.Usage, error) {
+			return g.UpdateUsage(g.ctx, &api.UpdateUsageInput{UsagePlanId: &planID, KeyId: &keyID, PatchOperations: ops(patch)})
+		}
+		if got := []int{get(), get(), get()}; fmt.Sprint(got) != "[200 200 429]" {
+			t.Fatal(got)
+		}
+		usage := must(update("replace /remaining 1"))
+		if fmt.Sprint(usage.Items[keyID]) != "[[2 1]]" {
+			t.Errorf("%v", usage.Items)
+		}
+		// Another process on the same store knows it too.
+		g2 := newGatewayOn(t, store)
+		if fmt.Sprint(must(g2.GetUsage(g2.ctx, &api.GetUsageInput{UsagePlanId: &planID, StartDate: usage.StartDate, EndDate: usage.EndDate})).Items[keyID]) != "[[2 1]]" {
+			t.Error("the extension is not stored")
+		}
+		if got := []int{get(), get()}; fmt.Sprint(got) != "[200 429]" {
+			t.Error(got)
+		}
+		must(update("replace /remaining 0"))
+		if get() != 429 {
+			t.Error("nothing remains")
+		}
+		// The extension ends with its period.
+		time.Sleep(24 * time.Hour)
+		if got := []int{get(), get(), get()}; fmt.Sprint(got) != "[200 200 429]" {
+			t.Error(got)
+		}
+		_, err := update("replace /remaining -1")
+		wantError(t, err, "BadRequestException", "remaining")
+		_, err = update("add /remaining 1")
+		wantError(t, err, "BadRequestException", "Invalid patch path")
+	})
+}

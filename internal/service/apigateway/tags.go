@@ -25,7 +25,8 @@ func checkTags(tags map[string]string) error {
 
 // changeTags lets change work on the tags of the resource that an ARN names, and writes them if tx is not nil.
 //
-// The ARNs are arn:aws:apigateway:REGION::/restapis/ID, /restapis/ID/stages/NAME, /apikeys/ID and /usageplans/ID.
+// The ARNs are arn:aws:apigateway:REGION::/restapis/ID, /restapis/ID/stages/NAME, /apikeys/ID, /usageplans/ID,
+// /clientcertificates/ID and /domainnames/NAME.
 func changeTags(r kv.Reader, tx kv.Tx, sc scope, arn string, change func(tags map[string]string) error) error {
 	path, ok := strings.CutPrefix(arn, "arn:aws:apigateway:"+sc.region+"::/")
 	if !ok {
@@ -66,6 +67,18 @@ func changeTags(r kv.Reader, tx kv.Tx, sc scope, arn string, change func(tags ma
 			return err
 		}
 		return update(planKey(sc, part[1]), row, &row.Tags)
+	case len(part) == 2 && part[0] == "clientcertificates":
+		row, err := getCertificate(r, sc, part[1])
+		if err != nil {
+			return err
+		}
+		return update(certificateKey(sc, part[1]), row, &row.Tags)
+	case len(part) == 2 && part[0] == "domainnames":
+		row, err := getDomain(r, sc, part[1])
+		if err != nil {
+			return err
+		}
+		return update(domainKey(foldDomain(part[1])), row, &row.Domain.Tags)
 	}
 	return notFound("Invalid Resource identifier specified")
 }

@@ -2,6 +2,7 @@ package apigateway
 
 import (
 	"context"
+	"encoding/binary"
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/kv"
@@ -97,9 +98,20 @@ func usageBetween(r kv.Reader, id usageID, q *quota, first, last day) ([][]int64
 	}
 	var list [][]int64
 	total, period := int64(0), from
+	extra := int64(0)
+	if q != nil {
+		var err error
+		if extra, err = extensionOf(r, id, period); err != nil {
+			return nil, err
+		}
+	}
 	for d := from; d <= last; d++ {
 		if q != nil && q.start(d) != period {
 			total, period = 0, q.start(d)
+			var err error
+			if extra, err = extensionOf(r, id, period); err != nil {
+				return nil, err
+			}
 		}
 		total += counts[d]
 		if d < first {
@@ -107,9 +119,82 @@ func usageBetween(r kv.Reader, id usageID, q *quota, first, last day) ([][]int64
 		}
 		remaining := int64(-1)
 		if q != nil {
-			remaining = max(0, q.limit-total)
+			remaining = max(0, q.limit+extra-total)
 		}
 		list = append(list, []int64{counts[d], remaining})
 	}
 	return list, nil
+}
+
+// extensionOf is by how much a quota is extended in the period that begins at start.
+func extensionOf(r kv.Reader, id usageID, start day) (int64, error) {
+	v, ok, err := r.Get(extensionKey(id, start))
+	if err != nil || !ok {
+		return 0, err
+	}
+	return parseCount(v)
+}
+
+// UpdateUsage sets what remains of a key's quota in the period that runs now: a temporary extension, or a cut.
+// https://docs.aws.amazon.com/apigateway/latest/api/API_UpdateUsage.html
+func (s *Service) UpdateUsage(ctx context.Context, in *api.UpdateUsageInput) (*api.Usage, error) {
+	sc := scopeOf(ctx)
+	id := usageID{sc, *in.UsagePlanId, *in.KeyId}
+	if err := s.flush(ctx); err != nil { // so that the last second counts
+		return nil, err
+	}
+	var out *api.Usage
+	var start day
+	var extra int64
+	var q *quota
+	err := s.store.Update(ctx, func(tx kv.Tx) error {
+		if _, err := getMember(tx, sc, id.plan, id.key); err != nil {
+			return err
+		}
+		plan, err := getPlan(tx, sc, id.plan)
+		if err != nil {
+			return err
+		}
+		if q = compilePlan(plan).quota; q == nil {
+			return invalid("Usage Plan %s has no quota", id.plan)
+		}
+		today := dayOf(tx.Now())
+		start = q.start(today)
+		var remaining *int32
+		if err := applyPatches(in.PatchOperations, []patchRule{{"replace", "/remaining", setInt(&remaining)}}); err != nil {
+			return err
+		}
+		list, err := usageBetween(tx, id, q, start, today)
+		if err != nil {
+			return err
+		}
+		if extra, err = extensionOf(tx, id, start); err != nil {
+			return err
+		}
+		if remaining != nil {
+			if *remaining < 0 {
+				return invalid("Invalid value '%d' specified for path '/remaining'", *remaining)
+			}
+			used := int64(0)
+			for _, d := range list {
+				used += d[0]
+			}
+			extra = int64(*remaining) + used - q.limit
+			if err := tx.Set(extensionKey(id, start), binary.BigEndian.AppendUint64(nil, uint64(extra))); err != nil {
+				return err
+			}
+			if list, err = usageBetween(tx, id, q, start, today); err != nil {
+				return err
+			}
+		}
+		out = &api.Usage{UsagePlanId: in.UsagePlanId, StartDate: new(start.String()), EndDate: new(today.String()), Items: map[string][][]int64{id.key: list}}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if v, ok := s.counters.m.Load(id); ok {
+		v.(*counter).extend(start, extra)
+	}
+	return out, nil
 }

@@ -85,22 +85,12 @@ func (s *Service) CreateUsagePlanKey(ctx context.Context, in *api.CreateUsagePla
 		if key, err = getKey(tx, sc, *in.KeyId); err != nil {
 			return err
 		}
-		member := planKeyKey(sc, *plan.Id, *key.Id)
-		_, there, err := tx.Get(member)
+		joined, err := joinPlan(tx, sc, plan, *key.Id)
 		if err != nil {
 			return err
 		}
-		if there {
+		if !joined {
 			return conflict("Usage Plan Key already exists")
-		}
-		if err := checkShared(tx, sc, plan, *key.Id); err != nil {
-			return err
-		}
-		if err := tx.Set(member, nil); err != nil {
-			return err
-		}
-		if err := tx.Set(keyPlanKey(sc, *key.Id, *plan.Id), nil); err != nil {
-			return err
 		}
 		return touchPlans(tx, sc)
 	})
@@ -108,6 +98,22 @@ func (s *Service) CreateUsagePlanKey(ctx context.Context, in *api.CreateUsagePla
 		return nil, err
 	}
 	return planKeyRow(key), nil
+}
+
+// joinPlan puts a key into a plan. It reports false if the key is there already.
+func joinPlan(tx kv.Tx, sc scope, plan *api.UsagePlan, keyID string) (bool, error) {
+	member := planKeyKey(sc, *plan.Id, keyID)
+	_, there, err := tx.Get(member)
+	if err != nil || there {
+		return false, err
+	}
+	if err := checkShared(tx, sc, plan, keyID); err != nil {
+		return false, err
+	}
+	if err := tx.Set(member, nil); err != nil {
+		return false, err
+	}
+	return true, tx.Set(keyPlanKey(sc, keyID, *plan.Id), nil)
 }
 
 // getMember returns a key that is in a plan.

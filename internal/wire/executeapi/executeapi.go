@@ -25,9 +25,11 @@ import (
 // Gateway answers requests to deployed APIs.
 type Gateway interface {
 	Invoke(ctx context.Context, req *apigateway.Request) *apigateway.Response
+	// Locate finds what a custom domain name and the path behind it lead to.
+	Locate(ctx context.Context, host, path string) (apiID, stage, rest string, ok bool)
 }
 
-// Handler is the http.Handler of the data plane. Give it the requests that Match accepts.
+// Handler is the http.Handler of the data plane. Give it the requests that it Serves.
 type Handler struct{ gateway Gateway }
 
 // New returns a Handler over gateway.
@@ -65,6 +67,20 @@ func Match(r *http.Request) (Target, bool) {
 	return Target{}, false
 }
 
+// Serves reports whether r is a request to a deployed API, by Match or by a custom domain name.
+func (h *Handler) Serves(r *http.Request) bool {
+	_, ok := h.target(r)
+	return ok
+}
+
+func (h *Handler) target(r *http.Request) (Target, bool) {
+	if t, ok := Match(r); ok {
+		return t, true
+	}
+	api, stage, path, ok := h.gateway.Locate(r.Context(), r.Host, rawPath(r))
+	return Target{api, stage, path}, ok
+}
+
 // apiOfHost returns the API in "{api}.execute-api" and whatever follows it.
 func apiOfHost(host string) (string, bool) {
 	api, rest, ok := strings.Cut(host, ".")
@@ -97,7 +113,7 @@ func rawPath(r *http.Request) string {
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	target, ok := Match(r)
+	target, ok := h.target(r)
 	if !ok {
 		http.NotFound(w, r)
 		return

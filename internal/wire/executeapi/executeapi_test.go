@@ -77,6 +77,25 @@ func (e *echo) Invoke(_ context.Context, r *apigateway.Request) *apigateway.Resp
 	}}
 }
 
+func (e *echo) Locate(_ context.Context, host, path string) (apiID, stage, rest string, ok bool) {
+	rest, ok = strings.CutPrefix(path, "/base")
+	return "a1", "dev", rest, ok && host == "api.example.com"
+}
+
+// A custom domain name is asked for only where neither host nor path name an API.
+func TestCustomDomainName(t *testing.T) {
+	e := &echo{}
+	h := New(e)
+	r := httptest.NewRequest("GET", "http://api.example.com/base/a%2Fb", nil)
+	if !h.Serves(r) || h.Serves(httptest.NewRequest("GET", "http://api.example.com/other", nil)) {
+		t.Error("Serves")
+	}
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	if e.last == nil || e.last.API != "a1" || e.last.Stage != "dev" || e.last.Path != "/a%2Fb" {
+		t.Errorf("%+v", e.last)
+	}
+}
+
 // exchange sends raw bytes and returns what came back.
 func exchange(t *testing.T, address, request string) string {
 	t.Helper()

@@ -40,6 +40,7 @@ type serveCmd struct {
 	AccountID       string `name:"account-id" default:"000000000000" placeholder:"ID" env:"BRUME_ACCOUNT_ID" help:"The default account, 12 digits (${default})."`
 	Region          string `default:"us-east-1" env:"BRUME_REGION" help:"Region of clients that name none (${default})."`
 	LogFormat       string `default:"text" enum:"text,json" env:"BRUME_LOG_FORMAT" help:"Format of the log on standard error: text or json (${default})."`
+	TrailMegabytes  int64  `name:"trail-megabytes" default:"1024" placeholder:"MB" env:"BRUME_TRAIL_MEGABYTES" help:"How large the audit trail grows before its oldest records make room (${default}). They go after 90 days in any case."`
 	TestCredentials bool   `env:"BRUME_TEST_CREDENTIALS" help:"For throw-away test runs on a loopback address: accept test/test as root, any 12-digit access key id with the secret test as root of that account, and POST /_brume/reset, which empties everything."`
 }
 
@@ -55,6 +56,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		AccountID:       c.AccountID,
 		Region:          c.Region,
 		LogFormat:       c.LogFormat,
+		TrailBytes:      c.TrailMegabytes << 20,
 		TestCredentials: c.TestCredentials,
 		Version:         version,
 	}, os.Stdout, os.Stderr)

@@ -17,6 +17,8 @@ type Config struct {
 	AccountID string
 	Region    string
 	LogFormat string // "text" or "json"
+	// TrailBytes bounds the audit trail; 0 is its default.
+	TrailBytes int64
 	// TestCredentials accepts well-known keys and opens the reset; on loopback addresses only.
 	TestCredentials bool
 	// Runtimes are what functions can be written in.
@@ -38,6 +40,9 @@ func (c *Config) check() error {
 	}
 	if c.DataDir == "" {
 		return errors.New("--data-dir: no directory given")
+	}
+	if c.TrailBytes < 0 {
+		return errors.New("--trail-megabytes: the audit trail needs room")
 	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"brume/internal/dispatch"
 	"brume/internal/policy"
 	"brume/internal/sandboxnet"
+	"brume/internal/service/cloudtrail"
 	"brume/internal/service/iam"
 	"brume/internal/service/lambda"
 	"brume/internal/service/lambda/environment"
@@ -26,7 +27,10 @@ import (
 const lambdaPrincipal = "lambda.amazonaws.com"
 
 // roles gives Lambda the credentials of execution roles.
-type roles struct{ sts *sts.Service }
+type roles struct {
+	sts   *sts.Service
+	audit *cloudtrail.Service
+}
 
 func (r roles) IssueRoleSession(ctx context.Context, roleARN, sessionName string, d time.Duration) (*environment.Credentials, error) {
 	info := call.From(ctx)
@@ -34,6 +38,7 @@ func (r roles) IssueRoleSession(ctx context.Context, roleARN, sessionName string
 		Service: lambdaPrincipal, RoleARN: roleARN, Name: sessionName, Duration: d,
 		SourceARN: info.SourceARN, SourceAccount: info.SourceAccount,
 	})
+	recordRoleSession(ctx, r.audit, lambdaPrincipal, roleARN, sessionName, c, err)
 	if err != nil {
 		if hasCode(err, "AccessDenied") {
 			return nil, environment.ErrRoleDenied

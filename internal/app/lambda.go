@@ -20,6 +20,7 @@ import (
 	"brume/internal/sandbox"
 	"brume/internal/sandboxnet"
 	"brume/internal/seal"
+	"brume/internal/service/cloudtrail"
 	"brume/internal/service/iam"
 	"brume/internal/service/lambda"
 	"brume/internal/service/lambda/code"
@@ -37,6 +38,7 @@ type lambdaParts struct {
 	identities *iam.Service
 	tokens     *sts.Service
 	dispatcher *dispatch.Dispatcher
+	audit      *cloudtrail.Service
 }
 
 // newLambda builds Lambda and all that runs functions, from the top of the sandbox to the bottom.
@@ -80,7 +82,7 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 		Driver:        driver,
 		Runtimes:      c.Runtimes,
 		Code:          packages,
-		Roles:         roles{p.tokens},
+		Roles:         roles{p.tokens, p.audit},
 		Logs:          functionLogs{p.identities, p.dispatcher},
 		Gateway:       gateway{network},
 		Logger:        s.log,
@@ -106,7 +108,7 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 	service := lambda.New(lambda.Config{
 		Store:        p.store,
 		Sealer:       variables,
-		Roles:        roles{p.tokens},
+		Roles:        roles{p.tokens, p.audit},
 		Runtimes:     c.Runtimes,
 		Environments: environments,
 		Packages:     packages,

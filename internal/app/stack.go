@@ -13,6 +13,7 @@ import (
 	"time"
 
 	apigatewayapi "brume/internal/api/apigateway"
+	cloudtrailapi "brume/internal/api/cloudtrail"
 	dynamodbapi "brume/internal/api/dynamodb"
 	streamsapi "brume/internal/api/dynamodbstreams"
 	iamapi "brume/internal/api/iam"
@@ -25,6 +26,7 @@ import (
 	"brume/internal/schema"
 	"brume/internal/seal"
 	"brume/internal/service/apigateway"
+	"brume/internal/service/cloudtrail"
 	"brume/internal/service/dynamodb"
 	"brume/internal/service/iam"
 	"brume/internal/service/lambda"
@@ -105,11 +107,16 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 
 	metrics := obs.NewMetrics()
 	dispatcher := dispatch.New(identities, metrics)
+	// It is closed after all that makes calls, and before the store.
+	audit := cloudtrail.New(cloudtrail.Options{Store: store, Log: log, MaxBytes: c.TrailBytes})
+	s.onClose(audit.Close)
+	dispatcher.SetTrail(trail{audit})
 	var services []*schema.Service
 	add := func(svc *schema.Service, handlers []schema.Handler, checks dispatch.Checks) {
 		services = append(services, svc)
 		dispatcher.Add(svc, handlers, checks)
 	}
+	add(cloudtrailapi.Schema(), cloudtrailapi.Handlers(audit), audit.Checks)
 	add(iamapi.Schema(), iamapi.Handlers(identities), identities.Checks)
 
 	tokenBox, err := master.Box("session-token")
@@ -135,7 +142,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	add(streamsapi.Schema(), streamsapi.Handlers(streams), streams.Checks)
 
 	functions, err := s.newLambda(ctx, background, c, lambdaParts{
-		store: store, master: master, identities: identities, tokens: tokens, dispatcher: dispatcher,
+		store: store, master: master, identities: identities, tokens: tokens, dispatcher: dispatcher, audit: audit,
 	})
 	if err != nil {
 		return s, err

@@ -27,6 +27,26 @@ type Policies interface {
 	PoliciesFor(ctx context.Context, p *call.Principal) (*policy.Policies, error)
 }
 
+// A Trail keeps records of calls.
+type Trail interface {
+	// Records says, once for each operation, whether calls of it are recorded. Those of others cost nothing.
+	Records(svc *schema.Service, op *schema.Operation) bool
+	// Record is told of each such call when it is over, whatever came of it and before it is answered.
+	Record(ctx context.Context, done *Done)
+}
+
+// Done is a call that is over.
+type Done struct {
+	Service   *schema.Service
+	Operation *schema.Operation
+	In        schema.Struct
+	// Out is nil where Err is not.
+	Out schema.Struct
+	// Checks are the permissions that the call needed, as far as it came to them.
+	Checks []policy.Check
+	Err    error
+}
+
 // An Operation is an operation that can be called.
 type Operation struct {
 	Service *schema.Service
@@ -35,6 +55,7 @@ type Operation struct {
 	handler   schema.Handler
 	checks    Checks
 	validator *schema.Validator
+	recorded  bool
 }
 
 // New makes an empty input for the operation.
@@ -44,6 +65,7 @@ func (op *Operation) New() schema.Struct { return op.handler.New() }
 type Dispatcher struct {
 	policies Policies
 	metrics  *obs.Metrics
+	trail    Trail
 	services map[string]map[string]*Operation
 }
 
@@ -52,6 +74,9 @@ func New(policies Policies, metrics *obs.Metrics) *Dispatcher {
 	return &Dispatcher{policies: policies, metrics: metrics, services: map[string]map[string]*Operation{}}
 }
 
+// SetTrail makes t keep records of the calls to services that are added afterwards.
+func (d *Dispatcher) SetTrail(t Trail) { d.trail = t }
+
 // Add adds a service. handlers belong to the operations of svc, in their order.
 func (d *Dispatcher) Add(svc *schema.Service, handlers []schema.Handler, checks Checks) {
 	validator := schema.NewValidator(svc)
@@ -59,6 +84,7 @@ func (d *Dispatcher) Add(svc *schema.Service, handlers []schema.Handler, checks 
 	for i := range svc.Operations {
 		ops[svc.Operations[i].Name] = &Operation{
 			Service: svc, Schema: &svc.Operations[i], handler: handlers[i], checks: checks, validator: validator,
+			recorded: d.trail != nil && d.trail.Records(svc, &svc.Operations[i]),
 		}
 	}
 	d.services[svc.Name] = ops
@@ -70,34 +96,44 @@ func (d *Dispatcher) Operation(service, name string) *Operation { return d.servi
 // Call runs op on in for the caller of ctx. An error that is no awserr.Error is a fault of ours; whoever answers a client
 // logs it.
 func (d *Dispatcher) Call(ctx context.Context, op *Operation, in schema.Struct) (out schema.Struct, err error) {
+	out, checks, err := d.run(ctx, op, in)
+	if op.recorded {
+		d.trail.Record(ctx, &Done{Service: op.Service, Operation: op.Schema, In: in, Out: out, Checks: checks, Err: err})
+	}
+	return out, err
+}
+
+func (d *Dispatcher) run(ctx context.Context, op *Operation, in schema.Struct) (out schema.Struct, checks []policy.Check, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in %s of %s: %v\n%s", op.Schema.Name, op.Service.Name, p, debug.Stack())
 		}
 	}()
 	if err := op.validator.Validate(op.Schema.Input, in); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := d.authorize(ctx, op, in); err != nil {
-		return nil, err
+	if checks, err = d.authorize(ctx, op, in); err != nil {
+		return nil, checks, err
 	}
-	return op.handler.Call(ctx, in)
+	out, err = op.handler.Call(ctx, in)
+	return out, checks, err
 }
 
-func (d *Dispatcher) authorize(ctx context.Context, op *Operation, in schema.Struct) error {
+// authorize lets a call through if its caller may do all that it needs.
+func (d *Dispatcher) authorize(ctx context.Context, op *Operation, in schema.Struct) ([]policy.Check, error) {
 	checks, mapped, err := op.checks(ctx, op.Schema.Name, in)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !mapped {
-		return awserr.NotImplemented(op.Schema.Name)
+		return nil, awserr.NotImplemented(op.Schema.Name)
 	}
 	info := call.From(ctx)
 	policies, err := d.policies.PoliciesFor(ctx, &info.Principal)
 	if err != nil {
-		return err
+		return checks, err
 	}
-	return policy.Authorize(info, policies, checks)
+	return checks, policy.Authorize(info, policies, checks)
 }
 
 // Run calls an operation from inside the process, for the caller of ctx, and counts it as a call.

@@ -131,6 +131,60 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// keeper is a trail that holds what it was told.
+type keeper struct {
+	done []*Done
+	info *call.Info
+}
+
+func (k *keeper) Records(_ *schema.Service, op *schema.Operation) bool { return op.Name != "GetItem" }
+func (k *keeper) Record(ctx context.Context, done *Done) {
+	k.done, k.info = append(k.done, done), call.From(ctx)
+}
+
+// Every call leaves a record before it is answered, whatever came of it; those that the trail does not want leave none.
+func TestTrail(t *testing.T) {
+	in := &dynamodbapi.DescribeTableInput{TableName: new("table")}
+	for name, tt := range map[string]struct {
+		set    func(r *recorder)
+		caller call.Principal
+		in     *dynamodbapi.DescribeTableInput
+		code   string
+		checks int
+	}{
+		"done":            {func(*recorder) {}, root, in, "", 1},
+		"invalid":         {func(*recorder) {}, root, &dynamodbapi.DescribeTableInput{}, "ValidationException", 0},
+		"denied":          {func(*recorder) {}, user, in, "AccessDenied", 1},
+		"not implemented": {func(r *recorder) { r.mapped = false }, root, in, "NotImplemented", 0},
+		"failed": {func(r *recorder) {
+			r.describe = func() (*dynamodbapi.DescribeTableOutput, error) { return nil, &dynamodbapi.ResourceNotFoundException{} }
+		}, root, in, "ResourceNotFoundException", 1},
+		"panic": {func(r *recorder) { r.describe = func() (*dynamodbapi.DescribeTableOutput, error) { panic("x") } }, root, in, "", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, k := newRecorder(), &keeper{}
+			tt.set(r)
+			d := New(r, obs.NewMetrics())
+			d.SetTrail(k)
+			d.Add(dynamodbapi.Schema(), dynamodbapi.Handlers(r), r.check)
+			ctx := callerOf(t, tt.caller)
+			out, err := d.Call(ctx, d.Operation("dynamodb", "DescribeTable"), tt.in)
+			if len(k.done) != 1 || k.info.Principal.ARN != tt.caller.ARN {
+				t.Fatalf("%d records", len(k.done))
+			}
+			done := k.done[0]
+			if done.Err != err || done.Out != out || done.In != schema.Struct(tt.in) || code(done.Err) != tt.code ||
+				len(done.Checks) != tt.checks || done.Operation.Name != "DescribeTable" || done.Service.Name != "dynamodb" {
+				t.Errorf("recorded %+v of %v, %v", done, out, err)
+			}
+			_, _ = d.Call(ctx, d.Operation("dynamodb", "GetItem"), &dynamodbapi.GetItemInput{})
+			if len(k.done) != 1 {
+				t.Error("a call is recorded that the trail does not want")
+			}
+		})
+	}
+}
+
 // A handler that panics is a fault of ours, whose cause says where.
 func TestPanics(t *testing.T) {
 	r := newRecorder()

@@ -8,6 +8,7 @@ package schema
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -141,6 +142,12 @@ type Service struct {
 	Global     bool
 	Shapes     []Shape
 	Operations []Operation
+}
+
+// HasTarget reports whether prefix, the first part of an X-Amz-Target, means this service. Older clients send it with a
+// name space in front ("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101"), newer ones without.
+func (s *Service) HasTarget(prefix string) bool {
+	return prefix != "" && (prefix == s.TargetPrefix || strings.HasSuffix(s.TargetPrefix, "."+prefix) && !strings.Contains(prefix, "."))
 }
 
 // Shape returns the shape of a member.

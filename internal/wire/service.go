@@ -38,7 +38,7 @@ func (s *Server) find(r *http.Request) *endpoint {
 		// dynamodb and dynamodbstreams share a signing name; their targets differ.
 		candidates := s.bySigningName[scope.Service]
 		for _, e := range candidates {
-			if e.svc.TargetPrefix == target {
+			if e.svc.HasTarget(target) {
 				return e
 			}
 		}
@@ -48,7 +48,7 @@ func (s *Server) find(r *http.Request) *endpoint {
 	}
 	if target != "" {
 		for _, e := range s.endpoints {
-			if e.svc.TargetPrefix == target {
+			if e.svc.HasTarget(target) {
 				return e
 			}
 		}

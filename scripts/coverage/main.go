@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"brume/internal/api/apigateway"
+	"brume/internal/api/cloudtrail"
 	"brume/internal/api/dynamodb"
 	"brume/internal/api/dynamodbstreams"
 	"brume/internal/api/iam"
@@ -60,7 +61,7 @@ func main() {
 func writeTable(out *bytes.Buffer) error {
 	out.WriteString("\n| service | operations | which |\n| --- | --- | --- |\n")
 	for _, svc := range []*schema.Service{iam.Schema(), sts.Schema(), dynamodb.Schema(), dynamodbstreams.Schema(),
-		lambda.Schema(), logs.Schema(), apigateway.Schema()} {
+		lambda.Schema(), logs.Schema(), apigateway.Schema(), cloudtrail.Schema()} {
 		methods, err := serviceMethods(filepath.Join("internal", "service", svc.Name))
 		if err != nil {
 			return err

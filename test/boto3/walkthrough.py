@@ -133,6 +133,16 @@ def main():
         time.sleep(0.1)
     else:
         raise AssertionError(lines)
+
+    # All of this is in the audit trail, and no key is.
+    pages = client("cloudtrail").get_paginator("lookup_events").paginate(
+        LookupAttributes=[{"AttributeKey": "ReadOnly", "AttributeValue": "false"}])
+    records = [json.loads(e["CloudTrailEvent"]) for page in pages for e in page["Events"]]
+    names = {r["eventName"] for r in records}
+    assert {"CreateUser", "CreateFunction20150331", "CreateRestApi", "CreateApiKey"} <= names, names
+    refusals = [r for r in records if r.get("errorCode") == "AccessDenied" and r["eventName"] == "CreateUser"]
+    assert refusals[0]["userIdentity"]["userName"] == "hacker", refusals
+    assert not any(secret in json.dumps(records) for secret in (key[1], api_key["value"]))
     print("ok: boto3", boto3.__version__, "python", sys.version.split()[0])
 
 

@@ -66,7 +66,7 @@ func (r *Resolver) resolveJSON(req *Request) (*schema.Operation, error) {
 		prefix, name = name[:dot], name[dot+1:]
 	}
 	op := r.byName[name]
-	if op == nil || prefix != r.svc.TargetPrefix {
+	if op == nil || !r.svc.HasTarget(prefix) {
 		return nil, unknownOperation(http.StatusBadRequest)
 	}
 	return op, nil

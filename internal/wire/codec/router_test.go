@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"brume/internal/api/apigateway"
+	"brume/internal/api/cloudtrail"
 	"brume/internal/api/dynamodb"
 	"brume/internal/api/iam"
 	"brume/internal/api/lambda"
@@ -205,6 +206,11 @@ func TestResolver(t *testing.T) {
 		{iam.Schema(), "POST", "", form, "", "Action=GetUser", "400 InvalidAction Could not find operation GetUser for version NO_VERSION_SPECIFIED"},
 		{iam.Schema(), "POST", "", form, "", "Action=GetUser&Version=%zz", "404 MalformedQueryString The query string contains a syntax error."},
 		{iam.Schema(), "DELETE", "Action=GetUser&Version=2010-05-08", "", "", "", "404 UnknownOperationException "},
+		{cloudtrail.Schema(), "POST", "", "", "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents", "", "LookupEvents"},
+		{cloudtrail.Schema(), "POST", "", "", "CloudTrail_20131101.LookupEvents", "", "LookupEvents"},
+		{cloudtrail.Schema(), "POST", "", "", "v20131101.CloudTrail_20131101.LookupEvents", "", "400 UnknownOperationException "},
+		{cloudtrail.Schema(), "POST", "", "", "Trail_20131101.LookupEvents", "", "400 UnknownOperationException "},
+		{cloudtrail.Schema(), "POST", "", "", ".LookupEvents", "", "400 UnknownOperationException "},
 		{lambda.Schema(), "GET", "", "", "", "", "404 UnknownOperationException "},
 	} {
 		r, err := NewResolver(test.svc)

@@ -114,6 +114,8 @@ type overlay struct {
 	Operations map[string]*operation `json:"operations"`
 	// Shapes are added; members and enum values of shapes that exist already are appended to theirs.
 	Shapes map[string]*shape `json:"shapes"`
+	// Unbounded are shapes whose maximum AWS has lifted.
+	Unbounded []string `json:"unbounded"`
 }
 
 func loadModel(file, overlayFile string) (*model, error) {
@@ -135,6 +137,13 @@ func loadModel(file, overlayFile string) (*model, error) {
 			return nil, fmt.Errorf("%s: the model has the operation %s", overlayFile, name)
 		}
 		m.Operations[name] = op
+	}
+	for _, name := range o.Unbounded {
+		s := m.Shapes[name]
+		if s == nil || s.Max == nil {
+			return nil, fmt.Errorf("%s: %s has no maximum", overlayFile, name)
+		}
+		s.Max = nil
 	}
 	for name, add := range o.Shapes {
 		s := m.Shapes[name]

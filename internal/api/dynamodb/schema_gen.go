@@ -47,8 +47,8 @@ var table = schema.Service{
 			Name: "AttributeDefinition",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AttributeName", Shape: 249, Wire: "AttributeName", Required: true},
-				{Name: "AttributeType", Shape: 388, Wire: "AttributeType", Required: true},
+				{Name: "AttributeName", Shape: 250, Wire: "AttributeName", Required: true},
+				{Name: "AttributeType", Shape: 390, Wire: "AttributeType", Required: true},
 			},
 		},
 		5: {
@@ -91,15 +91,15 @@ var table = schema.Service{
 			Name: "AttributeValue",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "S", Shape: 402, Wire: "S"},
-				{Name: "N", Shape: 292, Wire: "N"},
+				{Name: "S", Shape: 404, Wire: "S"},
+				{Name: "N", Shape: 293, Wire: "N"},
 				{Name: "B", Shape: 53, Wire: "B"},
-				{Name: "SS", Shape: 403, Wire: "SS"},
-				{Name: "NS", Shape: 293, Wire: "NS"},
+				{Name: "SS", Shape: 405, Wire: "SS"},
+				{Name: "NS", Shape: 294, Wire: "NS"},
 				{Name: "BS", Shape: 54, Wire: "BS"},
-				{Name: "M", Shape: 286, Wire: "M"},
-				{Name: "L", Shape: 259, Wire: "L"},
-				{Name: "NULL", Shape: 291, Wire: "NULL"},
+				{Name: "M", Shape: 287, Wire: "M"},
+				{Name: "L", Shape: 260, Wire: "L"},
+				{Name: "NULL", Shape: 292, Wire: "NULL"},
 				{Name: "BOOL", Shape: 55, Wire: "BOOL"},
 			},
 		},
@@ -161,10 +161,10 @@ var table = schema.Service{
 			Name: "AutoScalingSettingsDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "MinimumUnits", Shape: 309, Wire: "MinimumUnits"},
-				{Name: "MaximumUnits", Shape: 309, Wire: "MaximumUnits"},
+				{Name: "MinimumUnits", Shape: 310, Wire: "MinimumUnits"},
+				{Name: "MaximumUnits", Shape: 310, Wire: "MaximumUnits"},
 				{Name: "AutoScalingDisabled", Shape: 56, Wire: "AutoScalingDisabled"},
-				{Name: "AutoScalingRoleArn", Shape: 401, Wire: "AutoScalingRoleArn"},
+				{Name: "AutoScalingRoleArn", Shape: 403, Wire: "AutoScalingRoleArn"},
 				{Name: "ScalingPolicies", Shape: 14, Wire: "ScalingPolicies"},
 			},
 		},
@@ -172,8 +172,8 @@ var table = schema.Service{
 			Name: "AutoScalingSettingsUpdate",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "MinimumUnits", Shape: 309, Wire: "MinimumUnits"},
-				{Name: "MaximumUnits", Shape: 309, Wire: "MaximumUnits"},
+				{Name: "MinimumUnits", Shape: 310, Wire: "MinimumUnits"},
+				{Name: "MaximumUnits", Shape: 310, Wire: "MaximumUnits"},
 				{Name: "AutoScalingDisabled", Shape: 56, Wire: "AutoScalingDisabled"},
 				{Name: "AutoScalingRoleArn", Shape: 17, Wire: "AutoScalingRoleArn"},
 				{Name: "ScalingPolicyUpdate", Shape: 16, Wire: "ScalingPolicyUpdate"},
@@ -184,8 +184,8 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "DisableScaleIn", Shape: 56, Wire: "DisableScaleIn"},
-				{Name: "ScaleInCooldown", Shape: 227, Wire: "ScaleInCooldown"},
-				{Name: "ScaleOutCooldown", Shape: 227, Wire: "ScaleOutCooldown"},
+				{Name: "ScaleInCooldown", Shape: 228, Wire: "ScaleInCooldown"},
+				{Name: "ScaleOutCooldown", Shape: 228, Wire: "ScaleOutCooldown"},
 				{Name: "TargetValue", Shape: 139, Wire: "TargetValue", Required: true},
 			},
 		},
@@ -194,8 +194,8 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "DisableScaleIn", Shape: 56, Wire: "DisableScaleIn"},
-				{Name: "ScaleInCooldown", Shape: 227, Wire: "ScaleInCooldown"},
-				{Name: "ScaleOutCooldown", Shape: 227, Wire: "ScaleOutCooldown"},
+				{Name: "ScaleInCooldown", Shape: 228, Wire: "ScaleInCooldown"},
+				{Name: "ScaleOutCooldown", Shape: 228, Wire: "ScaleOutCooldown"},
 				{Name: "TargetValue", Shape: 139, Wire: "TargetValue", Required: true},
 			},
 		},
@@ -218,8 +218,8 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "BackupDetails", Shape: 26, Wire: "BackupDetails"},
-				{Name: "SourceTableDetails", Shape: 395, Wire: "SourceTableDetails"},
-				{Name: "SourceTableFeatureDetails", Shape: 396, Wire: "SourceTableFeatureDetails"},
+				{Name: "SourceTableDetails", Shape: 397, Wire: "SourceTableDetails"},
+				{Name: "SourceTableFeatureDetails", Shape: 398, Wire: "SourceTableFeatureDetails"},
 			},
 		},
 		26: {
@@ -277,9 +277,9 @@ var table = schema.Service{
 			Name: "BackupSummary",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 414, Wire: "TableName"},
-				{Name: "TableId", Shape: 412, Wire: "TableId"},
-				{Name: "TableArn", Shape: 405, Wire: "TableArn"},
+				{Name: "TableName", Shape: 416, Wire: "TableName"},
+				{Name: "TableId", Shape: 414, Wire: "TableId"},
+				{Name: "TableArn", Shape: 407, Wire: "TableArn"},
 				{Name: "BackupArn", Shape: 23, Wire: "BackupArn"},
 				{Name: "BackupName", Shape: 28, Wire: "BackupName"},
 				{Name: "BackupCreationDateTime", Shape: 24, Wire: "BackupCreationDateTime"},
@@ -309,15 +309,15 @@ var table = schema.Service{
 			Name: "BatchExecuteStatementInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Statements", Shape: 298, Wire: "Statements", Required: true},
-				{Name: "ReturnConsumedCapacity", Shape: 373, Wire: "ReturnConsumedCapacity"},
+				{Name: "Statements", Shape: 299, Wire: "Statements", Required: true},
+				{Name: "ReturnConsumedCapacity", Shape: 375, Wire: "ReturnConsumedCapacity"},
 			},
 		},
 		38: {
 			Name: "BatchExecuteStatementOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Responses", Shape: 299, Wire: "Responses"},
+				{Name: "Responses", Shape: 300, Wire: "Responses"},
 				{Name: "ConsumedCapacity", Shape: 73, Wire: "ConsumedCapacity"},
 			},
 		},
@@ -326,7 +326,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "RequestItems", Shape: 41, Wire: "RequestItems", Required: true},
-				{Name: "ReturnConsumedCapacity", Shape: 373, Wire: "ReturnConsumedCapacity"},
+				{Name: "ReturnConsumedCapacity", Shape: 375, Wire: "ReturnConsumedCapacity"},
 			},
 		},
 		40: {
@@ -342,8 +342,8 @@ var table = schema.Service{
 			Name: "BatchGetRequestMap",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 405},
-				{Name: "value", Shape: 252},
+				{Name: "key", Shape: 407},
+				{Name: "value", Shape: 253},
 			},
 			Min: 1, HasMin: true,
 			Max: 100, HasMax: true,
@@ -352,8 +352,8 @@ var table = schema.Service{
 			Name: "BatchGetResponseMap",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 405},
-				{Name: "value", Shape: 239},
+				{Name: "key", Shape: 407},
+				{Name: "value", Shape: 240},
 			},
 		},
 		43: {
@@ -361,7 +361,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Code", Shape: 44, Wire: "Code"},
-				{Name: "Message", Shape: 401, Wire: "Message"},
+				{Name: "Message", Shape: 403, Wire: "Message"},
 				{Name: "Item", Shape: 6, Wire: "Item"},
 			},
 		},
@@ -374,10 +374,10 @@ var table = schema.Service{
 			Name: "BatchStatementRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Statement", Shape: 301, Wire: "Statement", Required: true},
-				{Name: "Parameters", Shape: 310, Wire: "Parameters"},
+				{Name: "Statement", Shape: 302, Wire: "Statement", Required: true},
+				{Name: "Parameters", Shape: 311, Wire: "Parameters"},
 				{Name: "ConsistentRead", Shape: 71, Wire: "ConsistentRead"},
-				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 376, Wire: "ReturnValuesOnConditionCheckFailure"},
+				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 378, Wire: "ReturnValuesOnConditionCheckFailure"},
 			},
 		},
 		46: {
@@ -385,7 +385,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Error", Shape: 43, Wire: "Error"},
-				{Name: "TableName", Shape: 414, Wire: "TableName"},
+				{Name: "TableName", Shape: 416, Wire: "TableName"},
 				{Name: "Item", Shape: 6, Wire: "Item"},
 			},
 		},
@@ -394,8 +394,8 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "RequestItems", Shape: 49, Wire: "RequestItems", Required: true},
-				{Name: "ReturnConsumedCapacity", Shape: 373, Wire: "ReturnConsumedCapacity"},
-				{Name: "ReturnItemCollectionMetrics", Shape: 374, Wire: "ReturnItemCollectionMetrics"},
+				{Name: "ReturnConsumedCapacity", Shape: 375, Wire: "ReturnConsumedCapacity"},
+				{Name: "ReturnItemCollectionMetrics", Shape: 376, Wire: "ReturnItemCollectionMetrics"},
 			},
 		},
 		48: {
@@ -403,7 +403,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "UnprocessedItems", Shape: 49, Wire: "UnprocessedItems"},
-				{Name: "ItemCollectionMetrics", Shape: 234, Wire: "ItemCollectionMetrics"},
+				{Name: "ItemCollectionMetrics", Shape: 235, Wire: "ItemCollectionMetrics"},
 				{Name: "ConsumedCapacity", Shape: 73, Wire: "ConsumedCapacity"},
 			},
 		},
@@ -411,8 +411,8 @@ var table = schema.Service{
 			Name: "BatchWriteItemRequestMap",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 405},
-				{Name: "value", Shape: 469},
+				{Name: "key", Shape: 407},
+				{Name: "value", Shape: 473},
 			},
 			Min: 1, HasMin: true,
 			Max: 25, HasMax: true,
@@ -519,12 +519,12 @@ var table = schema.Service{
 			Name: "ConditionCheck",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Key", Shape: 244, Wire: "Key", Required: true},
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
+				{Name: "Key", Shape: 245, Wire: "Key", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
 				{Name: "ConditionExpression", Shape: 67, Wire: "ConditionExpression", Required: true},
 				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
 				{Name: "ExpressionAttributeValues", Shape: 175, Wire: "ExpressionAttributeValues"},
-				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 376, Wire: "ReturnValuesOnConditionCheckFailure"},
+				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 378, Wire: "ReturnValuesOnConditionCheckFailure"},
 			},
 		},
 		67: {
@@ -556,13 +556,13 @@ var table = schema.Service{
 			Name: "ConsumedCapacity",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName"},
+				{Name: "TableName", Shape: 407, Wire: "TableName"},
 				{Name: "CapacityUnits", Shape: 74, Wire: "CapacityUnits"},
 				{Name: "ReadCapacityUnits", Shape: 74, Wire: "ReadCapacityUnits"},
 				{Name: "WriteCapacityUnits", Shape: 74, Wire: "WriteCapacityUnits"},
 				{Name: "Table", Shape: 59, Wire: "Table"},
-				{Name: "LocalSecondaryIndexes", Shape: 393, Wire: "LocalSecondaryIndexes"},
-				{Name: "GlobalSecondaryIndexes", Shape: 393, Wire: "GlobalSecondaryIndexes"},
+				{Name: "LocalSecondaryIndexes", Shape: 395, Wire: "LocalSecondaryIndexes"},
+				{Name: "GlobalSecondaryIndexes", Shape: 395, Wire: "GlobalSecondaryIndexes"},
 			},
 		},
 		73: {
@@ -581,7 +581,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "ContinuousBackupsStatus", Shape: 76, Wire: "ContinuousBackupsStatus", Required: true},
-				{Name: "PointInTimeRecoveryDescription", Shape: 302, Wire: "PointInTimeRecoveryDescription"},
+				{Name: "PointInTimeRecoveryDescription", Shape: 303, Wire: "PointInTimeRecoveryDescription"},
 			},
 		},
 		76: {
@@ -629,8 +629,8 @@ var table = schema.Service{
 			Name: "ContributorInsightsSummary",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 414, Wire: "TableName"},
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
+				{Name: "TableName", Shape: 416, Wire: "TableName"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
 				{Name: "ContributorInsightsStatus", Shape: 81, Wire: "ContributorInsightsStatus"},
 			},
 		},
@@ -638,7 +638,7 @@ var table = schema.Service{
 			Name: "CreateBackupInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
 				{Name: "BackupName", Shape: 28, Wire: "BackupName", Required: true},
 			},
 		},
@@ -653,45 +653,46 @@ var table = schema.Service{
 			Name: "CreateGlobalSecondaryIndexAction",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName", Required: true},
-				{Name: "KeySchema", Shape: 248, Wire: "KeySchema", Required: true},
-				{Name: "Projection", Shape: 312, Wire: "Projection", Required: true},
-				{Name: "ProvisionedThroughput", Shape: 315, Wire: "ProvisionedThroughput"},
-				{Name: "OnDemandThroughput", Shape: 294, Wire: "OnDemandThroughput"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName", Required: true},
+				{Name: "KeySchema", Shape: 249, Wire: "KeySchema", Required: true},
+				{Name: "Projection", Shape: 313, Wire: "Projection", Required: true},
+				{Name: "ProvisionedThroughput", Shape: 316, Wire: "ProvisionedThroughput"},
+				{Name: "OnDemandThroughput", Shape: 295, Wire: "OnDemandThroughput"},
+				{Name: "WarmThroughput", Shape: 471, Wire: "WarmThroughput"},
 			},
 		},
 		87: {
 			Name: "CreateGlobalTableInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GlobalTableName", Shape: 414, Wire: "GlobalTableName", Required: true},
-				{Name: "ReplicationGroup", Shape: 349, Wire: "ReplicationGroup", Required: true},
+				{Name: "GlobalTableName", Shape: 416, Wire: "GlobalTableName", Required: true},
+				{Name: "ReplicationGroup", Shape: 351, Wire: "ReplicationGroup", Required: true},
 			},
 		},
 		88: {
 			Name: "CreateGlobalTableOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GlobalTableDescription", Shape: 199, Wire: "GlobalTableDescription"},
+				{Name: "GlobalTableDescription", Shape: 200, Wire: "GlobalTableDescription"},
 			},
 		},
 		89: {
 			Name: "CreateReplicaAction",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RegionName", Shape: 328, Wire: "RegionName", Required: true},
+				{Name: "RegionName", Shape: 330, Wire: "RegionName", Required: true},
 			},
 		},
 		90: {
 			Name: "CreateReplicationGroupMemberAction",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RegionName", Shape: 328, Wire: "RegionName", Required: true},
-				{Name: "KMSMasterKeyId", Shape: 243, Wire: "KMSMasterKeyId"},
-				{Name: "ProvisionedThroughputOverride", Shape: 318, Wire: "ProvisionedThroughputOverride"},
-				{Name: "OnDemandThroughputOverride", Shape: 295, Wire: "OnDemandThroughputOverride"},
-				{Name: "GlobalSecondaryIndexes", Shape: 344, Wire: "GlobalSecondaryIndexes"},
-				{Name: "TableClassOverride", Shape: 407, Wire: "TableClassOverride"},
+				{Name: "RegionName", Shape: 330, Wire: "RegionName", Required: true},
+				{Name: "KMSMasterKeyId", Shape: 244, Wire: "KMSMasterKeyId"},
+				{Name: "ProvisionedThroughputOverride", Shape: 319, Wire: "ProvisionedThroughputOverride"},
+				{Name: "OnDemandThroughputOverride", Shape: 296, Wire: "OnDemandThroughputOverride"},
+				{Name: "GlobalSecondaryIndexes", Shape: 346, Wire: "GlobalSecondaryIndexes"},
+				{Name: "TableClassOverride", Shape: 409, Wire: "TableClassOverride"},
 			},
 		},
 		91: {
@@ -699,26 +700,27 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "AttributeDefinitions", Shape: 5, Wire: "AttributeDefinitions", Required: true},
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "KeySchema", Shape: 248, Wire: "KeySchema", Required: true},
-				{Name: "LocalSecondaryIndexes", Shape: 282, Wire: "LocalSecondaryIndexes"},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "KeySchema", Shape: 249, Wire: "KeySchema", Required: true},
+				{Name: "LocalSecondaryIndexes", Shape: 283, Wire: "LocalSecondaryIndexes"},
 				{Name: "GlobalSecondaryIndexes", Shape: 192, Wire: "GlobalSecondaryIndexes"},
 				{Name: "BillingMode", Shape: 51, Wire: "BillingMode"},
-				{Name: "ProvisionedThroughput", Shape: 315, Wire: "ProvisionedThroughput"},
-				{Name: "StreamSpecification", Shape: 399, Wire: "StreamSpecification"},
-				{Name: "SSESpecification", Shape: 385, Wire: "SSESpecification"},
-				{Name: "Tags", Shape: 421, Wire: "Tags"},
-				{Name: "TableClass", Shape: 407, Wire: "TableClass"},
+				{Name: "ProvisionedThroughput", Shape: 316, Wire: "ProvisionedThroughput"},
+				{Name: "StreamSpecification", Shape: 401, Wire: "StreamSpecification"},
+				{Name: "SSESpecification", Shape: 387, Wire: "SSESpecification"},
+				{Name: "Tags", Shape: 424, Wire: "Tags"},
+				{Name: "TableClass", Shape: 409, Wire: "TableClass"},
 				{Name: "DeletionProtectionEnabled", Shape: 111, Wire: "DeletionProtectionEnabled"},
-				{Name: "ResourcePolicy", Shape: 366, Wire: "ResourcePolicy"},
-				{Name: "OnDemandThroughput", Shape: 294, Wire: "OnDemandThroughput"},
+				{Name: "ResourcePolicy", Shape: 368, Wire: "ResourcePolicy"},
+				{Name: "OnDemandThroughput", Shape: 295, Wire: "OnDemandThroughput"},
+				{Name: "WarmThroughput", Shape: 471, Wire: "WarmThroughput"},
 			},
 		},
 		92: {
 			Name: "CreateTableOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableDescription", Shape: 411, Wire: "TableDescription"},
+				{Name: "TableDescription", Shape: 413, Wire: "TableDescription"},
 			},
 		},
 		93: {
@@ -760,12 +762,12 @@ var table = schema.Service{
 			Name: "Delete",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Key", Shape: 244, Wire: "Key", Required: true},
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
+				{Name: "Key", Shape: 245, Wire: "Key", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
 				{Name: "ConditionExpression", Shape: 67, Wire: "ConditionExpression"},
 				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
 				{Name: "ExpressionAttributeValues", Shape: 175, Wire: "ExpressionAttributeValues"},
-				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 376, Wire: "ReturnValuesOnConditionCheckFailure"},
+				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 378, Wire: "ReturnValuesOnConditionCheckFailure"},
 			},
 		},
 		99: {
@@ -786,24 +788,24 @@ var table = schema.Service{
 			Name: "DeleteGlobalSecondaryIndexAction",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName", Required: true},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName", Required: true},
 			},
 		},
 		102: {
 			Name: "DeleteItemInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "Key", Shape: 244, Wire: "Key", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "Key", Shape: 245, Wire: "Key", Required: true},
 				{Name: "Expected", Shape: 152, Wire: "Expected"},
 				{Name: "ConditionalOperator", Shape: 69, Wire: "ConditionalOperator"},
-				{Name: "ReturnValues", Shape: 375, Wire: "ReturnValues"},
-				{Name: "ReturnConsumedCapacity", Shape: 373, Wire: "ReturnConsumedCapacity"},
-				{Name: "ReturnItemCollectionMetrics", Shape: 374, Wire: "ReturnItemCollectionMetrics"},
+				{Name: "ReturnValues", Shape: 377, Wire: "ReturnValues"},
+				{Name: "ReturnConsumedCapacity", Shape: 375, Wire: "ReturnConsumedCapacity"},
+				{Name: "ReturnItemCollectionMetrics", Shape: 376, Wire: "ReturnItemCollectionMetrics"},
 				{Name: "ConditionExpression", Shape: 67, Wire: "ConditionExpression"},
 				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
 				{Name: "ExpressionAttributeValues", Shape: 175, Wire: "ExpressionAttributeValues"},
-				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 376, Wire: "ReturnValuesOnConditionCheckFailure"},
+				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 378, Wire: "ReturnValuesOnConditionCheckFailure"},
 			},
 		},
 		103: {
@@ -812,57 +814,57 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "Attributes", Shape: 6, Wire: "Attributes"},
 				{Name: "ConsumedCapacity", Shape: 72, Wire: "ConsumedCapacity"},
-				{Name: "ItemCollectionMetrics", Shape: 232, Wire: "ItemCollectionMetrics"},
+				{Name: "ItemCollectionMetrics", Shape: 233, Wire: "ItemCollectionMetrics"},
 			},
 		},
 		104: {
 			Name: "DeleteReplicaAction",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RegionName", Shape: 328, Wire: "RegionName", Required: true},
+				{Name: "RegionName", Shape: 330, Wire: "RegionName", Required: true},
 			},
 		},
 		105: {
 			Name: "DeleteReplicationGroupMemberAction",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RegionName", Shape: 328, Wire: "RegionName", Required: true},
+				{Name: "RegionName", Shape: 330, Wire: "RegionName", Required: true},
 			},
 		},
 		106: {
 			Name: "DeleteRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Key", Shape: 244, Wire: "Key", Required: true},
+				{Name: "Key", Shape: 245, Wire: "Key", Required: true},
 			},
 		},
 		107: {
 			Name: "DeleteResourcePolicyInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ResourceArn", Shape: 363, Wire: "ResourceArn", Required: true},
-				{Name: "ExpectedRevisionId", Shape: 307, Wire: "ExpectedRevisionId"},
+				{Name: "ResourceArn", Shape: 365, Wire: "ResourceArn", Required: true},
+				{Name: "ExpectedRevisionId", Shape: 308, Wire: "ExpectedRevisionId"},
 			},
 		},
 		108: {
 			Name: "DeleteResourcePolicyOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RevisionId", Shape: 307, Wire: "RevisionId"},
+				{Name: "RevisionId", Shape: 308, Wire: "RevisionId"},
 			},
 		},
 		109: {
 			Name: "DeleteTableInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
 			},
 		},
 		110: {
 			Name: "DeleteTableOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableDescription", Shape: 411, Wire: "TableDescription"},
+				{Name: "TableDescription", Shape: 413, Wire: "TableDescription"},
 			},
 		},
 		111: {
@@ -887,7 +889,7 @@ var table = schema.Service{
 			Name: "DescribeContinuousBackupsInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
 			},
 		},
 		115: {
@@ -901,19 +903,19 @@ var table = schema.Service{
 			Name: "DescribeContributorInsightsInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
 			},
 		},
 		117: {
 			Name: "DescribeContributorInsightsOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 414, Wire: "TableName"},
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
+				{Name: "TableName", Shape: 416, Wire: "TableName"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
 				{Name: "ContributorInsightsRuleList", Shape: 80, Wire: "ContributorInsightsRuleList"},
 				{Name: "ContributorInsightsStatus", Shape: 81, Wire: "ContributorInsightsStatus"},
-				{Name: "LastUpdateDateTime", Shape: 257, Wire: "LastUpdateDateTime"},
+				{Name: "LastUpdateDateTime", Shape: 258, Wire: "LastUpdateDateTime"},
 				{Name: "FailureException", Shape: 178, Wire: "FailureException"},
 			},
 		},
@@ -946,58 +948,58 @@ var table = schema.Service{
 			Name: "DescribeGlobalTableInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GlobalTableName", Shape: 414, Wire: "GlobalTableName", Required: true},
+				{Name: "GlobalTableName", Shape: 416, Wire: "GlobalTableName", Required: true},
 			},
 		},
 		123: {
 			Name: "DescribeGlobalTableOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GlobalTableDescription", Shape: 199, Wire: "GlobalTableDescription"},
+				{Name: "GlobalTableDescription", Shape: 200, Wire: "GlobalTableDescription"},
 			},
 		},
 		124: {
 			Name: "DescribeGlobalTableSettingsInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GlobalTableName", Shape: 414, Wire: "GlobalTableName", Required: true},
+				{Name: "GlobalTableName", Shape: 416, Wire: "GlobalTableName", Required: true},
 			},
 		},
 		125: {
 			Name: "DescribeGlobalTableSettingsOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GlobalTableName", Shape: 414, Wire: "GlobalTableName"},
-				{Name: "ReplicaSettings", Shape: 352, Wire: "ReplicaSettings"},
+				{Name: "GlobalTableName", Shape: 416, Wire: "GlobalTableName"},
+				{Name: "ReplicaSettings", Shape: 354, Wire: "ReplicaSettings"},
 			},
 		},
 		126: {
 			Name: "DescribeImportInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ImportArn", Shape: 206, Wire: "ImportArn", Required: true},
+				{Name: "ImportArn", Shape: 207, Wire: "ImportArn", Required: true},
 			},
 		},
 		127: {
 			Name: "DescribeImportOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ImportTableDescription", Shape: 215, Wire: "ImportTableDescription", Required: true},
+				{Name: "ImportTableDescription", Shape: 216, Wire: "ImportTableDescription", Required: true},
 			},
 		},
 		128: {
 			Name: "DescribeKinesisStreamingDestinationInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
 			},
 		},
 		129: {
 			Name: "DescribeKinesisStreamingDestinationOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 414, Wire: "TableName"},
-				{Name: "KinesisDataStreamDestinations", Shape: 254, Wire: "KinesisDataStreamDestinations"},
+				{Name: "TableName", Shape: 416, Wire: "TableName"},
+				{Name: "KinesisDataStreamDestinations", Shape: 255, Wire: "KinesisDataStreamDestinations"},
 			},
 		},
 		130: {
@@ -1008,52 +1010,52 @@ var table = schema.Service{
 			Name: "DescribeLimitsOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AccountMaxReadCapacityUnits", Shape: 309, Wire: "AccountMaxReadCapacityUnits"},
-				{Name: "AccountMaxWriteCapacityUnits", Shape: 309, Wire: "AccountMaxWriteCapacityUnits"},
-				{Name: "TableMaxReadCapacityUnits", Shape: 309, Wire: "TableMaxReadCapacityUnits"},
-				{Name: "TableMaxWriteCapacityUnits", Shape: 309, Wire: "TableMaxWriteCapacityUnits"},
+				{Name: "AccountMaxReadCapacityUnits", Shape: 310, Wire: "AccountMaxReadCapacityUnits"},
+				{Name: "AccountMaxWriteCapacityUnits", Shape: 310, Wire: "AccountMaxWriteCapacityUnits"},
+				{Name: "TableMaxReadCapacityUnits", Shape: 310, Wire: "TableMaxReadCapacityUnits"},
+				{Name: "TableMaxWriteCapacityUnits", Shape: 310, Wire: "TableMaxWriteCapacityUnits"},
 			},
 		},
 		132: {
 			Name: "DescribeTableInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
 			},
 		},
 		133: {
 			Name: "DescribeTableOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Table", Shape: 411, Wire: "Table"},
+				{Name: "Table", Shape: 413, Wire: "Table"},
 			},
 		},
 		134: {
 			Name: "DescribeTableReplicaAutoScalingInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
 			},
 		},
 		135: {
 			Name: "DescribeTableReplicaAutoScalingOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableAutoScalingDescription", Shape: 406, Wire: "TableAutoScalingDescription"},
+				{Name: "TableAutoScalingDescription", Shape: 408, Wire: "TableAutoScalingDescription"},
 			},
 		},
 		136: {
 			Name: "DescribeTimeToLiveInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
 			},
 		},
 		137: {
 			Name: "DescribeTimeToLiveOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TimeToLiveDescription", Shape: 428, Wire: "TimeToLiveDescription"},
+				{Name: "TimeToLiveDescription", Shape: 431, Wire: "TimeToLiveDescription"},
 			},
 		},
 		138: {
@@ -1083,8 +1085,8 @@ var table = schema.Service{
 			Name: "Endpoint",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Address", Shape: 401, Wire: "Address", Required: true},
-				{Name: "CachePeriodInMinutes", Shape: 284, Wire: "CachePeriodInMinutes", Required: true},
+				{Name: "Address", Shape: 403, Wire: "Address", Required: true},
+				{Name: "CachePeriodInMinutes", Shape: 285, Wire: "CachePeriodInMinutes", Required: true},
 			},
 		},
 		143: {
@@ -1115,39 +1117,39 @@ var table = schema.Service{
 			Name: "ExecuteStatementInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Statement", Shape: 301, Wire: "Statement", Required: true},
-				{Name: "Parameters", Shape: 310, Wire: "Parameters"},
+				{Name: "Statement", Shape: 302, Wire: "Statement", Required: true},
+				{Name: "Parameters", Shape: 311, Wire: "Parameters"},
 				{Name: "ConsistentRead", Shape: 71, Wire: "ConsistentRead"},
-				{Name: "NextToken", Shape: 300, Wire: "NextToken"},
-				{Name: "ReturnConsumedCapacity", Shape: 373, Wire: "ReturnConsumedCapacity"},
-				{Name: "Limit", Shape: 308, Wire: "Limit"},
-				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 376, Wire: "ReturnValuesOnConditionCheckFailure"},
+				{Name: "NextToken", Shape: 301, Wire: "NextToken"},
+				{Name: "ReturnConsumedCapacity", Shape: 375, Wire: "ReturnConsumedCapacity"},
+				{Name: "Limit", Shape: 309, Wire: "Limit"},
+				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 378, Wire: "ReturnValuesOnConditionCheckFailure"},
 			},
 		},
 		149: {
 			Name: "ExecuteStatementOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Items", Shape: 239, Wire: "Items"},
-				{Name: "NextToken", Shape: 300, Wire: "NextToken"},
+				{Name: "Items", Shape: 240, Wire: "Items"},
+				{Name: "NextToken", Shape: 301, Wire: "NextToken"},
 				{Name: "ConsumedCapacity", Shape: 72, Wire: "ConsumedCapacity"},
-				{Name: "LastEvaluatedKey", Shape: 244, Wire: "LastEvaluatedKey"},
+				{Name: "LastEvaluatedKey", Shape: 245, Wire: "LastEvaluatedKey"},
 			},
 		},
 		150: {
 			Name: "ExecuteTransactionInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TransactStatements", Shape: 297, Wire: "TransactStatements", Required: true},
+				{Name: "TransactStatements", Shape: 298, Wire: "TransactStatements", Required: true},
 				{Name: "ClientRequestToken", Shape: 60, Wire: "ClientRequestToken", IdempotencyToken: true},
-				{Name: "ReturnConsumedCapacity", Shape: 373, Wire: "ReturnConsumedCapacity"},
+				{Name: "ReturnConsumedCapacity", Shape: 375, Wire: "ReturnConsumedCapacity"},
 			},
 		},
 		151: {
 			Name: "ExecuteTransactionOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Responses", Shape: 241, Wire: "Responses"},
+				{Name: "Responses", Shape: 242, Wire: "Responses"},
 				{Name: "ConsumedCapacity", Shape: 73, Wire: "ConsumedCapacity"},
 			},
 		},
@@ -1191,22 +1193,22 @@ var table = schema.Service{
 				{Name: "StartTime", Shape: 163, Wire: "StartTime"},
 				{Name: "EndTime", Shape: 157, Wire: "EndTime"},
 				{Name: "ExportManifest", Shape: 160, Wire: "ExportManifest"},
-				{Name: "TableArn", Shape: 405, Wire: "TableArn"},
-				{Name: "TableId", Shape: 412, Wire: "TableId"},
+				{Name: "TableArn", Shape: 407, Wire: "TableArn"},
+				{Name: "TableId", Shape: 414, Wire: "TableId"},
 				{Name: "ExportTime", Shape: 169, Wire: "ExportTime"},
 				{Name: "ClientToken", Shape: 61, Wire: "ClientToken"},
-				{Name: "S3Bucket", Shape: 377, Wire: "S3Bucket"},
-				{Name: "S3BucketOwner", Shape: 378, Wire: "S3BucketOwner"},
-				{Name: "S3Prefix", Shape: 380, Wire: "S3Prefix"},
-				{Name: "S3SseAlgorithm", Shape: 381, Wire: "S3SseAlgorithm"},
-				{Name: "S3SseKmsKeyId", Shape: 382, Wire: "S3SseKmsKeyId"},
+				{Name: "S3Bucket", Shape: 379, Wire: "S3Bucket"},
+				{Name: "S3BucketOwner", Shape: 380, Wire: "S3BucketOwner"},
+				{Name: "S3Prefix", Shape: 382, Wire: "S3Prefix"},
+				{Name: "S3SseAlgorithm", Shape: 383, Wire: "S3SseAlgorithm"},
+				{Name: "S3SseKmsKeyId", Shape: 384, Wire: "S3SseKmsKeyId"},
 				{Name: "FailureCode", Shape: 177, Wire: "FailureCode"},
 				{Name: "FailureMessage", Shape: 179, Wire: "FailureMessage"},
 				{Name: "ExportFormat", Shape: 158, Wire: "ExportFormat"},
 				{Name: "BilledSizeBytes", Shape: 50, Wire: "BilledSizeBytes"},
-				{Name: "ItemCount", Shape: 238, Wire: "ItemCount"},
+				{Name: "ItemCount", Shape: 239, Wire: "ItemCount"},
 				{Name: "ExportType", Shape: 171, Wire: "ExportType"},
-				{Name: "IncrementalExportSpecification", Shape: 219, Wire: "IncrementalExportSpecification"},
+				{Name: "IncrementalExportSpecification", Shape: 220, Wire: "IncrementalExportSpecification"},
 			},
 		},
 		157: {
@@ -1266,17 +1268,17 @@ var table = schema.Service{
 			Name: "ExportTableToPointInTimeInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableArn", Shape: 405, Wire: "TableArn", Required: true},
+				{Name: "TableArn", Shape: 407, Wire: "TableArn", Required: true},
 				{Name: "ExportTime", Shape: 169, Wire: "ExportTime"},
 				{Name: "ClientToken", Shape: 61, Wire: "ClientToken", IdempotencyToken: true},
-				{Name: "S3Bucket", Shape: 377, Wire: "S3Bucket", Required: true},
-				{Name: "S3BucketOwner", Shape: 378, Wire: "S3BucketOwner"},
-				{Name: "S3Prefix", Shape: 380, Wire: "S3Prefix"},
-				{Name: "S3SseAlgorithm", Shape: 381, Wire: "S3SseAlgorithm"},
-				{Name: "S3SseKmsKeyId", Shape: 382, Wire: "S3SseKmsKeyId"},
+				{Name: "S3Bucket", Shape: 379, Wire: "S3Bucket", Required: true},
+				{Name: "S3BucketOwner", Shape: 380, Wire: "S3BucketOwner"},
+				{Name: "S3Prefix", Shape: 382, Wire: "S3Prefix"},
+				{Name: "S3SseAlgorithm", Shape: 383, Wire: "S3SseAlgorithm"},
+				{Name: "S3SseKmsKeyId", Shape: 384, Wire: "S3SseKmsKeyId"},
 				{Name: "ExportFormat", Shape: 158, Wire: "ExportFormat"},
 				{Name: "ExportType", Shape: 171, Wire: "ExportType"},
-				{Name: "IncrementalExportSpecification", Shape: 219, Wire: "IncrementalExportSpecification"},
+				{Name: "IncrementalExportSpecification", Shape: 220, Wire: "IncrementalExportSpecification"},
 			},
 		},
 		168: {
@@ -1356,9 +1358,9 @@ var table = schema.Service{
 			Name: "Get",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Key", Shape: 244, Wire: "Key", Required: true},
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "ProjectionExpression", Shape: 313, Wire: "ProjectionExpression"},
+				{Name: "Key", Shape: 245, Wire: "Key", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "ProjectionExpression", Shape: 314, Wire: "ProjectionExpression"},
 				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
 			},
 		},
@@ -1366,12 +1368,12 @@ var table = schema.Service{
 			Name: "GetItemInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "Key", Shape: 244, Wire: "Key", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "Key", Shape: 245, Wire: "Key", Required: true},
 				{Name: "AttributesToGet", Shape: 8, Wire: "AttributesToGet"},
 				{Name: "ConsistentRead", Shape: 71, Wire: "ConsistentRead"},
-				{Name: "ReturnConsumedCapacity", Shape: 373, Wire: "ReturnConsumedCapacity"},
-				{Name: "ProjectionExpression", Shape: 313, Wire: "ProjectionExpression"},
+				{Name: "ReturnConsumedCapacity", Shape: 375, Wire: "ReturnConsumedCapacity"},
+				{Name: "ProjectionExpression", Shape: 314, Wire: "ProjectionExpression"},
 				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
 			},
 		},
@@ -1387,33 +1389,34 @@ var table = schema.Service{
 			Name: "GetResourcePolicyInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ResourceArn", Shape: 363, Wire: "ResourceArn", Required: true},
+				{Name: "ResourceArn", Shape: 365, Wire: "ResourceArn", Required: true},
 			},
 		},
 		185: {
 			Name: "GetResourcePolicyOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Policy", Shape: 366, Wire: "Policy"},
-				{Name: "RevisionId", Shape: 307, Wire: "RevisionId"},
+				{Name: "Policy", Shape: 368, Wire: "Policy"},
+				{Name: "RevisionId", Shape: 308, Wire: "RevisionId"},
 			},
 		},
 		186: {
 			Name: "GlobalSecondaryIndex",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName", Required: true},
-				{Name: "KeySchema", Shape: 248, Wire: "KeySchema", Required: true},
-				{Name: "Projection", Shape: 312, Wire: "Projection", Required: true},
-				{Name: "ProvisionedThroughput", Shape: 315, Wire: "ProvisionedThroughput"},
-				{Name: "OnDemandThroughput", Shape: 294, Wire: "OnDemandThroughput"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName", Required: true},
+				{Name: "KeySchema", Shape: 249, Wire: "KeySchema", Required: true},
+				{Name: "Projection", Shape: 313, Wire: "Projection", Required: true},
+				{Name: "ProvisionedThroughput", Shape: 316, Wire: "ProvisionedThroughput"},
+				{Name: "OnDemandThroughput", Shape: 295, Wire: "OnDemandThroughput"},
+				{Name: "WarmThroughput", Shape: 471, Wire: "WarmThroughput"},
 			},
 		},
 		187: {
 			Name: "GlobalSecondaryIndexAutoScalingUpdate",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
 				{Name: "ProvisionedWriteCapacityAutoScalingUpdate", Shape: 19, Wire: "ProvisionedWriteCapacityAutoScalingUpdate"},
 			},
 		},
@@ -1429,16 +1432,17 @@ var table = schema.Service{
 			Name: "GlobalSecondaryIndexDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
-				{Name: "KeySchema", Shape: 248, Wire: "KeySchema"},
-				{Name: "Projection", Shape: 312, Wire: "Projection"},
-				{Name: "IndexStatus", Shape: 222, Wire: "IndexStatus"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
+				{Name: "KeySchema", Shape: 249, Wire: "KeySchema"},
+				{Name: "Projection", Shape: 313, Wire: "Projection"},
+				{Name: "IndexStatus", Shape: 223, Wire: "IndexStatus"},
 				{Name: "Backfilling", Shape: 22, Wire: "Backfilling"},
-				{Name: "ProvisionedThroughput", Shape: 316, Wire: "ProvisionedThroughput"},
-				{Name: "IndexSizeBytes", Shape: 285, Wire: "IndexSizeBytes"},
-				{Name: "ItemCount", Shape: 285, Wire: "ItemCount"},
-				{Name: "IndexArn", Shape: 401, Wire: "IndexArn"},
-				{Name: "OnDemandThroughput", Shape: 294, Wire: "OnDemandThroughput"},
+				{Name: "ProvisionedThroughput", Shape: 317, Wire: "ProvisionedThroughput"},
+				{Name: "IndexSizeBytes", Shape: 286, Wire: "IndexSizeBytes"},
+				{Name: "ItemCount", Shape: 286, Wire: "ItemCount"},
+				{Name: "IndexArn", Shape: 403, Wire: "IndexArn"},
+				{Name: "OnDemandThroughput", Shape: 295, Wire: "OnDemandThroughput"},
+				{Name: "WarmThroughput", Shape: 195, Wire: "WarmThroughput"},
 			},
 		},
 		190: {
@@ -1452,11 +1456,11 @@ var table = schema.Service{
 			Name: "GlobalSecondaryIndexInfo",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
-				{Name: "KeySchema", Shape: 248, Wire: "KeySchema"},
-				{Name: "Projection", Shape: 312, Wire: "Projection"},
-				{Name: "ProvisionedThroughput", Shape: 315, Wire: "ProvisionedThroughput"},
-				{Name: "OnDemandThroughput", Shape: 294, Wire: "OnDemandThroughput"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
+				{Name: "KeySchema", Shape: 249, Wire: "KeySchema"},
+				{Name: "Projection", Shape: 313, Wire: "Projection"},
+				{Name: "ProvisionedThroughput", Shape: 316, Wire: "ProvisionedThroughput"},
+				{Name: "OnDemandThroughput", Shape: 295, Wire: "OnDemandThroughput"},
 			},
 		},
 		192: {
@@ -1470,7 +1474,7 @@ var table = schema.Service{
 			Name: "GlobalSecondaryIndexUpdate",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Update", Shape: 451, Wire: "Update"},
+				{Name: "Update", Shape: 454, Wire: "Update"},
 				{Name: "Create", Shape: 86, Wire: "Create"},
 				{Name: "Delete", Shape: 101, Wire: "Delete"},
 			},
@@ -1483,197 +1487,206 @@ var table = schema.Service{
 			},
 		},
 		195: {
+			Name: "GlobalSecondaryIndexWarmThroughputDescription",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ReadUnitsPerSecond", Shape: 310, Wire: "ReadUnitsPerSecond"},
+				{Name: "WriteUnitsPerSecond", Shape: 310, Wire: "WriteUnitsPerSecond"},
+				{Name: "Status", Shape: 223, Wire: "Status"},
+			},
+		},
+		196: {
 			Name: "GlobalSecondaryIndexes",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 191},
 			},
 		},
-		196: {
+		197: {
 			Name: "GlobalTable",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GlobalTableName", Shape: 414, Wire: "GlobalTableName"},
-				{Name: "ReplicationGroup", Shape: 349, Wire: "ReplicationGroup"},
+				{Name: "GlobalTableName", Shape: 416, Wire: "GlobalTableName"},
+				{Name: "ReplicationGroup", Shape: 351, Wire: "ReplicationGroup"},
 			},
 		},
-		197: {
+		198: {
 			Name: "GlobalTableAlreadyExistsException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		198: {
+		199: {
 			Name: "GlobalTableArnString",
 			Kind: schema.String,
 		},
-		199: {
+		200: {
 			Name: "GlobalTableDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ReplicationGroup", Shape: 336, Wire: "ReplicationGroup"},
-				{Name: "GlobalTableArn", Shape: 198, Wire: "GlobalTableArn"},
+				{Name: "ReplicationGroup", Shape: 338, Wire: "ReplicationGroup"},
+				{Name: "GlobalTableArn", Shape: 199, Wire: "GlobalTableArn"},
 				{Name: "CreationDateTime", Shape: 97, Wire: "CreationDateTime"},
-				{Name: "GlobalTableStatus", Shape: 204, Wire: "GlobalTableStatus"},
-				{Name: "GlobalTableName", Shape: 414, Wire: "GlobalTableName"},
-			},
-		},
-		200: {
-			Name: "GlobalTableGlobalSecondaryIndexSettingsUpdate",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName", Required: true},
-				{Name: "ProvisionedWriteCapacityUnits", Shape: 309, Wire: "ProvisionedWriteCapacityUnits"},
-				{Name: "ProvisionedWriteCapacityAutoScalingSettingsUpdate", Shape: 19, Wire: "ProvisionedWriteCapacityAutoScalingSettingsUpdate"},
+				{Name: "GlobalTableStatus", Shape: 205, Wire: "GlobalTableStatus"},
+				{Name: "GlobalTableName", Shape: 416, Wire: "GlobalTableName"},
 			},
 		},
 		201: {
+			Name: "GlobalTableGlobalSecondaryIndexSettingsUpdate",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "IndexName", Shape: 221, Wire: "IndexName", Required: true},
+				{Name: "ProvisionedWriteCapacityUnits", Shape: 310, Wire: "ProvisionedWriteCapacityUnits"},
+				{Name: "ProvisionedWriteCapacityAutoScalingSettingsUpdate", Shape: 19, Wire: "ProvisionedWriteCapacityAutoScalingSettingsUpdate"},
+			},
+		},
+		202: {
 			Name: "GlobalTableGlobalSecondaryIndexSettingsUpdateList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 200},
+				{Name: "member", Shape: 201},
 			},
 			Min: 1, HasMin: true,
 			Max: 20, HasMax: true,
 		},
-		202: {
+		203: {
 			Name: "GlobalTableList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 196},
+				{Name: "member", Shape: 197},
 			},
 		},
-		203: {
+		204: {
 			Name: "GlobalTableNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		204: {
+		205: {
 			Name: "GlobalTableStatus",
 			Kind: schema.String,
 			Enum: []string{"CREATING", "ACTIVE", "DELETING", "UPDATING"},
 		},
-		205: {
+		206: {
 			Name: "IdempotentParameterMismatchException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Message", Shape: 145, Wire: "Message"},
 			},
 		},
-		206: {
+		207: {
 			Name: "ImportArn",
 			Kind: schema.String,
 			Min:  37, HasMin: true,
 			Max: 1024, HasMax: true,
 		},
-		207: {
+		208: {
 			Name: "ImportConflictException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		208: {
+		209: {
 			Name: "ImportEndTime",
 			Kind: schema.Timestamp,
 		},
-		209: {
+		210: {
 			Name: "ImportNextToken",
 			Kind: schema.String,
 			Min:  112, HasMin: true,
 			Max: 1024, HasMax: true,
 			Pattern: "([0-9a-f]{16})+",
 		},
-		210: {
+		211: {
 			Name: "ImportNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		211: {
+		212: {
 			Name: "ImportStartTime",
 			Kind: schema.Timestamp,
 		},
-		212: {
+		213: {
 			Name: "ImportStatus",
 			Kind: schema.String,
 			Enum: []string{"IN_PROGRESS", "COMPLETED", "CANCELLING", "CANCELLED", "FAILED"},
 		},
-		213: {
+		214: {
 			Name: "ImportSummary",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ImportArn", Shape: 206, Wire: "ImportArn"},
-				{Name: "ImportStatus", Shape: 212, Wire: "ImportStatus"},
-				{Name: "TableArn", Shape: 405, Wire: "TableArn"},
-				{Name: "S3BucketSource", Shape: 379, Wire: "S3BucketSource"},
+				{Name: "ImportArn", Shape: 207, Wire: "ImportArn"},
+				{Name: "ImportStatus", Shape: 213, Wire: "ImportStatus"},
+				{Name: "TableArn", Shape: 407, Wire: "TableArn"},
+				{Name: "S3BucketSource", Shape: 381, Wire: "S3BucketSource"},
 				{Name: "CloudWatchLogGroupArn", Shape: 62, Wire: "CloudWatchLogGroupArn"},
-				{Name: "InputFormat", Shape: 224, Wire: "InputFormat"},
-				{Name: "StartTime", Shape: 211, Wire: "StartTime"},
-				{Name: "EndTime", Shape: 208, Wire: "EndTime"},
-			},
-		},
-		214: {
-			Name: "ImportSummaryList",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 213},
+				{Name: "InputFormat", Shape: 225, Wire: "InputFormat"},
+				{Name: "StartTime", Shape: 212, Wire: "StartTime"},
+				{Name: "EndTime", Shape: 209, Wire: "EndTime"},
 			},
 		},
 		215: {
+			Name: "ImportSummaryList",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 214},
+			},
+		},
+		216: {
 			Name: "ImportTableDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ImportArn", Shape: 206, Wire: "ImportArn"},
-				{Name: "ImportStatus", Shape: 212, Wire: "ImportStatus"},
-				{Name: "TableArn", Shape: 405, Wire: "TableArn"},
-				{Name: "TableId", Shape: 412, Wire: "TableId"},
+				{Name: "ImportArn", Shape: 207, Wire: "ImportArn"},
+				{Name: "ImportStatus", Shape: 213, Wire: "ImportStatus"},
+				{Name: "TableArn", Shape: 407, Wire: "TableArn"},
+				{Name: "TableId", Shape: 414, Wire: "TableId"},
 				{Name: "ClientToken", Shape: 61, Wire: "ClientToken"},
-				{Name: "S3BucketSource", Shape: 379, Wire: "S3BucketSource"},
+				{Name: "S3BucketSource", Shape: 381, Wire: "S3BucketSource"},
 				{Name: "ErrorCount", Shape: 144, Wire: "ErrorCount"},
 				{Name: "CloudWatchLogGroupArn", Shape: 62, Wire: "CloudWatchLogGroupArn"},
-				{Name: "InputFormat", Shape: 224, Wire: "InputFormat"},
-				{Name: "InputFormatOptions", Shape: 225, Wire: "InputFormatOptions"},
-				{Name: "InputCompressionType", Shape: 223, Wire: "InputCompressionType"},
-				{Name: "TableCreationParameters", Shape: 410, Wire: "TableCreationParameters"},
-				{Name: "StartTime", Shape: 211, Wire: "StartTime"},
-				{Name: "EndTime", Shape: 208, Wire: "EndTime"},
-				{Name: "ProcessedSizeBytes", Shape: 285, Wire: "ProcessedSizeBytes"},
-				{Name: "ProcessedItemCount", Shape: 311, Wire: "ProcessedItemCount"},
-				{Name: "ImportedItemCount", Shape: 218, Wire: "ImportedItemCount"},
+				{Name: "InputFormat", Shape: 225, Wire: "InputFormat"},
+				{Name: "InputFormatOptions", Shape: 226, Wire: "InputFormatOptions"},
+				{Name: "InputCompressionType", Shape: 224, Wire: "InputCompressionType"},
+				{Name: "TableCreationParameters", Shape: 412, Wire: "TableCreationParameters"},
+				{Name: "StartTime", Shape: 212, Wire: "StartTime"},
+				{Name: "EndTime", Shape: 209, Wire: "EndTime"},
+				{Name: "ProcessedSizeBytes", Shape: 286, Wire: "ProcessedSizeBytes"},
+				{Name: "ProcessedItemCount", Shape: 312, Wire: "ProcessedItemCount"},
+				{Name: "ImportedItemCount", Shape: 219, Wire: "ImportedItemCount"},
 				{Name: "FailureCode", Shape: 177, Wire: "FailureCode"},
 				{Name: "FailureMessage", Shape: 179, Wire: "FailureMessage"},
 			},
 		},
-		216: {
+		217: {
 			Name: "ImportTableInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "ClientToken", Shape: 61, Wire: "ClientToken", IdempotencyToken: true},
-				{Name: "S3BucketSource", Shape: 379, Wire: "S3BucketSource", Required: true},
-				{Name: "InputFormat", Shape: 224, Wire: "InputFormat", Required: true},
-				{Name: "InputFormatOptions", Shape: 225, Wire: "InputFormatOptions"},
-				{Name: "InputCompressionType", Shape: 223, Wire: "InputCompressionType"},
-				{Name: "TableCreationParameters", Shape: 410, Wire: "TableCreationParameters", Required: true},
-			},
-		},
-		217: {
-			Name: "ImportTableOutput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ImportTableDescription", Shape: 215, Wire: "ImportTableDescription", Required: true},
+				{Name: "S3BucketSource", Shape: 381, Wire: "S3BucketSource", Required: true},
+				{Name: "InputFormat", Shape: 225, Wire: "InputFormat", Required: true},
+				{Name: "InputFormatOptions", Shape: 226, Wire: "InputFormatOptions"},
+				{Name: "InputCompressionType", Shape: 224, Wire: "InputCompressionType"},
+				{Name: "TableCreationParameters", Shape: 412, Wire: "TableCreationParameters", Required: true},
 			},
 		},
 		218: {
+			Name: "ImportTableOutput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ImportTableDescription", Shape: 216, Wire: "ImportTableDescription", Required: true},
+			},
+		},
+		219: {
 			Name: "ImportedItemCount",
 			Kind: schema.Long,
 			Min:  0, HasMin: true,
 		},
-		219: {
+		220: {
 			Name: "IncrementalExportSpecification",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -1682,72 +1695,72 @@ var table = schema.Service{
 				{Name: "ExportViewType", Shape: 172, Wire: "ExportViewType"},
 			},
 		},
-		220: {
+		221: {
 			Name: "IndexName",
 			Kind: schema.String,
 			Min:  3, HasMin: true,
 			Max: 255, HasMax: true,
 			Pattern: "[a-zA-Z0-9_.-]+",
 		},
-		221: {
+		222: {
 			Name: "IndexNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		222: {
+		223: {
 			Name: "IndexStatus",
 			Kind: schema.String,
 			Enum: []string{"CREATING", "UPDATING", "DELETING", "ACTIVE"},
 		},
-		223: {
+		224: {
 			Name: "InputCompressionType",
 			Kind: schema.String,
 			Enum: []string{"GZIP", "ZSTD", "NONE"},
 		},
-		224: {
+		225: {
 			Name: "InputFormat",
 			Kind: schema.String,
 			Enum: []string{"DYNAMODB_JSON", "ION", "CSV"},
 		},
-		225: {
+		226: {
 			Name: "InputFormatOptions",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Csv", Shape: 96, Wire: "Csv"},
 			},
 		},
-		226: {
+		227: {
 			Name: "Integer",
 			Kind: schema.Integer,
 		},
-		227: {
+		228: {
 			Name: "IntegerObject",
 			Kind: schema.Integer,
 		},
-		228: {
+		229: {
 			Name: "InternalServerError",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		229: {
+		230: {
 			Name: "InvalidExportTimeException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		230: {
+		231: {
 			Name: "InvalidRestoreTimeException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		231: {
+		232: {
 			Name: "ItemCollectionKeyAttributeMap",
 			Kind: schema.Map,
 			Members: []schema.Member{
@@ -1755,84 +1768,84 @@ var table = schema.Service{
 				{Name: "value", Shape: 10},
 			},
 		},
-		232: {
+		233: {
 			Name: "ItemCollectionMetrics",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ItemCollectionKey", Shape: 231, Wire: "ItemCollectionKey"},
-				{Name: "SizeEstimateRangeGB", Shape: 236, Wire: "SizeEstimateRangeGB"},
-			},
-		},
-		233: {
-			Name: "ItemCollectionMetricsMultiple",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 232},
+				{Name: "ItemCollectionKey", Shape: 232, Wire: "ItemCollectionKey"},
+				{Name: "SizeEstimateRangeGB", Shape: 237, Wire: "SizeEstimateRangeGB"},
 			},
 		},
 		234: {
-			Name: "ItemCollectionMetricsPerTable",
-			Kind: schema.Map,
+			Name: "ItemCollectionMetricsMultiple",
+			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "key", Shape: 405},
-				{Name: "value", Shape: 233},
+				{Name: "member", Shape: 233},
 			},
 		},
 		235: {
+			Name: "ItemCollectionMetricsPerTable",
+			Kind: schema.Map,
+			Members: []schema.Member{
+				{Name: "key", Shape: 407},
+				{Name: "value", Shape: 234},
+			},
+		},
+		236: {
 			Name: "ItemCollectionSizeEstimateBound",
 			Kind: schema.Double,
 		},
-		236: {
+		237: {
 			Name: "ItemCollectionSizeEstimateRange",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 235},
+				{Name: "member", Shape: 236},
 			},
 		},
-		237: {
+		238: {
 			Name: "ItemCollectionSizeLimitExceededException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		238: {
+		239: {
 			Name: "ItemCount",
 			Kind: schema.Long,
 			Min:  0, HasMin: true,
 		},
-		239: {
+		240: {
 			Name: "ItemList",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 6},
 			},
 		},
-		240: {
+		241: {
 			Name: "ItemResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Item", Shape: 6, Wire: "Item"},
 			},
 		},
-		241: {
+		242: {
 			Name: "ItemResponseList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 240},
+				{Name: "member", Shape: 241},
 			},
 			Min: 1, HasMin: true,
 			Max: 100, HasMax: true,
 		},
-		242: {
+		243: {
 			Name: "KMSMasterKeyArn",
 			Kind: schema.String,
 		},
-		243: {
+		244: {
 			Name: "KMSMasterKeyId",
 			Kind: schema.String,
 		},
-		244: {
+		245: {
 			Name: "Key",
 			Kind: schema.Map,
 			Members: []schema.Member{
@@ -1840,7 +1853,7 @@ var table = schema.Service{
 				{Name: "value", Shape: 10},
 			},
 		},
-		245: {
+		246: {
 			Name: "KeyConditions",
 			Kind: schema.Map,
 			Members: []schema.Member{
@@ -1848,125 +1861,124 @@ var table = schema.Service{
 				{Name: "value", Shape: 65},
 			},
 		},
-		246: {
+		247: {
 			Name: "KeyExpression",
 			Kind: schema.String,
 		},
-		247: {
+		248: {
 			Name: "KeyList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 244},
+				{Name: "member", Shape: 245},
 			},
 			Min: 1, HasMin: true,
 			Max: 100, HasMax: true,
 		},
-		248: {
+		249: {
 			Name: "KeySchema",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 250},
+				{Name: "member", Shape: 251},
 			},
 			Min: 1, HasMin: true,
-			Max: 2, HasMax: true,
 		},
-		249: {
+		250: {
 			Name: "KeySchemaAttributeName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 255, HasMax: true,
 		},
-		250: {
+		251: {
 			Name: "KeySchemaElement",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AttributeName", Shape: 249, Wire: "AttributeName", Required: true},
-				{Name: "KeyType", Shape: 251, Wire: "KeyType", Required: true},
+				{Name: "AttributeName", Shape: 250, Wire: "AttributeName", Required: true},
+				{Name: "KeyType", Shape: 252, Wire: "KeyType", Required: true},
 			},
 		},
-		251: {
+		252: {
 			Name: "KeyType",
 			Kind: schema.String,
 			Enum: []string{"HASH", "RANGE"},
 		},
-		252: {
+		253: {
 			Name: "KeysAndAttributes",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Keys", Shape: 247, Wire: "Keys", Required: true},
+				{Name: "Keys", Shape: 248, Wire: "Keys", Required: true},
 				{Name: "AttributesToGet", Shape: 8, Wire: "AttributesToGet"},
 				{Name: "ConsistentRead", Shape: 71, Wire: "ConsistentRead"},
-				{Name: "ProjectionExpression", Shape: 313, Wire: "ProjectionExpression"},
+				{Name: "ProjectionExpression", Shape: 314, Wire: "ProjectionExpression"},
 				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
 			},
 		},
-		253: {
+		254: {
 			Name: "KinesisDataStreamDestination",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "StreamArn", Shape: 397, Wire: "StreamArn"},
+				{Name: "StreamArn", Shape: 399, Wire: "StreamArn"},
 				{Name: "DestinationStatus", Shape: 138, Wire: "DestinationStatus"},
-				{Name: "DestinationStatusDescription", Shape: 401, Wire: "DestinationStatusDescription"},
+				{Name: "DestinationStatusDescription", Shape: 403, Wire: "DestinationStatusDescription"},
 				{Name: "ApproximateCreationDateTimePrecision", Shape: 0, Wire: "ApproximateCreationDateTimePrecision"},
 			},
 		},
-		254: {
+		255: {
 			Name: "KinesisDataStreamDestinations",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 253},
-			},
-		},
-		255: {
-			Name: "KinesisStreamingDestinationInput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "StreamArn", Shape: 397, Wire: "StreamArn", Required: true},
-				{Name: "EnableKinesisStreamingConfiguration", Shape: 141, Wire: "EnableKinesisStreamingConfiguration"},
+				{Name: "member", Shape: 254},
 			},
 		},
 		256: {
-			Name: "KinesisStreamingDestinationOutput",
+			Name: "KinesisStreamingDestinationInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 414, Wire: "TableName"},
-				{Name: "StreamArn", Shape: 397, Wire: "StreamArn"},
-				{Name: "DestinationStatus", Shape: 138, Wire: "DestinationStatus"},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "StreamArn", Shape: 399, Wire: "StreamArn", Required: true},
 				{Name: "EnableKinesisStreamingConfiguration", Shape: 141, Wire: "EnableKinesisStreamingConfiguration"},
 			},
 		},
 		257: {
+			Name: "KinesisStreamingDestinationOutput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "TableName", Shape: 416, Wire: "TableName"},
+				{Name: "StreamArn", Shape: 399, Wire: "StreamArn"},
+				{Name: "DestinationStatus", Shape: 138, Wire: "DestinationStatus"},
+				{Name: "EnableKinesisStreamingConfiguration", Shape: 141, Wire: "EnableKinesisStreamingConfiguration"},
+			},
+		},
+		258: {
 			Name: "LastUpdateDateTime",
 			Kind: schema.Timestamp,
 		},
-		258: {
+		259: {
 			Name: "LimitExceededException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		259: {
+		260: {
 			Name: "ListAttributeValue",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 10},
 			},
 		},
-		260: {
+		261: {
 			Name: "ListBackupsInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName"},
+				{Name: "TableName", Shape: 407, Wire: "TableName"},
 				{Name: "Limit", Shape: 36, Wire: "Limit"},
-				{Name: "TimeRangeLowerBound", Shape: 425, Wire: "TimeRangeLowerBound"},
-				{Name: "TimeRangeUpperBound", Shape: 426, Wire: "TimeRangeUpperBound"},
+				{Name: "TimeRangeLowerBound", Shape: 428, Wire: "TimeRangeLowerBound"},
+				{Name: "TimeRangeUpperBound", Shape: 429, Wire: "TimeRangeUpperBound"},
 				{Name: "ExclusiveStartBackupArn", Shape: 23, Wire: "ExclusiveStartBackupArn"},
 				{Name: "BackupType", Shape: 35, Wire: "BackupType"},
 			},
 		},
-		261: {
+		262: {
 			Name: "ListBackupsOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -1974,44 +1986,44 @@ var table = schema.Service{
 				{Name: "LastEvaluatedBackupArn", Shape: 23, Wire: "LastEvaluatedBackupArn"},
 			},
 		},
-		262: {
+		263: {
 			Name: "ListContributorInsightsInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName"},
-				{Name: "NextToken", Shape: 287, Wire: "NextToken"},
-				{Name: "MaxResults", Shape: 263, Wire: "MaxResults"},
+				{Name: "TableName", Shape: 407, Wire: "TableName"},
+				{Name: "NextToken", Shape: 288, Wire: "NextToken"},
+				{Name: "MaxResults", Shape: 264, Wire: "MaxResults"},
 			},
 		},
-		263: {
+		264: {
 			Name: "ListContributorInsightsLimit",
 			Kind: schema.Integer,
 			Max:  100, HasMax: true,
 		},
-		264: {
+		265: {
 			Name: "ListContributorInsightsOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "ContributorInsightsSummaries", Shape: 82, Wire: "ContributorInsightsSummaries"},
-				{Name: "NextToken", Shape: 287, Wire: "NextToken"},
-			},
-		},
-		265: {
-			Name: "ListExportsInput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "TableArn", Shape: 405, Wire: "TableArn"},
-				{Name: "MaxResults", Shape: 266, Wire: "MaxResults"},
-				{Name: "NextToken", Shape: 161, Wire: "NextToken"},
+				{Name: "NextToken", Shape: 288, Wire: "NextToken"},
 			},
 		},
 		266: {
+			Name: "ListExportsInput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "TableArn", Shape: 407, Wire: "TableArn"},
+				{Name: "MaxResults", Shape: 267, Wire: "MaxResults"},
+				{Name: "NextToken", Shape: 161, Wire: "NextToken"},
+			},
+		},
+		267: {
 			Name: "ListExportsMaxLimit",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 25, HasMax: true,
 		},
-		267: {
+		268: {
 			Name: "ListExportsOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -2019,144 +2031,144 @@ var table = schema.Service{
 				{Name: "NextToken", Shape: 161, Wire: "NextToken"},
 			},
 		},
-		268: {
+		269: {
 			Name: "ListGlobalTablesInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ExclusiveStartGlobalTableName", Shape: 414, Wire: "ExclusiveStartGlobalTableName"},
-				{Name: "Limit", Shape: 308, Wire: "Limit"},
-				{Name: "RegionName", Shape: 328, Wire: "RegionName"},
-			},
-		},
-		269: {
-			Name: "ListGlobalTablesOutput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "GlobalTables", Shape: 202, Wire: "GlobalTables"},
-				{Name: "LastEvaluatedGlobalTableName", Shape: 414, Wire: "LastEvaluatedGlobalTableName"},
+				{Name: "ExclusiveStartGlobalTableName", Shape: 416, Wire: "ExclusiveStartGlobalTableName"},
+				{Name: "Limit", Shape: 309, Wire: "Limit"},
+				{Name: "RegionName", Shape: 330, Wire: "RegionName"},
 			},
 		},
 		270: {
-			Name: "ListImportsInput",
+			Name: "ListGlobalTablesOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableArn", Shape: 405, Wire: "TableArn"},
-				{Name: "PageSize", Shape: 271, Wire: "PageSize"},
-				{Name: "NextToken", Shape: 209, Wire: "NextToken"},
+				{Name: "GlobalTables", Shape: 203, Wire: "GlobalTables"},
+				{Name: "LastEvaluatedGlobalTableName", Shape: 416, Wire: "LastEvaluatedGlobalTableName"},
 			},
 		},
 		271: {
+			Name: "ListImportsInput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "TableArn", Shape: 407, Wire: "TableArn"},
+				{Name: "PageSize", Shape: 272, Wire: "PageSize"},
+				{Name: "NextToken", Shape: 210, Wire: "NextToken"},
+			},
+		},
+		272: {
 			Name: "ListImportsMaxLimit",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 25, HasMax: true,
 		},
-		272: {
+		273: {
 			Name: "ListImportsOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ImportSummaryList", Shape: 214, Wire: "ImportSummaryList"},
-				{Name: "NextToken", Shape: 209, Wire: "NextToken"},
-			},
-		},
-		273: {
-			Name: "ListTablesInput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ExclusiveStartTableName", Shape: 414, Wire: "ExclusiveStartTableName"},
-				{Name: "Limit", Shape: 274, Wire: "Limit"},
+				{Name: "ImportSummaryList", Shape: 215, Wire: "ImportSummaryList"},
+				{Name: "NextToken", Shape: 210, Wire: "NextToken"},
 			},
 		},
 		274: {
+			Name: "ListTablesInput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ExclusiveStartTableName", Shape: 416, Wire: "ExclusiveStartTableName"},
+				{Name: "Limit", Shape: 275, Wire: "Limit"},
+			},
+		},
+		275: {
 			Name: "ListTablesInputLimit",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 100, HasMax: true,
 		},
-		275: {
+		276: {
 			Name: "ListTablesOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableNames", Shape: 415, Wire: "TableNames"},
-				{Name: "LastEvaluatedTableName", Shape: 414, Wire: "LastEvaluatedTableName"},
-			},
-		},
-		276: {
-			Name: "ListTagsOfResourceInput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ResourceArn", Shape: 363, Wire: "ResourceArn", Required: true},
-				{Name: "NextToken", Shape: 287, Wire: "NextToken"},
+				{Name: "TableNames", Shape: 417, Wire: "TableNames"},
+				{Name: "LastEvaluatedTableName", Shape: 416, Wire: "LastEvaluatedTableName"},
 			},
 		},
 		277: {
-			Name: "ListTagsOfResourceOutput",
+			Name: "ListTagsOfResourceInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Tags", Shape: 421, Wire: "Tags"},
-				{Name: "NextToken", Shape: 287, Wire: "NextToken"},
+				{Name: "ResourceArn", Shape: 365, Wire: "ResourceArn", Required: true},
+				{Name: "NextToken", Shape: 288, Wire: "NextToken"},
 			},
 		},
 		278: {
-			Name: "LocalSecondaryIndex",
+			Name: "ListTagsOfResourceOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName", Required: true},
-				{Name: "KeySchema", Shape: 248, Wire: "KeySchema", Required: true},
-				{Name: "Projection", Shape: 312, Wire: "Projection", Required: true},
+				{Name: "Tags", Shape: 424, Wire: "Tags"},
+				{Name: "NextToken", Shape: 288, Wire: "NextToken"},
 			},
 		},
 		279: {
-			Name: "LocalSecondaryIndexDescription",
+			Name: "LocalSecondaryIndex",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
-				{Name: "KeySchema", Shape: 248, Wire: "KeySchema"},
-				{Name: "Projection", Shape: 312, Wire: "Projection"},
-				{Name: "IndexSizeBytes", Shape: 285, Wire: "IndexSizeBytes"},
-				{Name: "ItemCount", Shape: 285, Wire: "ItemCount"},
-				{Name: "IndexArn", Shape: 401, Wire: "IndexArn"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName", Required: true},
+				{Name: "KeySchema", Shape: 249, Wire: "KeySchema", Required: true},
+				{Name: "Projection", Shape: 313, Wire: "Projection", Required: true},
 			},
 		},
 		280: {
+			Name: "LocalSecondaryIndexDescription",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
+				{Name: "KeySchema", Shape: 249, Wire: "KeySchema"},
+				{Name: "Projection", Shape: 313, Wire: "Projection"},
+				{Name: "IndexSizeBytes", Shape: 286, Wire: "IndexSizeBytes"},
+				{Name: "ItemCount", Shape: 286, Wire: "ItemCount"},
+				{Name: "IndexArn", Shape: 403, Wire: "IndexArn"},
+			},
+		},
+		281: {
 			Name: "LocalSecondaryIndexDescriptionList",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 280},
+			},
+		},
+		282: {
+			Name: "LocalSecondaryIndexInfo",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
+				{Name: "KeySchema", Shape: 249, Wire: "KeySchema"},
+				{Name: "Projection", Shape: 313, Wire: "Projection"},
+			},
+		},
+		283: {
+			Name: "LocalSecondaryIndexList",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 279},
 			},
 		},
-		281: {
-			Name: "LocalSecondaryIndexInfo",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
-				{Name: "KeySchema", Shape: 248, Wire: "KeySchema"},
-				{Name: "Projection", Shape: 312, Wire: "Projection"},
-			},
-		},
-		282: {
-			Name: "LocalSecondaryIndexList",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 278},
-			},
-		},
-		283: {
+		284: {
 			Name: "LocalSecondaryIndexes",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 281},
+				{Name: "member", Shape: 282},
 			},
 		},
-		284: {
+		285: {
 			Name: "Long",
 			Kind: schema.Long,
 		},
-		285: {
+		286: {
 			Name: "LongObject",
 			Kind: schema.Long,
 		},
-		286: {
+		287: {
 			Name: "MapAttributeValue",
 			Kind: schema.Map,
 			Members: []schema.Member{
@@ -2164,79 +2176,79 @@ var table = schema.Service{
 				{Name: "value", Shape: 10},
 			},
 		},
-		287: {
+		288: {
 			Name: "NextTokenString",
 			Kind: schema.String,
 		},
-		288: {
+		289: {
 			Name: "NonKeyAttributeName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 255, HasMax: true,
 		},
-		289: {
+		290: {
 			Name: "NonKeyAttributeNameList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 288},
+				{Name: "member", Shape: 289},
 			},
 			Min: 1, HasMin: true,
 			Max: 20, HasMax: true,
 		},
-		290: {
+		291: {
 			Name: "NonNegativeLongObject",
 			Kind: schema.Long,
 			Min:  0, HasMin: true,
 		},
-		291: {
+		292: {
 			Name: "NullAttributeValue",
 			Kind: schema.Boolean,
 		},
-		292: {
+		293: {
 			Name: "NumberAttributeValue",
 			Kind: schema.String,
 		},
-		293: {
+		294: {
 			Name: "NumberSetAttributeValue",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 292},
-			},
-		},
-		294: {
-			Name: "OnDemandThroughput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "MaxReadRequestUnits", Shape: 285, Wire: "MaxReadRequestUnits"},
-				{Name: "MaxWriteRequestUnits", Shape: 285, Wire: "MaxWriteRequestUnits"},
+				{Name: "member", Shape: 293},
 			},
 		},
 		295: {
-			Name: "OnDemandThroughputOverride",
+			Name: "OnDemandThroughput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "MaxReadRequestUnits", Shape: 285, Wire: "MaxReadRequestUnits"},
+				{Name: "MaxReadRequestUnits", Shape: 286, Wire: "MaxReadRequestUnits"},
+				{Name: "MaxWriteRequestUnits", Shape: 286, Wire: "MaxWriteRequestUnits"},
 			},
 		},
 		296: {
-			Name: "ParameterizedStatement",
+			Name: "OnDemandThroughputOverride",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Statement", Shape: 301, Wire: "Statement", Required: true},
-				{Name: "Parameters", Shape: 310, Wire: "Parameters"},
-				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 376, Wire: "ReturnValuesOnConditionCheckFailure"},
+				{Name: "MaxReadRequestUnits", Shape: 286, Wire: "MaxReadRequestUnits"},
 			},
 		},
 		297: {
+			Name: "ParameterizedStatement",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Statement", Shape: 302, Wire: "Statement", Required: true},
+				{Name: "Parameters", Shape: 311, Wire: "Parameters"},
+				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 378, Wire: "ReturnValuesOnConditionCheckFailure"},
+			},
+		},
+		298: {
 			Name: "ParameterizedStatements",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 296},
+				{Name: "member", Shape: 297},
 			},
 			Min: 1, HasMin: true,
 			Max: 100, HasMax: true,
 		},
-		298: {
+		299: {
 			Name: "PartiQLBatchRequest",
 			Kind: schema.List,
 			Members: []schema.Member{
@@ -2245,77 +2257,79 @@ var table = schema.Service{
 			Min: 1, HasMin: true,
 			Max: 25, HasMax: true,
 		},
-		299: {
+		300: {
 			Name: "PartiQLBatchResponse",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 46},
 			},
 		},
-		300: {
+		301: {
 			Name: "PartiQLNextToken",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 32768, HasMax: true,
 		},
-		301: {
+		302: {
 			Name: "PartiQLStatement",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 8192, HasMax: true,
 		},
-		302: {
+		303: {
 			Name: "PointInTimeRecoveryDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PointInTimeRecoveryStatus", Shape: 304, Wire: "PointInTimeRecoveryStatus"},
+				{Name: "PointInTimeRecoveryStatus", Shape: 305, Wire: "PointInTimeRecoveryStatus"},
 				{Name: "EarliestRestorableDateTime", Shape: 97, Wire: "EarliestRestorableDateTime"},
 				{Name: "LatestRestorableDateTime", Shape: 97, Wire: "LatestRestorableDateTime"},
+				{Name: "RecoveryPeriodInDays", Shape: 329, Wire: "RecoveryPeriodInDays"},
 			},
 		},
-		303: {
+		304: {
 			Name: "PointInTimeRecoverySpecification",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "PointInTimeRecoveryEnabled", Shape: 56, Wire: "PointInTimeRecoveryEnabled", Required: true},
+				{Name: "RecoveryPeriodInDays", Shape: 329, Wire: "RecoveryPeriodInDays"},
 			},
 		},
-		304: {
+		305: {
 			Name: "PointInTimeRecoveryStatus",
 			Kind: schema.String,
 			Enum: []string{"ENABLED", "DISABLED"},
 		},
-		305: {
+		306: {
 			Name: "PointInTimeRecoveryUnavailableException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		306: {
+		307: {
 			Name: "PolicyNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		307: {
+		308: {
 			Name: "PolicyRevisionId",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 255, HasMax: true,
 		},
-		308: {
+		309: {
 			Name: "PositiveIntegerObject",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 		},
-		309: {
+		310: {
 			Name: "PositiveLongObject",
 			Kind: schema.Long,
 			Min:  1, HasMin: true,
 		},
-		310: {
+		311: {
 			Name: "PreparedStatementParameters",
 			Kind: schema.List,
 			Members: []schema.Member{
@@ -2323,91 +2337,91 @@ var table = schema.Service{
 			},
 			Min: 1, HasMin: true,
 		},
-		311: {
+		312: {
 			Name: "ProcessedItemCount",
 			Kind: schema.Long,
 			Min:  0, HasMin: true,
 		},
-		312: {
+		313: {
 			Name: "Projection",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ProjectionType", Shape: 314, Wire: "ProjectionType"},
-				{Name: "NonKeyAttributes", Shape: 289, Wire: "NonKeyAttributes"},
+				{Name: "ProjectionType", Shape: 315, Wire: "ProjectionType"},
+				{Name: "NonKeyAttributes", Shape: 290, Wire: "NonKeyAttributes"},
 			},
 		},
-		313: {
+		314: {
 			Name: "ProjectionExpression",
 			Kind: schema.String,
 		},
-		314: {
+		315: {
 			Name: "ProjectionType",
 			Kind: schema.String,
 			Enum: []string{"ALL", "KEYS_ONLY", "INCLUDE"},
 		},
-		315: {
+		316: {
 			Name: "ProvisionedThroughput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ReadCapacityUnits", Shape: 309, Wire: "ReadCapacityUnits", Required: true},
-				{Name: "WriteCapacityUnits", Shape: 309, Wire: "WriteCapacityUnits", Required: true},
+				{Name: "ReadCapacityUnits", Shape: 310, Wire: "ReadCapacityUnits", Required: true},
+				{Name: "WriteCapacityUnits", Shape: 310, Wire: "WriteCapacityUnits", Required: true},
 			},
 		},
-		316: {
+		317: {
 			Name: "ProvisionedThroughputDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "LastIncreaseDateTime", Shape: 97, Wire: "LastIncreaseDateTime"},
 				{Name: "LastDecreaseDateTime", Shape: 97, Wire: "LastDecreaseDateTime"},
-				{Name: "NumberOfDecreasesToday", Shape: 309, Wire: "NumberOfDecreasesToday"},
-				{Name: "ReadCapacityUnits", Shape: 290, Wire: "ReadCapacityUnits"},
-				{Name: "WriteCapacityUnits", Shape: 290, Wire: "WriteCapacityUnits"},
+				{Name: "NumberOfDecreasesToday", Shape: 310, Wire: "NumberOfDecreasesToday"},
+				{Name: "ReadCapacityUnits", Shape: 291, Wire: "ReadCapacityUnits"},
+				{Name: "WriteCapacityUnits", Shape: 291, Wire: "WriteCapacityUnits"},
 			},
 		},
-		317: {
+		318: {
 			Name: "ProvisionedThroughputExceededException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		318: {
+		319: {
 			Name: "ProvisionedThroughputOverride",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ReadCapacityUnits", Shape: 309, Wire: "ReadCapacityUnits"},
-			},
-		},
-		319: {
-			Name: "Put",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Item", Shape: 321, Wire: "Item", Required: true},
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "ConditionExpression", Shape: 67, Wire: "ConditionExpression"},
-				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
-				{Name: "ExpressionAttributeValues", Shape: 175, Wire: "ExpressionAttributeValues"},
-				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 376, Wire: "ReturnValuesOnConditionCheckFailure"},
+				{Name: "ReadCapacityUnits", Shape: 310, Wire: "ReadCapacityUnits"},
 			},
 		},
 		320: {
+			Name: "Put",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Item", Shape: 322, Wire: "Item", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "ConditionExpression", Shape: 67, Wire: "ConditionExpression"},
+				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
+				{Name: "ExpressionAttributeValues", Shape: 175, Wire: "ExpressionAttributeValues"},
+				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 378, Wire: "ReturnValuesOnConditionCheckFailure"},
+			},
+		},
+		321: {
 			Name: "PutItemInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "Item", Shape: 321, Wire: "Item", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "Item", Shape: 322, Wire: "Item", Required: true},
 				{Name: "Expected", Shape: 152, Wire: "Expected"},
-				{Name: "ReturnValues", Shape: 375, Wire: "ReturnValues"},
-				{Name: "ReturnConsumedCapacity", Shape: 373, Wire: "ReturnConsumedCapacity"},
-				{Name: "ReturnItemCollectionMetrics", Shape: 374, Wire: "ReturnItemCollectionMetrics"},
+				{Name: "ReturnValues", Shape: 377, Wire: "ReturnValues"},
+				{Name: "ReturnConsumedCapacity", Shape: 375, Wire: "ReturnConsumedCapacity"},
+				{Name: "ReturnItemCollectionMetrics", Shape: 376, Wire: "ReturnItemCollectionMetrics"},
 				{Name: "ConditionalOperator", Shape: 69, Wire: "ConditionalOperator"},
 				{Name: "ConditionExpression", Shape: 67, Wire: "ConditionExpression"},
 				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
 				{Name: "ExpressionAttributeValues", Shape: 175, Wire: "ExpressionAttributeValues"},
-				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 376, Wire: "ReturnValuesOnConditionCheckFailure"},
+				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 378, Wire: "ReturnValuesOnConditionCheckFailure"},
 			},
 		},
-		321: {
+		322: {
 			Name: "PutItemInputAttributeMap",
 			Kind: schema.Map,
 			Members: []schema.Member{
@@ -2415,321 +2429,327 @@ var table = schema.Service{
 				{Name: "value", Shape: 10},
 			},
 		},
-		322: {
+		323: {
 			Name: "PutItemOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Attributes", Shape: 6, Wire: "Attributes"},
 				{Name: "ConsumedCapacity", Shape: 72, Wire: "ConsumedCapacity"},
-				{Name: "ItemCollectionMetrics", Shape: 232, Wire: "ItemCollectionMetrics"},
-			},
-		},
-		323: {
-			Name: "PutRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Item", Shape: 321, Wire: "Item", Required: true},
+				{Name: "ItemCollectionMetrics", Shape: 233, Wire: "ItemCollectionMetrics"},
 			},
 		},
 		324: {
-			Name: "PutResourcePolicyInput",
+			Name: "PutRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ResourceArn", Shape: 363, Wire: "ResourceArn", Required: true},
-				{Name: "Policy", Shape: 366, Wire: "Policy", Required: true},
-				{Name: "ExpectedRevisionId", Shape: 307, Wire: "ExpectedRevisionId"},
-				{Name: "ConfirmRemoveSelfResourceAccess", Shape: 70, Wire: "ConfirmRemoveSelfResourceAccess"},
+				{Name: "Item", Shape: 322, Wire: "Item", Required: true},
 			},
 		},
 		325: {
-			Name: "PutResourcePolicyOutput",
+			Name: "PutResourcePolicyInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RevisionId", Shape: 307, Wire: "RevisionId"},
+				{Name: "ResourceArn", Shape: 365, Wire: "ResourceArn", Required: true},
+				{Name: "Policy", Shape: 368, Wire: "Policy", Required: true},
+				{Name: "ExpectedRevisionId", Shape: 308, Wire: "ExpectedRevisionId"},
+				{Name: "ConfirmRemoveSelfResourceAccess", Shape: 70, Wire: "ConfirmRemoveSelfResourceAccess"},
 			},
 		},
 		326: {
+			Name: "PutResourcePolicyOutput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RevisionId", Shape: 308, Wire: "RevisionId"},
+			},
+		},
+		327: {
 			Name: "QueryInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
-				{Name: "Select", Shape: 394, Wire: "Select"},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
+				{Name: "Select", Shape: 396, Wire: "Select"},
 				{Name: "AttributesToGet", Shape: 8, Wire: "AttributesToGet"},
-				{Name: "Limit", Shape: 308, Wire: "Limit"},
+				{Name: "Limit", Shape: 309, Wire: "Limit"},
 				{Name: "ConsistentRead", Shape: 71, Wire: "ConsistentRead"},
-				{Name: "KeyConditions", Shape: 245, Wire: "KeyConditions"},
+				{Name: "KeyConditions", Shape: 246, Wire: "KeyConditions"},
 				{Name: "QueryFilter", Shape: 180, Wire: "QueryFilter"},
 				{Name: "ConditionalOperator", Shape: 69, Wire: "ConditionalOperator"},
 				{Name: "ScanIndexForward", Shape: 56, Wire: "ScanIndexForward"},
-				{Name: "ExclusiveStartKey", Shape: 244, Wire: "ExclusiveStartKey"},
-				{Name: "ReturnConsumedCapacity", Shape: 373, Wire: "ReturnConsumedCapacity"},
-				{Name: "ProjectionExpression", Shape: 313, Wire: "ProjectionExpression"},
+				{Name: "ExclusiveStartKey", Shape: 245, Wire: "ExclusiveStartKey"},
+				{Name: "ReturnConsumedCapacity", Shape: 375, Wire: "ReturnConsumedCapacity"},
+				{Name: "ProjectionExpression", Shape: 314, Wire: "ProjectionExpression"},
 				{Name: "FilterExpression", Shape: 67, Wire: "FilterExpression"},
-				{Name: "KeyConditionExpression", Shape: 246, Wire: "KeyConditionExpression"},
+				{Name: "KeyConditionExpression", Shape: 247, Wire: "KeyConditionExpression"},
 				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
 				{Name: "ExpressionAttributeValues", Shape: 175, Wire: "ExpressionAttributeValues"},
 			},
 		},
-		327: {
+		328: {
 			Name: "QueryOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Items", Shape: 239, Wire: "Items"},
-				{Name: "Count", Shape: 226, Wire: "Count"},
-				{Name: "ScannedCount", Shape: 226, Wire: "ScannedCount"},
-				{Name: "LastEvaluatedKey", Shape: 244, Wire: "LastEvaluatedKey"},
+				{Name: "Items", Shape: 240, Wire: "Items"},
+				{Name: "Count", Shape: 227, Wire: "Count"},
+				{Name: "ScannedCount", Shape: 227, Wire: "ScannedCount"},
+				{Name: "LastEvaluatedKey", Shape: 245, Wire: "LastEvaluatedKey"},
 				{Name: "ConsumedCapacity", Shape: 72, Wire: "ConsumedCapacity"},
 			},
 		},
-		328: {
+		329: {
+			Name: "RecoveryPeriodInDays",
+			Kind: schema.Integer,
+			Min:  1, HasMin: true,
+			Max: 35, HasMax: true,
+		},
+		330: {
 			Name: "RegionName",
 			Kind: schema.String,
 		},
-		329: {
+		331: {
 			Name: "Replica",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RegionName", Shape: 328, Wire: "RegionName"},
+				{Name: "RegionName", Shape: 330, Wire: "RegionName"},
 			},
 		},
-		330: {
+		332: {
 			Name: "ReplicaAlreadyExistsException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		331: {
+		333: {
 			Name: "ReplicaAutoScalingDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RegionName", Shape: 328, Wire: "RegionName"},
-				{Name: "GlobalSecondaryIndexes", Shape: 339, Wire: "GlobalSecondaryIndexes"},
+				{Name: "RegionName", Shape: 330, Wire: "RegionName"},
+				{Name: "GlobalSecondaryIndexes", Shape: 341, Wire: "GlobalSecondaryIndexes"},
 				{Name: "ReplicaProvisionedReadCapacityAutoScalingSettings", Shape: 18, Wire: "ReplicaProvisionedReadCapacityAutoScalingSettings"},
 				{Name: "ReplicaProvisionedWriteCapacityAutoScalingSettings", Shape: 18, Wire: "ReplicaProvisionedWriteCapacityAutoScalingSettings"},
-				{Name: "ReplicaStatus", Shape: 355, Wire: "ReplicaStatus"},
-			},
-		},
-		332: {
-			Name: "ReplicaAutoScalingDescriptionList",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 331},
-			},
-		},
-		333: {
-			Name: "ReplicaAutoScalingUpdate",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RegionName", Shape: 328, Wire: "RegionName", Required: true},
-				{Name: "ReplicaGlobalSecondaryIndexUpdates", Shape: 341, Wire: "ReplicaGlobalSecondaryIndexUpdates"},
-				{Name: "ReplicaProvisionedReadCapacityAutoScalingUpdate", Shape: 19, Wire: "ReplicaProvisionedReadCapacityAutoScalingUpdate"},
+				{Name: "ReplicaStatus", Shape: 357, Wire: "ReplicaStatus"},
 			},
 		},
 		334: {
-			Name: "ReplicaAutoScalingUpdateList",
+			Name: "ReplicaAutoScalingDescriptionList",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 333},
 			},
-			Min: 1, HasMin: true,
 		},
 		335: {
-			Name: "ReplicaDescription",
+			Name: "ReplicaAutoScalingUpdate",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RegionName", Shape: 328, Wire: "RegionName"},
-				{Name: "ReplicaStatus", Shape: 355, Wire: "ReplicaStatus"},
-				{Name: "ReplicaStatusDescription", Shape: 356, Wire: "ReplicaStatusDescription"},
-				{Name: "ReplicaStatusPercentProgress", Shape: 357, Wire: "ReplicaStatusPercentProgress"},
-				{Name: "KMSMasterKeyId", Shape: 243, Wire: "KMSMasterKeyId"},
-				{Name: "ProvisionedThroughputOverride", Shape: 318, Wire: "ProvisionedThroughputOverride"},
-				{Name: "OnDemandThroughputOverride", Shape: 295, Wire: "OnDemandThroughputOverride"},
-				{Name: "GlobalSecondaryIndexes", Shape: 343, Wire: "GlobalSecondaryIndexes"},
-				{Name: "ReplicaInaccessibleDateTime", Shape: 97, Wire: "ReplicaInaccessibleDateTime"},
-				{Name: "ReplicaTableClassSummary", Shape: 408, Wire: "ReplicaTableClassSummary"},
+				{Name: "RegionName", Shape: 330, Wire: "RegionName", Required: true},
+				{Name: "ReplicaGlobalSecondaryIndexUpdates", Shape: 343, Wire: "ReplicaGlobalSecondaryIndexUpdates"},
+				{Name: "ReplicaProvisionedReadCapacityAutoScalingUpdate", Shape: 19, Wire: "ReplicaProvisionedReadCapacityAutoScalingUpdate"},
 			},
 		},
 		336: {
-			Name: "ReplicaDescriptionList",
+			Name: "ReplicaAutoScalingUpdateList",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 335},
 			},
+			Min: 1, HasMin: true,
 		},
 		337: {
-			Name: "ReplicaGlobalSecondaryIndex",
+			Name: "ReplicaDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName", Required: true},
-				{Name: "ProvisionedThroughputOverride", Shape: 318, Wire: "ProvisionedThroughputOverride"},
-				{Name: "OnDemandThroughputOverride", Shape: 295, Wire: "OnDemandThroughputOverride"},
+				{Name: "RegionName", Shape: 330, Wire: "RegionName"},
+				{Name: "ReplicaStatus", Shape: 357, Wire: "ReplicaStatus"},
+				{Name: "ReplicaStatusDescription", Shape: 358, Wire: "ReplicaStatusDescription"},
+				{Name: "ReplicaStatusPercentProgress", Shape: 359, Wire: "ReplicaStatusPercentProgress"},
+				{Name: "KMSMasterKeyId", Shape: 244, Wire: "KMSMasterKeyId"},
+				{Name: "ProvisionedThroughputOverride", Shape: 319, Wire: "ProvisionedThroughputOverride"},
+				{Name: "OnDemandThroughputOverride", Shape: 296, Wire: "OnDemandThroughputOverride"},
+				{Name: "GlobalSecondaryIndexes", Shape: 345, Wire: "GlobalSecondaryIndexes"},
+				{Name: "ReplicaInaccessibleDateTime", Shape: 97, Wire: "ReplicaInaccessibleDateTime"},
+				{Name: "ReplicaTableClassSummary", Shape: 410, Wire: "ReplicaTableClassSummary"},
 			},
 		},
 		338: {
+			Name: "ReplicaDescriptionList",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 337},
+			},
+		},
+		339: {
+			Name: "ReplicaGlobalSecondaryIndex",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "IndexName", Shape: 221, Wire: "IndexName", Required: true},
+				{Name: "ProvisionedThroughputOverride", Shape: 319, Wire: "ProvisionedThroughputOverride"},
+				{Name: "OnDemandThroughputOverride", Shape: 296, Wire: "OnDemandThroughputOverride"},
+			},
+		},
+		340: {
 			Name: "ReplicaGlobalSecondaryIndexAutoScalingDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
-				{Name: "IndexStatus", Shape: 222, Wire: "IndexStatus"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
+				{Name: "IndexStatus", Shape: 223, Wire: "IndexStatus"},
 				{Name: "ProvisionedReadCapacityAutoScalingSettings", Shape: 18, Wire: "ProvisionedReadCapacityAutoScalingSettings"},
 				{Name: "ProvisionedWriteCapacityAutoScalingSettings", Shape: 18, Wire: "ProvisionedWriteCapacityAutoScalingSettings"},
 			},
 		},
-		339: {
-			Name: "ReplicaGlobalSecondaryIndexAutoScalingDescriptionList",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 338},
-			},
-		},
-		340: {
-			Name: "ReplicaGlobalSecondaryIndexAutoScalingUpdate",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
-				{Name: "ProvisionedReadCapacityAutoScalingUpdate", Shape: 19, Wire: "ProvisionedReadCapacityAutoScalingUpdate"},
-			},
-		},
 		341: {
-			Name: "ReplicaGlobalSecondaryIndexAutoScalingUpdateList",
+			Name: "ReplicaGlobalSecondaryIndexAutoScalingDescriptionList",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 340},
 			},
 		},
 		342: {
-			Name: "ReplicaGlobalSecondaryIndexDescription",
+			Name: "ReplicaGlobalSecondaryIndexAutoScalingUpdate",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
-				{Name: "ProvisionedThroughputOverride", Shape: 318, Wire: "ProvisionedThroughputOverride"},
-				{Name: "OnDemandThroughputOverride", Shape: 295, Wire: "OnDemandThroughputOverride"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
+				{Name: "ProvisionedReadCapacityAutoScalingUpdate", Shape: 19, Wire: "ProvisionedReadCapacityAutoScalingUpdate"},
 			},
 		},
 		343: {
-			Name: "ReplicaGlobalSecondaryIndexDescriptionList",
+			Name: "ReplicaGlobalSecondaryIndexAutoScalingUpdateList",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 342},
 			},
 		},
 		344: {
-			Name: "ReplicaGlobalSecondaryIndexList",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 337},
-			},
-			Min: 1, HasMin: true,
-		},
-		345: {
-			Name: "ReplicaGlobalSecondaryIndexSettingsDescription",
+			Name: "ReplicaGlobalSecondaryIndexDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName", Required: true},
-				{Name: "IndexStatus", Shape: 222, Wire: "IndexStatus"},
-				{Name: "ProvisionedReadCapacityUnits", Shape: 309, Wire: "ProvisionedReadCapacityUnits"},
-				{Name: "ProvisionedReadCapacityAutoScalingSettings", Shape: 18, Wire: "ProvisionedReadCapacityAutoScalingSettings"},
-				{Name: "ProvisionedWriteCapacityUnits", Shape: 309, Wire: "ProvisionedWriteCapacityUnits"},
-				{Name: "ProvisionedWriteCapacityAutoScalingSettings", Shape: 18, Wire: "ProvisionedWriteCapacityAutoScalingSettings"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
+				{Name: "ProvisionedThroughputOverride", Shape: 319, Wire: "ProvisionedThroughputOverride"},
+				{Name: "OnDemandThroughputOverride", Shape: 296, Wire: "OnDemandThroughputOverride"},
+			},
+		},
+		345: {
+			Name: "ReplicaGlobalSecondaryIndexDescriptionList",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 344},
 			},
 		},
 		346: {
-			Name: "ReplicaGlobalSecondaryIndexSettingsDescriptionList",
+			Name: "ReplicaGlobalSecondaryIndexList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 345},
+				{Name: "member", Shape: 339},
 			},
+			Min: 1, HasMin: true,
 		},
 		347: {
-			Name: "ReplicaGlobalSecondaryIndexSettingsUpdate",
+			Name: "ReplicaGlobalSecondaryIndexSettingsDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName", Required: true},
-				{Name: "ProvisionedReadCapacityUnits", Shape: 309, Wire: "ProvisionedReadCapacityUnits"},
-				{Name: "ProvisionedReadCapacityAutoScalingSettingsUpdate", Shape: 19, Wire: "ProvisionedReadCapacityAutoScalingSettingsUpdate"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName", Required: true},
+				{Name: "IndexStatus", Shape: 223, Wire: "IndexStatus"},
+				{Name: "ProvisionedReadCapacityUnits", Shape: 310, Wire: "ProvisionedReadCapacityUnits"},
+				{Name: "ProvisionedReadCapacityAutoScalingSettings", Shape: 18, Wire: "ProvisionedReadCapacityAutoScalingSettings"},
+				{Name: "ProvisionedWriteCapacityUnits", Shape: 310, Wire: "ProvisionedWriteCapacityUnits"},
+				{Name: "ProvisionedWriteCapacityAutoScalingSettings", Shape: 18, Wire: "ProvisionedWriteCapacityAutoScalingSettings"},
 			},
 		},
 		348: {
-			Name: "ReplicaGlobalSecondaryIndexSettingsUpdateList",
+			Name: "ReplicaGlobalSecondaryIndexSettingsDescriptionList",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 347},
 			},
-			Min: 1, HasMin: true,
-			Max: 20, HasMax: true,
 		},
 		349: {
-			Name: "ReplicaList",
-			Kind: schema.List,
+			Name: "ReplicaGlobalSecondaryIndexSettingsUpdate",
+			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "member", Shape: 329},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName", Required: true},
+				{Name: "ProvisionedReadCapacityUnits", Shape: 310, Wire: "ProvisionedReadCapacityUnits"},
+				{Name: "ProvisionedReadCapacityAutoScalingSettingsUpdate", Shape: 19, Wire: "ProvisionedReadCapacityAutoScalingSettingsUpdate"},
 			},
 		},
 		350: {
+			Name: "ReplicaGlobalSecondaryIndexSettingsUpdateList",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 349},
+			},
+			Min: 1, HasMin: true,
+			Max: 20, HasMax: true,
+		},
+		351: {
+			Name: "ReplicaList",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 331},
+			},
+		},
+		352: {
 			Name: "ReplicaNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		351: {
+		353: {
 			Name: "ReplicaSettingsDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RegionName", Shape: 328, Wire: "RegionName", Required: true},
-				{Name: "ReplicaStatus", Shape: 355, Wire: "ReplicaStatus"},
+				{Name: "RegionName", Shape: 330, Wire: "RegionName", Required: true},
+				{Name: "ReplicaStatus", Shape: 357, Wire: "ReplicaStatus"},
 				{Name: "ReplicaBillingModeSummary", Shape: 52, Wire: "ReplicaBillingModeSummary"},
-				{Name: "ReplicaProvisionedReadCapacityUnits", Shape: 290, Wire: "ReplicaProvisionedReadCapacityUnits"},
+				{Name: "ReplicaProvisionedReadCapacityUnits", Shape: 291, Wire: "ReplicaProvisionedReadCapacityUnits"},
 				{Name: "ReplicaProvisionedReadCapacityAutoScalingSettings", Shape: 18, Wire: "ReplicaProvisionedReadCapacityAutoScalingSettings"},
-				{Name: "ReplicaProvisionedWriteCapacityUnits", Shape: 290, Wire: "ReplicaProvisionedWriteCapacityUnits"},
+				{Name: "ReplicaProvisionedWriteCapacityUnits", Shape: 291, Wire: "ReplicaProvisionedWriteCapacityUnits"},
 				{Name: "ReplicaProvisionedWriteCapacityAutoScalingSettings", Shape: 18, Wire: "ReplicaProvisionedWriteCapacityAutoScalingSettings"},
-				{Name: "ReplicaGlobalSecondaryIndexSettings", Shape: 346, Wire: "ReplicaGlobalSecondaryIndexSettings"},
-				{Name: "ReplicaTableClassSummary", Shape: 408, Wire: "ReplicaTableClassSummary"},
-			},
-		},
-		352: {
-			Name: "ReplicaSettingsDescriptionList",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 351},
-			},
-		},
-		353: {
-			Name: "ReplicaSettingsUpdate",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RegionName", Shape: 328, Wire: "RegionName", Required: true},
-				{Name: "ReplicaProvisionedReadCapacityUnits", Shape: 309, Wire: "ReplicaProvisionedReadCapacityUnits"},
-				{Name: "ReplicaProvisionedReadCapacityAutoScalingSettingsUpdate", Shape: 19, Wire: "ReplicaProvisionedReadCapacityAutoScalingSettingsUpdate"},
-				{Name: "ReplicaGlobalSecondaryIndexSettingsUpdate", Shape: 348, Wire: "ReplicaGlobalSecondaryIndexSettingsUpdate"},
-				{Name: "ReplicaTableClass", Shape: 407, Wire: "ReplicaTableClass"},
+				{Name: "ReplicaGlobalSecondaryIndexSettings", Shape: 348, Wire: "ReplicaGlobalSecondaryIndexSettings"},
+				{Name: "ReplicaTableClassSummary", Shape: 410, Wire: "ReplicaTableClassSummary"},
 			},
 		},
 		354: {
-			Name: "ReplicaSettingsUpdateList",
+			Name: "ReplicaSettingsDescriptionList",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 353},
 			},
+		},
+		355: {
+			Name: "ReplicaSettingsUpdate",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RegionName", Shape: 330, Wire: "RegionName", Required: true},
+				{Name: "ReplicaProvisionedReadCapacityUnits", Shape: 310, Wire: "ReplicaProvisionedReadCapacityUnits"},
+				{Name: "ReplicaProvisionedReadCapacityAutoScalingSettingsUpdate", Shape: 19, Wire: "ReplicaProvisionedReadCapacityAutoScalingSettingsUpdate"},
+				{Name: "ReplicaGlobalSecondaryIndexSettingsUpdate", Shape: 350, Wire: "ReplicaGlobalSecondaryIndexSettingsUpdate"},
+				{Name: "ReplicaTableClass", Shape: 409, Wire: "ReplicaTableClass"},
+			},
+		},
+		356: {
+			Name: "ReplicaSettingsUpdateList",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 355},
+			},
 			Min: 1, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		355: {
+		357: {
 			Name: "ReplicaStatus",
 			Kind: schema.String,
 			Enum: []string{"CREATING", "CREATION_FAILED", "UPDATING", "DELETING", "ACTIVE", "REGION_DISABLED", "INACCESSIBLE_ENCRYPTION_CREDENTIALS"},
 		},
-		356: {
+		358: {
 			Name: "ReplicaStatusDescription",
 			Kind: schema.String,
 		},
-		357: {
+		359: {
 			Name: "ReplicaStatusPercentProgress",
 			Kind: schema.String,
 		},
-		358: {
+		360: {
 			Name: "ReplicaUpdate",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -2737,613 +2757,623 @@ var table = schema.Service{
 				{Name: "Delete", Shape: 104, Wire: "Delete"},
 			},
 		},
-		359: {
-			Name: "ReplicaUpdateList",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 358},
-			},
-		},
-		360: {
-			Name: "ReplicationGroupUpdate",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Create", Shape: 90, Wire: "Create"},
-				{Name: "Update", Shape: 461, Wire: "Update"},
-				{Name: "Delete", Shape: 105, Wire: "Delete"},
-			},
-		},
 		361: {
-			Name: "ReplicationGroupUpdateList",
+			Name: "ReplicaUpdateList",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 360},
 			},
-			Min: 1, HasMin: true,
 		},
 		362: {
+			Name: "ReplicationGroupUpdate",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Create", Shape: 90, Wire: "Create"},
+				{Name: "Update", Shape: 464, Wire: "Update"},
+				{Name: "Delete", Shape: 105, Wire: "Delete"},
+			},
+		},
+		363: {
+			Name: "ReplicationGroupUpdateList",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 362},
+			},
+			Min: 1, HasMin: true,
+		},
+		364: {
 			Name: "RequestLimitExceeded",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		363: {
+		365: {
 			Name: "ResourceArnString",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 1283, HasMax: true,
 		},
-		364: {
+		366: {
 			Name: "ResourceInUseException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		365: {
+		367: {
 			Name: "ResourceNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		366: {
+		368: {
 			Name: "ResourcePolicy",
 			Kind: schema.String,
 		},
-		367: {
+		369: {
 			Name: "RestoreInProgress",
 			Kind: schema.Boolean,
 		},
-		368: {
+		370: {
 			Name: "RestoreSummary",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "SourceBackupArn", Shape: 23, Wire: "SourceBackupArn"},
-				{Name: "SourceTableArn", Shape: 405, Wire: "SourceTableArn"},
+				{Name: "SourceTableArn", Shape: 407, Wire: "SourceTableArn"},
 				{Name: "RestoreDateTime", Shape: 97, Wire: "RestoreDateTime", Required: true},
-				{Name: "RestoreInProgress", Shape: 367, Wire: "RestoreInProgress", Required: true},
-			},
-		},
-		369: {
-			Name: "RestoreTableFromBackupInput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "TargetTableName", Shape: 414, Wire: "TargetTableName", Required: true},
-				{Name: "BackupArn", Shape: 23, Wire: "BackupArn", Required: true},
-				{Name: "BillingModeOverride", Shape: 51, Wire: "BillingModeOverride"},
-				{Name: "GlobalSecondaryIndexOverride", Shape: 192, Wire: "GlobalSecondaryIndexOverride"},
-				{Name: "LocalSecondaryIndexOverride", Shape: 282, Wire: "LocalSecondaryIndexOverride"},
-				{Name: "ProvisionedThroughputOverride", Shape: 315, Wire: "ProvisionedThroughputOverride"},
-				{Name: "OnDemandThroughputOverride", Shape: 294, Wire: "OnDemandThroughputOverride"},
-				{Name: "SSESpecificationOverride", Shape: 385, Wire: "SSESpecificationOverride"},
-			},
-		},
-		370: {
-			Name: "RestoreTableFromBackupOutput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "TableDescription", Shape: 411, Wire: "TableDescription"},
+				{Name: "RestoreInProgress", Shape: 369, Wire: "RestoreInProgress", Required: true},
 			},
 		},
 		371: {
+			Name: "RestoreTableFromBackupInput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "TargetTableName", Shape: 416, Wire: "TargetTableName", Required: true},
+				{Name: "BackupArn", Shape: 23, Wire: "BackupArn", Required: true},
+				{Name: "BillingModeOverride", Shape: 51, Wire: "BillingModeOverride"},
+				{Name: "GlobalSecondaryIndexOverride", Shape: 192, Wire: "GlobalSecondaryIndexOverride"},
+				{Name: "LocalSecondaryIndexOverride", Shape: 283, Wire: "LocalSecondaryIndexOverride"},
+				{Name: "ProvisionedThroughputOverride", Shape: 316, Wire: "ProvisionedThroughputOverride"},
+				{Name: "OnDemandThroughputOverride", Shape: 295, Wire: "OnDemandThroughputOverride"},
+				{Name: "SSESpecificationOverride", Shape: 387, Wire: "SSESpecificationOverride"},
+			},
+		},
+		372: {
+			Name: "RestoreTableFromBackupOutput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "TableDescription", Shape: 413, Wire: "TableDescription"},
+			},
+		},
+		373: {
 			Name: "RestoreTableToPointInTimeInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SourceTableArn", Shape: 405, Wire: "SourceTableArn"},
-				{Name: "SourceTableName", Shape: 414, Wire: "SourceTableName"},
-				{Name: "TargetTableName", Shape: 414, Wire: "TargetTableName", Required: true},
+				{Name: "SourceTableArn", Shape: 407, Wire: "SourceTableArn"},
+				{Name: "SourceTableName", Shape: 416, Wire: "SourceTableName"},
+				{Name: "TargetTableName", Shape: 416, Wire: "TargetTableName", Required: true},
 				{Name: "UseLatestRestorableTime", Shape: 56, Wire: "UseLatestRestorableTime"},
 				{Name: "RestoreDateTime", Shape: 97, Wire: "RestoreDateTime"},
 				{Name: "BillingModeOverride", Shape: 51, Wire: "BillingModeOverride"},
 				{Name: "GlobalSecondaryIndexOverride", Shape: 192, Wire: "GlobalSecondaryIndexOverride"},
-				{Name: "LocalSecondaryIndexOverride", Shape: 282, Wire: "LocalSecondaryIndexOverride"},
-				{Name: "ProvisionedThroughputOverride", Shape: 315, Wire: "ProvisionedThroughputOverride"},
-				{Name: "OnDemandThroughputOverride", Shape: 294, Wire: "OnDemandThroughputOverride"},
-				{Name: "SSESpecificationOverride", Shape: 385, Wire: "SSESpecificationOverride"},
+				{Name: "LocalSecondaryIndexOverride", Shape: 283, Wire: "LocalSecondaryIndexOverride"},
+				{Name: "ProvisionedThroughputOverride", Shape: 316, Wire: "ProvisionedThroughputOverride"},
+				{Name: "OnDemandThroughputOverride", Shape: 295, Wire: "OnDemandThroughputOverride"},
+				{Name: "SSESpecificationOverride", Shape: 387, Wire: "SSESpecificationOverride"},
 			},
 		},
-		372: {
+		374: {
 			Name: "RestoreTableToPointInTimeOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableDescription", Shape: 411, Wire: "TableDescription"},
+				{Name: "TableDescription", Shape: 413, Wire: "TableDescription"},
 			},
 		},
-		373: {
+		375: {
 			Name: "ReturnConsumedCapacity",
 			Kind: schema.String,
 			Enum: []string{"INDEXES", "TOTAL", "NONE"},
 		},
-		374: {
+		376: {
 			Name: "ReturnItemCollectionMetrics",
 			Kind: schema.String,
 			Enum: []string{"SIZE", "NONE"},
 		},
-		375: {
+		377: {
 			Name: "ReturnValue",
 			Kind: schema.String,
 			Enum: []string{"NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"},
 		},
-		376: {
+		378: {
 			Name: "ReturnValuesOnConditionCheckFailure",
 			Kind: schema.String,
 			Enum: []string{"ALL_OLD", "NONE"},
 		},
-		377: {
+		379: {
 			Name: "S3Bucket",
 			Kind: schema.String,
 			Max:  255, HasMax: true,
 			Pattern: "^[a-z0-9A-Z]+[\\.\\-\\w]*[a-z0-9A-Z]+$",
 		},
-		378: {
+		380: {
 			Name:    "S3BucketOwner",
 			Kind:    schema.String,
 			Pattern: "[0-9]{12}",
 		},
-		379: {
+		381: {
 			Name: "S3BucketSource",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "S3BucketOwner", Shape: 378, Wire: "S3BucketOwner"},
-				{Name: "S3Bucket", Shape: 377, Wire: "S3Bucket", Required: true},
-				{Name: "S3KeyPrefix", Shape: 380, Wire: "S3KeyPrefix"},
+				{Name: "S3BucketOwner", Shape: 380, Wire: "S3BucketOwner"},
+				{Name: "S3Bucket", Shape: 379, Wire: "S3Bucket", Required: true},
+				{Name: "S3KeyPrefix", Shape: 382, Wire: "S3KeyPrefix"},
 			},
 		},
-		380: {
+		382: {
 			Name: "S3Prefix",
 			Kind: schema.String,
 			Max:  1024, HasMax: true,
 		},
-		381: {
+		383: {
 			Name: "S3SseAlgorithm",
 			Kind: schema.String,
 			Enum: []string{"AES256", "KMS"},
 		},
-		382: {
+		384: {
 			Name: "S3SseKmsKeyId",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 2048, HasMax: true,
 		},
-		383: {
+		385: {
 			Name: "SSEDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Status", Shape: 386, Wire: "Status"},
-				{Name: "SSEType", Shape: 387, Wire: "SSEType"},
-				{Name: "KMSMasterKeyArn", Shape: 242, Wire: "KMSMasterKeyArn"},
+				{Name: "Status", Shape: 388, Wire: "Status"},
+				{Name: "SSEType", Shape: 389, Wire: "SSEType"},
+				{Name: "KMSMasterKeyArn", Shape: 243, Wire: "KMSMasterKeyArn"},
 				{Name: "InaccessibleEncryptionDateTime", Shape: 97, Wire: "InaccessibleEncryptionDateTime"},
 			},
 		},
-		384: {
+		386: {
 			Name: "SSEEnabled",
 			Kind: schema.Boolean,
 		},
-		385: {
+		387: {
 			Name: "SSESpecification",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Enabled", Shape: 384, Wire: "Enabled"},
-				{Name: "SSEType", Shape: 387, Wire: "SSEType"},
-				{Name: "KMSMasterKeyId", Shape: 243, Wire: "KMSMasterKeyId"},
+				{Name: "Enabled", Shape: 386, Wire: "Enabled"},
+				{Name: "SSEType", Shape: 389, Wire: "SSEType"},
+				{Name: "KMSMasterKeyId", Shape: 244, Wire: "KMSMasterKeyId"},
 			},
 		},
-		386: {
+		388: {
 			Name: "SSEStatus",
 			Kind: schema.String,
 			Enum: []string{"ENABLING", "ENABLED", "DISABLING", "DISABLED", "UPDATING"},
 		},
-		387: {
+		389: {
 			Name: "SSEType",
 			Kind: schema.String,
 			Enum: []string{"AES256", "KMS"},
 		},
-		388: {
+		390: {
 			Name: "ScalarAttributeType",
 			Kind: schema.String,
 			Enum: []string{"S", "N", "B"},
 		},
-		389: {
+		391: {
 			Name: "ScanInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
 				{Name: "AttributesToGet", Shape: 8, Wire: "AttributesToGet"},
-				{Name: "Limit", Shape: 308, Wire: "Limit"},
-				{Name: "Select", Shape: 394, Wire: "Select"},
+				{Name: "Limit", Shape: 309, Wire: "Limit"},
+				{Name: "Select", Shape: 396, Wire: "Select"},
 				{Name: "ScanFilter", Shape: 180, Wire: "ScanFilter"},
 				{Name: "ConditionalOperator", Shape: 69, Wire: "ConditionalOperator"},
-				{Name: "ExclusiveStartKey", Shape: 244, Wire: "ExclusiveStartKey"},
-				{Name: "ReturnConsumedCapacity", Shape: 373, Wire: "ReturnConsumedCapacity"},
-				{Name: "TotalSegments", Shape: 392, Wire: "TotalSegments"},
-				{Name: "Segment", Shape: 391, Wire: "Segment"},
-				{Name: "ProjectionExpression", Shape: 313, Wire: "ProjectionExpression"},
+				{Name: "ExclusiveStartKey", Shape: 245, Wire: "ExclusiveStartKey"},
+				{Name: "ReturnConsumedCapacity", Shape: 375, Wire: "ReturnConsumedCapacity"},
+				{Name: "TotalSegments", Shape: 394, Wire: "TotalSegments"},
+				{Name: "Segment", Shape: 393, Wire: "Segment"},
+				{Name: "ProjectionExpression", Shape: 314, Wire: "ProjectionExpression"},
 				{Name: "FilterExpression", Shape: 67, Wire: "FilterExpression"},
 				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
 				{Name: "ExpressionAttributeValues", Shape: 175, Wire: "ExpressionAttributeValues"},
 				{Name: "ConsistentRead", Shape: 71, Wire: "ConsistentRead"},
 			},
 		},
-		390: {
+		392: {
 			Name: "ScanOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Items", Shape: 239, Wire: "Items"},
-				{Name: "Count", Shape: 226, Wire: "Count"},
-				{Name: "ScannedCount", Shape: 226, Wire: "ScannedCount"},
-				{Name: "LastEvaluatedKey", Shape: 244, Wire: "LastEvaluatedKey"},
+				{Name: "Items", Shape: 240, Wire: "Items"},
+				{Name: "Count", Shape: 227, Wire: "Count"},
+				{Name: "ScannedCount", Shape: 227, Wire: "ScannedCount"},
+				{Name: "LastEvaluatedKey", Shape: 245, Wire: "LastEvaluatedKey"},
 				{Name: "ConsumedCapacity", Shape: 72, Wire: "ConsumedCapacity"},
 			},
 		},
-		391: {
+		393: {
 			Name: "ScanSegment",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 			Max: 999999, HasMax: true,
 		},
-		392: {
+		394: {
 			Name: "ScanTotalSegments",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 1e+06, HasMax: true,
 		},
-		393: {
+		395: {
 			Name: "SecondaryIndexesCapacityMap",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 220},
+				{Name: "key", Shape: 221},
 				{Name: "value", Shape: 59},
 			},
 		},
-		394: {
+		396: {
 			Name: "Select",
 			Kind: schema.String,
 			Enum: []string{"ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"},
 		},
-		395: {
+		397: {
 			Name: "SourceTableDetails",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 414, Wire: "TableName", Required: true},
-				{Name: "TableId", Shape: 412, Wire: "TableId", Required: true},
-				{Name: "TableArn", Shape: 405, Wire: "TableArn"},
-				{Name: "TableSizeBytes", Shape: 285, Wire: "TableSizeBytes"},
-				{Name: "KeySchema", Shape: 248, Wire: "KeySchema", Required: true},
-				{Name: "TableCreationDateTime", Shape: 409, Wire: "TableCreationDateTime", Required: true},
-				{Name: "ProvisionedThroughput", Shape: 315, Wire: "ProvisionedThroughput", Required: true},
-				{Name: "OnDemandThroughput", Shape: 294, Wire: "OnDemandThroughput"},
-				{Name: "ItemCount", Shape: 238, Wire: "ItemCount"},
+				{Name: "TableName", Shape: 416, Wire: "TableName", Required: true},
+				{Name: "TableId", Shape: 414, Wire: "TableId", Required: true},
+				{Name: "TableArn", Shape: 407, Wire: "TableArn"},
+				{Name: "TableSizeBytes", Shape: 286, Wire: "TableSizeBytes"},
+				{Name: "KeySchema", Shape: 249, Wire: "KeySchema", Required: true},
+				{Name: "TableCreationDateTime", Shape: 411, Wire: "TableCreationDateTime", Required: true},
+				{Name: "ProvisionedThroughput", Shape: 316, Wire: "ProvisionedThroughput", Required: true},
+				{Name: "OnDemandThroughput", Shape: 295, Wire: "OnDemandThroughput"},
+				{Name: "ItemCount", Shape: 239, Wire: "ItemCount"},
 				{Name: "BillingMode", Shape: 51, Wire: "BillingMode"},
 			},
 		},
-		396: {
+		398: {
 			Name: "SourceTableFeatureDetails",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LocalSecondaryIndexes", Shape: 283, Wire: "LocalSecondaryIndexes"},
-				{Name: "GlobalSecondaryIndexes", Shape: 195, Wire: "GlobalSecondaryIndexes"},
-				{Name: "StreamDescription", Shape: 399, Wire: "StreamDescription"},
-				{Name: "TimeToLiveDescription", Shape: 428, Wire: "TimeToLiveDescription"},
-				{Name: "SSEDescription", Shape: 383, Wire: "SSEDescription"},
+				{Name: "LocalSecondaryIndexes", Shape: 284, Wire: "LocalSecondaryIndexes"},
+				{Name: "GlobalSecondaryIndexes", Shape: 196, Wire: "GlobalSecondaryIndexes"},
+				{Name: "StreamDescription", Shape: 401, Wire: "StreamDescription"},
+				{Name: "TimeToLiveDescription", Shape: 431, Wire: "TimeToLiveDescription"},
+				{Name: "SSEDescription", Shape: 385, Wire: "SSEDescription"},
 			},
 		},
-		397: {
+		399: {
 			Name: "StreamArn",
 			Kind: schema.String,
 			Min:  37, HasMin: true,
 			Max: 1024, HasMax: true,
 		},
-		398: {
+		400: {
 			Name: "StreamEnabled",
 			Kind: schema.Boolean,
 		},
-		399: {
+		401: {
 			Name: "StreamSpecification",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "StreamEnabled", Shape: 398, Wire: "StreamEnabled", Required: true},
-				{Name: "StreamViewType", Shape: 400, Wire: "StreamViewType"},
+				{Name: "StreamEnabled", Shape: 400, Wire: "StreamEnabled", Required: true},
+				{Name: "StreamViewType", Shape: 402, Wire: "StreamViewType"},
 			},
 		},
-		400: {
+		402: {
 			Name: "StreamViewType",
 			Kind: schema.String,
 			Enum: []string{"NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY"},
 		},
-		401: {
+		403: {
 			Name: "String",
 			Kind: schema.String,
 		},
-		402: {
+		404: {
 			Name: "StringAttributeValue",
 			Kind: schema.String,
 		},
-		403: {
+		405: {
 			Name: "StringSetAttributeValue",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 402},
+				{Name: "member", Shape: 404},
 			},
 		},
-		404: {
+		406: {
 			Name: "TableAlreadyExistsException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		405: {
+		407: {
 			Name: "TableArn",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 1024, HasMax: true,
 		},
-		406: {
+		408: {
 			Name: "TableAutoScalingDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 414, Wire: "TableName"},
-				{Name: "TableStatus", Shape: 417, Wire: "TableStatus"},
-				{Name: "Replicas", Shape: 332, Wire: "Replicas"},
+				{Name: "TableName", Shape: 416, Wire: "TableName"},
+				{Name: "TableStatus", Shape: 419, Wire: "TableStatus"},
+				{Name: "Replicas", Shape: 334, Wire: "Replicas"},
 			},
 		},
-		407: {
+		409: {
 			Name: "TableClass",
 			Kind: schema.String,
 			Enum: []string{"STANDARD", "STANDARD_INFREQUENT_ACCESS"},
 		},
-		408: {
+		410: {
 			Name: "TableClassSummary",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableClass", Shape: 407, Wire: "TableClass"},
+				{Name: "TableClass", Shape: 409, Wire: "TableClass"},
 				{Name: "LastUpdateDateTime", Shape: 97, Wire: "LastUpdateDateTime"},
 			},
 		},
-		409: {
+		411: {
 			Name: "TableCreationDateTime",
 			Kind: schema.Timestamp,
 		},
-		410: {
+		412: {
 			Name: "TableCreationParameters",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 414, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 416, Wire: "TableName", Required: true},
 				{Name: "AttributeDefinitions", Shape: 5, Wire: "AttributeDefinitions", Required: true},
-				{Name: "KeySchema", Shape: 248, Wire: "KeySchema", Required: true},
+				{Name: "KeySchema", Shape: 249, Wire: "KeySchema", Required: true},
 				{Name: "BillingMode", Shape: 51, Wire: "BillingMode"},
-				{Name: "ProvisionedThroughput", Shape: 315, Wire: "ProvisionedThroughput"},
-				{Name: "OnDemandThroughput", Shape: 294, Wire: "OnDemandThroughput"},
-				{Name: "SSESpecification", Shape: 385, Wire: "SSESpecification"},
+				{Name: "ProvisionedThroughput", Shape: 316, Wire: "ProvisionedThroughput"},
+				{Name: "OnDemandThroughput", Shape: 295, Wire: "OnDemandThroughput"},
+				{Name: "SSESpecification", Shape: 387, Wire: "SSESpecification"},
 				{Name: "GlobalSecondaryIndexes", Shape: 192, Wire: "GlobalSecondaryIndexes"},
 			},
 		},
-		411: {
+		413: {
 			Name: "TableDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "AttributeDefinitions", Shape: 5, Wire: "AttributeDefinitions"},
-				{Name: "TableName", Shape: 414, Wire: "TableName"},
-				{Name: "KeySchema", Shape: 248, Wire: "KeySchema"},
-				{Name: "TableStatus", Shape: 417, Wire: "TableStatus"},
+				{Name: "TableName", Shape: 416, Wire: "TableName"},
+				{Name: "KeySchema", Shape: 249, Wire: "KeySchema"},
+				{Name: "TableStatus", Shape: 419, Wire: "TableStatus"},
 				{Name: "CreationDateTime", Shape: 97, Wire: "CreationDateTime"},
-				{Name: "ProvisionedThroughput", Shape: 316, Wire: "ProvisionedThroughput"},
-				{Name: "TableSizeBytes", Shape: 285, Wire: "TableSizeBytes"},
-				{Name: "ItemCount", Shape: 285, Wire: "ItemCount"},
-				{Name: "TableArn", Shape: 401, Wire: "TableArn"},
-				{Name: "TableId", Shape: 412, Wire: "TableId"},
+				{Name: "ProvisionedThroughput", Shape: 317, Wire: "ProvisionedThroughput"},
+				{Name: "TableSizeBytes", Shape: 286, Wire: "TableSizeBytes"},
+				{Name: "ItemCount", Shape: 286, Wire: "ItemCount"},
+				{Name: "TableArn", Shape: 403, Wire: "TableArn"},
+				{Name: "TableId", Shape: 414, Wire: "TableId"},
 				{Name: "BillingModeSummary", Shape: 52, Wire: "BillingModeSummary"},
-				{Name: "LocalSecondaryIndexes", Shape: 280, Wire: "LocalSecondaryIndexes"},
+				{Name: "LocalSecondaryIndexes", Shape: 281, Wire: "LocalSecondaryIndexes"},
 				{Name: "GlobalSecondaryIndexes", Shape: 190, Wire: "GlobalSecondaryIndexes"},
-				{Name: "StreamSpecification", Shape: 399, Wire: "StreamSpecification"},
-				{Name: "LatestStreamLabel", Shape: 401, Wire: "LatestStreamLabel"},
-				{Name: "LatestStreamArn", Shape: 397, Wire: "LatestStreamArn"},
-				{Name: "GlobalTableVersion", Shape: 401, Wire: "GlobalTableVersion"},
-				{Name: "Replicas", Shape: 336, Wire: "Replicas"},
-				{Name: "RestoreSummary", Shape: 368, Wire: "RestoreSummary"},
-				{Name: "SSEDescription", Shape: 383, Wire: "SSEDescription"},
+				{Name: "StreamSpecification", Shape: 401, Wire: "StreamSpecification"},
+				{Name: "LatestStreamLabel", Shape: 403, Wire: "LatestStreamLabel"},
+				{Name: "LatestStreamArn", Shape: 399, Wire: "LatestStreamArn"},
+				{Name: "GlobalTableVersion", Shape: 403, Wire: "GlobalTableVersion"},
+				{Name: "Replicas", Shape: 338, Wire: "Replicas"},
+				{Name: "RestoreSummary", Shape: 370, Wire: "RestoreSummary"},
+				{Name: "SSEDescription", Shape: 385, Wire: "SSEDescription"},
 				{Name: "ArchivalSummary", Shape: 2, Wire: "ArchivalSummary"},
-				{Name: "TableClassSummary", Shape: 408, Wire: "TableClassSummary"},
+				{Name: "TableClassSummary", Shape: 410, Wire: "TableClassSummary"},
 				{Name: "DeletionProtectionEnabled", Shape: 111, Wire: "DeletionProtectionEnabled"},
-				{Name: "OnDemandThroughput", Shape: 294, Wire: "OnDemandThroughput"},
+				{Name: "OnDemandThroughput", Shape: 295, Wire: "OnDemandThroughput"},
+				{Name: "WarmThroughput", Shape: 420, Wire: "WarmThroughput"},
 			},
 		},
-		412: {
+		414: {
 			Name:    "TableId",
 			Kind:    schema.String,
 			Pattern: "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
 		},
-		413: {
+		415: {
 			Name: "TableInUseException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		414: {
+		416: {
 			Name: "TableName",
 			Kind: schema.String,
 			Min:  3, HasMin: true,
 			Max: 255, HasMax: true,
 			Pattern: "[a-zA-Z0-9_.-]+",
 		},
-		415: {
+		417: {
 			Name: "TableNameList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 414},
+				{Name: "member", Shape: 416},
 			},
 		},
-		416: {
+		418: {
 			Name: "TableNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		417: {
+		419: {
 			Name: "TableStatus",
 			Kind: schema.String,
 			Enum: []string{"CREATING", "UPDATING", "DELETING", "ACTIVE", "INACCESSIBLE_ENCRYPTION_CREDENTIALS", "ARCHIVING", "ARCHIVED"},
 		},
-		418: {
+		420: {
+			Name: "TableWarmThroughputDescription",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ReadUnitsPerSecond", Shape: 310, Wire: "ReadUnitsPerSecond"},
+				{Name: "WriteUnitsPerSecond", Shape: 310, Wire: "WriteUnitsPerSecond"},
+				{Name: "Status", Shape: 419, Wire: "Status"},
+			},
+		},
+		421: {
 			Name: "Tag",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Key", Shape: 420, Wire: "Key", Required: true},
-				{Name: "Value", Shape: 424, Wire: "Value", Required: true},
+				{Name: "Key", Shape: 423, Wire: "Key", Required: true},
+				{Name: "Value", Shape: 427, Wire: "Value", Required: true},
 			},
 		},
-		419: {
+		422: {
 			Name: "TagKeyList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 420},
+				{Name: "member", Shape: 423},
 			},
 		},
-		420: {
+		423: {
 			Name: "TagKeyString",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 		},
-		421: {
+		424: {
 			Name: "TagList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 418},
+				{Name: "member", Shape: 421},
 			},
 		},
-		422: {
+		425: {
 			Name: "TagResourceInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ResourceArn", Shape: 363, Wire: "ResourceArn", Required: true},
-				{Name: "Tags", Shape: 421, Wire: "Tags", Required: true},
+				{Name: "ResourceArn", Shape: 365, Wire: "ResourceArn", Required: true},
+				{Name: "Tags", Shape: 424, Wire: "Tags", Required: true},
 			},
 		},
-		423: {
+		426: {
 			Name: "TagResourceOutput",
 			Kind: schema.Structure,
 		},
-		424: {
+		427: {
 			Name: "TagValueString",
 			Kind: schema.String,
 			Min:  0, HasMin: true,
 			Max: 256, HasMax: true,
 		},
-		425: {
+		428: {
 			Name: "TimeRangeLowerBound",
 			Kind: schema.Timestamp,
 		},
-		426: {
+		429: {
 			Name: "TimeRangeUpperBound",
 			Kind: schema.Timestamp,
 		},
-		427: {
+		430: {
 			Name: "TimeToLiveAttributeName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 255, HasMax: true,
 		},
-		428: {
+		431: {
 			Name: "TimeToLiveDescription",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TimeToLiveStatus", Shape: 431, Wire: "TimeToLiveStatus"},
-				{Name: "AttributeName", Shape: 427, Wire: "AttributeName"},
+				{Name: "TimeToLiveStatus", Shape: 434, Wire: "TimeToLiveStatus"},
+				{Name: "AttributeName", Shape: 430, Wire: "AttributeName"},
 			},
 		},
-		429: {
+		432: {
 			Name: "TimeToLiveEnabled",
 			Kind: schema.Boolean,
 		},
-		430: {
+		433: {
 			Name: "TimeToLiveSpecification",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Enabled", Shape: 429, Wire: "Enabled", Required: true},
-				{Name: "AttributeName", Shape: 427, Wire: "AttributeName", Required: true},
+				{Name: "Enabled", Shape: 432, Wire: "Enabled", Required: true},
+				{Name: "AttributeName", Shape: 430, Wire: "AttributeName", Required: true},
 			},
 		},
-		431: {
+		434: {
 			Name: "TimeToLiveStatus",
 			Kind: schema.String,
 			Enum: []string{"ENABLING", "DISABLING", "ENABLED", "DISABLED"},
 		},
-		432: {
+		435: {
 			Name: "TransactGetItem",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Get", Shape: 181, Wire: "Get", Required: true},
 			},
 		},
-		433: {
+		436: {
 			Name: "TransactGetItemList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 432},
+				{Name: "member", Shape: 435},
 			},
 			Min: 1, HasMin: true,
 			Max: 100, HasMax: true,
 		},
-		434: {
+		437: {
 			Name: "TransactGetItemsInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TransactItems", Shape: 433, Wire: "TransactItems", Required: true},
-				{Name: "ReturnConsumedCapacity", Shape: 373, Wire: "ReturnConsumedCapacity"},
+				{Name: "TransactItems", Shape: 436, Wire: "TransactItems", Required: true},
+				{Name: "ReturnConsumedCapacity", Shape: 375, Wire: "ReturnConsumedCapacity"},
 			},
 		},
-		435: {
+		438: {
 			Name: "TransactGetItemsOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "ConsumedCapacity", Shape: 73, Wire: "ConsumedCapacity"},
-				{Name: "Responses", Shape: 241, Wire: "Responses"},
+				{Name: "Responses", Shape: 242, Wire: "Responses"},
 			},
 		},
-		436: {
+		439: {
 			Name: "TransactWriteItem",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "ConditionCheck", Shape: 66, Wire: "ConditionCheck"},
-				{Name: "Put", Shape: 319, Wire: "Put"},
+				{Name: "Put", Shape: 320, Wire: "Put"},
 				{Name: "Delete", Shape: 98, Wire: "Delete"},
-				{Name: "Update", Shape: 445, Wire: "Update"},
+				{Name: "Update", Shape: 448, Wire: "Update"},
 			},
 		},
-		437: {
+		440: {
 			Name: "TransactWriteItemList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 436},
+				{Name: "member", Shape: 439},
 			},
 			Min: 1, HasMin: true,
 			Max: 100, HasMax: true,
 		},
-		438: {
+		441: {
 			Name: "TransactWriteItemsInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TransactItems", Shape: 437, Wire: "TransactItems", Required: true},
-				{Name: "ReturnConsumedCapacity", Shape: 373, Wire: "ReturnConsumedCapacity"},
-				{Name: "ReturnItemCollectionMetrics", Shape: 374, Wire: "ReturnItemCollectionMetrics"},
+				{Name: "TransactItems", Shape: 440, Wire: "TransactItems", Required: true},
+				{Name: "ReturnConsumedCapacity", Shape: 375, Wire: "ReturnConsumedCapacity"},
+				{Name: "ReturnItemCollectionMetrics", Shape: 376, Wire: "ReturnItemCollectionMetrics"},
 				{Name: "ClientRequestToken", Shape: 60, Wire: "ClientRequestToken", IdempotencyToken: true},
 			},
 		},
-		439: {
+		442: {
 			Name: "TransactWriteItemsOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "ConsumedCapacity", Shape: 73, Wire: "ConsumedCapacity"},
-				{Name: "ItemCollectionMetrics", Shape: 234, Wire: "ItemCollectionMetrics"},
+				{Name: "ItemCollectionMetrics", Shape: 235, Wire: "ItemCollectionMetrics"},
 			},
 		},
-		440: {
+		443: {
 			Name: "TransactionCanceledException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -3351,261 +3381,271 @@ var table = schema.Service{
 				{Name: "CancellationReasons", Shape: 58, Wire: "CancellationReasons"},
 			},
 		},
-		441: {
+		444: {
 			Name: "TransactionConflictException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 145, Wire: "message"},
 			},
 		},
-		442: {
+		445: {
 			Name: "TransactionInProgressException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Message", Shape: 145, Wire: "Message"},
 			},
 		},
-		443: {
+		446: {
 			Name: "UntagResourceInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ResourceArn", Shape: 363, Wire: "ResourceArn", Required: true},
-				{Name: "TagKeys", Shape: 419, Wire: "TagKeys", Required: true},
-			},
-		},
-		444: {
-			Name: "UntagResourceOutput",
-			Kind: schema.Structure,
-		},
-		445: {
-			Name: "Update",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Key", Shape: 244, Wire: "Key", Required: true},
-				{Name: "UpdateExpression", Shape: 450, Wire: "UpdateExpression", Required: true},
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "ConditionExpression", Shape: 67, Wire: "ConditionExpression"},
-				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
-				{Name: "ExpressionAttributeValues", Shape: 175, Wire: "ExpressionAttributeValues"},
-				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 376, Wire: "ReturnValuesOnConditionCheckFailure"},
-			},
-		},
-		446: {
-			Name: "UpdateContinuousBackupsInput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "PointInTimeRecoverySpecification", Shape: 303, Wire: "PointInTimeRecoverySpecification", Required: true},
+				{Name: "ResourceArn", Shape: 365, Wire: "ResourceArn", Required: true},
+				{Name: "TagKeys", Shape: 422, Wire: "TagKeys", Required: true},
 			},
 		},
 		447: {
+			Name: "UntagResourceOutput",
+			Kind: schema.Structure,
+		},
+		448: {
+			Name: "Update",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Key", Shape: 245, Wire: "Key", Required: true},
+				{Name: "UpdateExpression", Shape: 453, Wire: "UpdateExpression", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "ConditionExpression", Shape: 67, Wire: "ConditionExpression"},
+				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
+				{Name: "ExpressionAttributeValues", Shape: 175, Wire: "ExpressionAttributeValues"},
+				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 378, Wire: "ReturnValuesOnConditionCheckFailure"},
+			},
+		},
+		449: {
+			Name: "UpdateContinuousBackupsInput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "PointInTimeRecoverySpecification", Shape: 304, Wire: "PointInTimeRecoverySpecification", Required: true},
+			},
+		},
+		450: {
 			Name: "UpdateContinuousBackupsOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "ContinuousBackupsDescription", Shape: 75, Wire: "ContinuousBackupsDescription"},
 			},
 		},
-		448: {
+		451: {
 			Name: "UpdateContributorInsightsInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
 				{Name: "ContributorInsightsAction", Shape: 78, Wire: "ContributorInsightsAction", Required: true},
 			},
 		},
-		449: {
+		452: {
 			Name: "UpdateContributorInsightsOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 414, Wire: "TableName"},
-				{Name: "IndexName", Shape: 220, Wire: "IndexName"},
+				{Name: "TableName", Shape: 416, Wire: "TableName"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName"},
 				{Name: "ContributorInsightsStatus", Shape: 81, Wire: "ContributorInsightsStatus"},
 			},
 		},
-		450: {
+		453: {
 			Name: "UpdateExpression",
 			Kind: schema.String,
 		},
-		451: {
+		454: {
 			Name: "UpdateGlobalSecondaryIndexAction",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "IndexName", Shape: 220, Wire: "IndexName", Required: true},
-				{Name: "ProvisionedThroughput", Shape: 315, Wire: "ProvisionedThroughput"},
-				{Name: "OnDemandThroughput", Shape: 294, Wire: "OnDemandThroughput"},
-			},
-		},
-		452: {
-			Name: "UpdateGlobalTableInput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "GlobalTableName", Shape: 414, Wire: "GlobalTableName", Required: true},
-				{Name: "ReplicaUpdates", Shape: 359, Wire: "ReplicaUpdates", Required: true},
-			},
-		},
-		453: {
-			Name: "UpdateGlobalTableOutput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "GlobalTableDescription", Shape: 199, Wire: "GlobalTableDescription"},
-			},
-		},
-		454: {
-			Name: "UpdateGlobalTableSettingsInput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "GlobalTableName", Shape: 414, Wire: "GlobalTableName", Required: true},
-				{Name: "GlobalTableBillingMode", Shape: 51, Wire: "GlobalTableBillingMode"},
-				{Name: "GlobalTableProvisionedWriteCapacityUnits", Shape: 309, Wire: "GlobalTableProvisionedWriteCapacityUnits"},
-				{Name: "GlobalTableProvisionedWriteCapacityAutoScalingSettingsUpdate", Shape: 19, Wire: "GlobalTableProvisionedWriteCapacityAutoScalingSettingsUpdate"},
-				{Name: "GlobalTableGlobalSecondaryIndexSettingsUpdate", Shape: 201, Wire: "GlobalTableGlobalSecondaryIndexSettingsUpdate"},
-				{Name: "ReplicaSettingsUpdate", Shape: 354, Wire: "ReplicaSettingsUpdate"},
+				{Name: "IndexName", Shape: 221, Wire: "IndexName", Required: true},
+				{Name: "ProvisionedThroughput", Shape: 316, Wire: "ProvisionedThroughput"},
+				{Name: "OnDemandThroughput", Shape: 295, Wire: "OnDemandThroughput"},
+				{Name: "WarmThroughput", Shape: 471, Wire: "WarmThroughput"},
 			},
 		},
 		455: {
-			Name: "UpdateGlobalTableSettingsOutput",
+			Name: "UpdateGlobalTableInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GlobalTableName", Shape: 414, Wire: "GlobalTableName"},
-				{Name: "ReplicaSettings", Shape: 352, Wire: "ReplicaSettings"},
+				{Name: "GlobalTableName", Shape: 416, Wire: "GlobalTableName", Required: true},
+				{Name: "ReplicaUpdates", Shape: 361, Wire: "ReplicaUpdates", Required: true},
 			},
 		},
 		456: {
-			Name: "UpdateItemInput",
+			Name: "UpdateGlobalTableOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "Key", Shape: 244, Wire: "Key", Required: true},
-				{Name: "AttributeUpdates", Shape: 9, Wire: "AttributeUpdates"},
-				{Name: "Expected", Shape: 152, Wire: "Expected"},
-				{Name: "ConditionalOperator", Shape: 69, Wire: "ConditionalOperator"},
-				{Name: "ReturnValues", Shape: 375, Wire: "ReturnValues"},
-				{Name: "ReturnConsumedCapacity", Shape: 373, Wire: "ReturnConsumedCapacity"},
-				{Name: "ReturnItemCollectionMetrics", Shape: 374, Wire: "ReturnItemCollectionMetrics"},
-				{Name: "UpdateExpression", Shape: 450, Wire: "UpdateExpression"},
-				{Name: "ConditionExpression", Shape: 67, Wire: "ConditionExpression"},
-				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
-				{Name: "ExpressionAttributeValues", Shape: 175, Wire: "ExpressionAttributeValues"},
-				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 376, Wire: "ReturnValuesOnConditionCheckFailure"},
+				{Name: "GlobalTableDescription", Shape: 200, Wire: "GlobalTableDescription"},
 			},
 		},
 		457: {
+			Name: "UpdateGlobalTableSettingsInput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "GlobalTableName", Shape: 416, Wire: "GlobalTableName", Required: true},
+				{Name: "GlobalTableBillingMode", Shape: 51, Wire: "GlobalTableBillingMode"},
+				{Name: "GlobalTableProvisionedWriteCapacityUnits", Shape: 310, Wire: "GlobalTableProvisionedWriteCapacityUnits"},
+				{Name: "GlobalTableProvisionedWriteCapacityAutoScalingSettingsUpdate", Shape: 19, Wire: "GlobalTableProvisionedWriteCapacityAutoScalingSettingsUpdate"},
+				{Name: "GlobalTableGlobalSecondaryIndexSettingsUpdate", Shape: 202, Wire: "GlobalTableGlobalSecondaryIndexSettingsUpdate"},
+				{Name: "ReplicaSettingsUpdate", Shape: 356, Wire: "ReplicaSettingsUpdate"},
+			},
+		},
+		458: {
+			Name: "UpdateGlobalTableSettingsOutput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "GlobalTableName", Shape: 416, Wire: "GlobalTableName"},
+				{Name: "ReplicaSettings", Shape: 354, Wire: "ReplicaSettings"},
+			},
+		},
+		459: {
+			Name: "UpdateItemInput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "Key", Shape: 245, Wire: "Key", Required: true},
+				{Name: "AttributeUpdates", Shape: 9, Wire: "AttributeUpdates"},
+				{Name: "Expected", Shape: 152, Wire: "Expected"},
+				{Name: "ConditionalOperator", Shape: 69, Wire: "ConditionalOperator"},
+				{Name: "ReturnValues", Shape: 377, Wire: "ReturnValues"},
+				{Name: "ReturnConsumedCapacity", Shape: 375, Wire: "ReturnConsumedCapacity"},
+				{Name: "ReturnItemCollectionMetrics", Shape: 376, Wire: "ReturnItemCollectionMetrics"},
+				{Name: "UpdateExpression", Shape: 453, Wire: "UpdateExpression"},
+				{Name: "ConditionExpression", Shape: 67, Wire: "ConditionExpression"},
+				{Name: "ExpressionAttributeNames", Shape: 173, Wire: "ExpressionAttributeNames"},
+				{Name: "ExpressionAttributeValues", Shape: 175, Wire: "ExpressionAttributeValues"},
+				{Name: "ReturnValuesOnConditionCheckFailure", Shape: 378, Wire: "ReturnValuesOnConditionCheckFailure"},
+			},
+		},
+		460: {
 			Name: "UpdateItemOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Attributes", Shape: 6, Wire: "Attributes"},
 				{Name: "ConsumedCapacity", Shape: 72, Wire: "ConsumedCapacity"},
-				{Name: "ItemCollectionMetrics", Shape: 232, Wire: "ItemCollectionMetrics"},
+				{Name: "ItemCollectionMetrics", Shape: 233, Wire: "ItemCollectionMetrics"},
 			},
 		},
-		458: {
+		461: {
 			Name: "UpdateKinesisStreamingConfiguration",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "ApproximateCreationDateTimePrecision", Shape: 0, Wire: "ApproximateCreationDateTimePrecision"},
 			},
 		},
-		459: {
+		462: {
 			Name: "UpdateKinesisStreamingDestinationInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "StreamArn", Shape: 397, Wire: "StreamArn", Required: true},
-				{Name: "UpdateKinesisStreamingConfiguration", Shape: 458, Wire: "UpdateKinesisStreamingConfiguration"},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "StreamArn", Shape: 399, Wire: "StreamArn", Required: true},
+				{Name: "UpdateKinesisStreamingConfiguration", Shape: 461, Wire: "UpdateKinesisStreamingConfiguration"},
 			},
 		},
-		460: {
+		463: {
 			Name: "UpdateKinesisStreamingDestinationOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 414, Wire: "TableName"},
-				{Name: "StreamArn", Shape: 397, Wire: "StreamArn"},
+				{Name: "TableName", Shape: 416, Wire: "TableName"},
+				{Name: "StreamArn", Shape: 399, Wire: "StreamArn"},
 				{Name: "DestinationStatus", Shape: 138, Wire: "DestinationStatus"},
-				{Name: "UpdateKinesisStreamingConfiguration", Shape: 458, Wire: "UpdateKinesisStreamingConfiguration"},
+				{Name: "UpdateKinesisStreamingConfiguration", Shape: 461, Wire: "UpdateKinesisStreamingConfiguration"},
 			},
 		},
-		461: {
+		464: {
 			Name: "UpdateReplicationGroupMemberAction",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RegionName", Shape: 328, Wire: "RegionName", Required: true},
-				{Name: "KMSMasterKeyId", Shape: 243, Wire: "KMSMasterKeyId"},
-				{Name: "ProvisionedThroughputOverride", Shape: 318, Wire: "ProvisionedThroughputOverride"},
-				{Name: "OnDemandThroughputOverride", Shape: 295, Wire: "OnDemandThroughputOverride"},
-				{Name: "GlobalSecondaryIndexes", Shape: 344, Wire: "GlobalSecondaryIndexes"},
-				{Name: "TableClassOverride", Shape: 407, Wire: "TableClassOverride"},
+				{Name: "RegionName", Shape: 330, Wire: "RegionName", Required: true},
+				{Name: "KMSMasterKeyId", Shape: 244, Wire: "KMSMasterKeyId"},
+				{Name: "ProvisionedThroughputOverride", Shape: 319, Wire: "ProvisionedThroughputOverride"},
+				{Name: "OnDemandThroughputOverride", Shape: 296, Wire: "OnDemandThroughputOverride"},
+				{Name: "GlobalSecondaryIndexes", Shape: 346, Wire: "GlobalSecondaryIndexes"},
+				{Name: "TableClassOverride", Shape: 409, Wire: "TableClassOverride"},
 			},
 		},
-		462: {
+		465: {
 			Name: "UpdateTableInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "AttributeDefinitions", Shape: 5, Wire: "AttributeDefinitions"},
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
 				{Name: "BillingMode", Shape: 51, Wire: "BillingMode"},
-				{Name: "ProvisionedThroughput", Shape: 315, Wire: "ProvisionedThroughput"},
+				{Name: "ProvisionedThroughput", Shape: 316, Wire: "ProvisionedThroughput"},
 				{Name: "GlobalSecondaryIndexUpdates", Shape: 194, Wire: "GlobalSecondaryIndexUpdates"},
-				{Name: "StreamSpecification", Shape: 399, Wire: "StreamSpecification"},
-				{Name: "SSESpecification", Shape: 385, Wire: "SSESpecification"},
-				{Name: "ReplicaUpdates", Shape: 361, Wire: "ReplicaUpdates"},
-				{Name: "TableClass", Shape: 407, Wire: "TableClass"},
+				{Name: "StreamSpecification", Shape: 401, Wire: "StreamSpecification"},
+				{Name: "SSESpecification", Shape: 387, Wire: "SSESpecification"},
+				{Name: "ReplicaUpdates", Shape: 363, Wire: "ReplicaUpdates"},
+				{Name: "TableClass", Shape: 409, Wire: "TableClass"},
 				{Name: "DeletionProtectionEnabled", Shape: 111, Wire: "DeletionProtectionEnabled"},
-				{Name: "OnDemandThroughput", Shape: 294, Wire: "OnDemandThroughput"},
+				{Name: "OnDemandThroughput", Shape: 295, Wire: "OnDemandThroughput"},
+				{Name: "WarmThroughput", Shape: 471, Wire: "WarmThroughput"},
 			},
 		},
-		463: {
+		466: {
 			Name: "UpdateTableOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableDescription", Shape: 411, Wire: "TableDescription"},
+				{Name: "TableDescription", Shape: 413, Wire: "TableDescription"},
 			},
 		},
-		464: {
+		467: {
 			Name: "UpdateTableReplicaAutoScalingInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "GlobalSecondaryIndexUpdates", Shape: 188, Wire: "GlobalSecondaryIndexUpdates"},
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
 				{Name: "ProvisionedWriteCapacityAutoScalingUpdate", Shape: 19, Wire: "ProvisionedWriteCapacityAutoScalingUpdate"},
-				{Name: "ReplicaUpdates", Shape: 334, Wire: "ReplicaUpdates"},
-			},
-		},
-		465: {
-			Name: "UpdateTableReplicaAutoScalingOutput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "TableAutoScalingDescription", Shape: 406, Wire: "TableAutoScalingDescription"},
-			},
-		},
-		466: {
-			Name: "UpdateTimeToLiveInput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "TableName", Shape: 405, Wire: "TableName", Required: true},
-				{Name: "TimeToLiveSpecification", Shape: 430, Wire: "TimeToLiveSpecification", Required: true},
-			},
-		},
-		467: {
-			Name: "UpdateTimeToLiveOutput",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "TimeToLiveSpecification", Shape: 430, Wire: "TimeToLiveSpecification"},
+				{Name: "ReplicaUpdates", Shape: 336, Wire: "ReplicaUpdates"},
 			},
 		},
 		468: {
-			Name: "WriteRequest",
+			Name: "UpdateTableReplicaAutoScalingOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PutRequest", Shape: 323, Wire: "PutRequest"},
-				{Name: "DeleteRequest", Shape: 106, Wire: "DeleteRequest"},
+				{Name: "TableAutoScalingDescription", Shape: 408, Wire: "TableAutoScalingDescription"},
 			},
 		},
 		469: {
+			Name: "UpdateTimeToLiveInput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "TimeToLiveSpecification", Shape: 433, Wire: "TimeToLiveSpecification", Required: true},
+			},
+		},
+		470: {
+			Name: "UpdateTimeToLiveOutput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "TimeToLiveSpecification", Shape: 433, Wire: "TimeToLiveSpecification"},
+			},
+		},
+		471: {
+			Name: "WarmThroughput",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ReadUnitsPerSecond", Shape: 286, Wire: "ReadUnitsPerSecond"},
+				{Name: "WriteUnitsPerSecond", Shape: 286, Wire: "WriteUnitsPerSecond"},
+			},
+		},
+		472: {
+			Name: "WriteRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PutRequest", Shape: 324, Wire: "PutRequest"},
+				{Name: "DeleteRequest", Shape: 106, Wire: "DeleteRequest"},
+			},
+		},
+		473: {
 			Name: "WriteRequests",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 468},
+				{Name: "member", Shape: 472},
 			},
 			Min: 1, HasMin: true,
 			Max: 25, HasMax: true,
@@ -3635,39 +3675,39 @@ var table = schema.Service{
 		{Name: "DescribeTable", Method: "POST", Path: "/", Status: 0, Input: 132, Output: 133, Deprecated: false},
 		{Name: "DescribeTableReplicaAutoScaling", Method: "POST", Path: "/", Status: 0, Input: 134, Output: 135, Deprecated: false},
 		{Name: "DescribeTimeToLive", Method: "POST", Path: "/", Status: 0, Input: 136, Output: 137, Deprecated: false},
-		{Name: "DisableKinesisStreamingDestination", Method: "POST", Path: "/", Status: 0, Input: 255, Output: 256, Deprecated: false},
-		{Name: "EnableKinesisStreamingDestination", Method: "POST", Path: "/", Status: 0, Input: 255, Output: 256, Deprecated: false},
+		{Name: "DisableKinesisStreamingDestination", Method: "POST", Path: "/", Status: 0, Input: 256, Output: 257, Deprecated: false},
+		{Name: "EnableKinesisStreamingDestination", Method: "POST", Path: "/", Status: 0, Input: 256, Output: 257, Deprecated: false},
 		{Name: "ExecuteStatement", Method: "POST", Path: "/", Status: 0, Input: 148, Output: 149, Deprecated: false},
 		{Name: "ExecuteTransaction", Method: "POST", Path: "/", Status: 0, Input: 150, Output: 151, Deprecated: false},
 		{Name: "ExportTableToPointInTime", Method: "POST", Path: "/", Status: 0, Input: 167, Output: 168, Deprecated: false},
 		{Name: "GetItem", Method: "POST", Path: "/", Status: 0, Input: 182, Output: 183, Deprecated: false},
 		{Name: "GetResourcePolicy", Method: "POST", Path: "/", Status: 0, Input: 184, Output: 185, Deprecated: false},
-		{Name: "ImportTable", Method: "POST", Path: "/", Status: 0, Input: 216, Output: 217, Deprecated: false},
-		{Name: "ListBackups", Method: "POST", Path: "/", Status: 0, Input: 260, Output: 261, Deprecated: false},
-		{Name: "ListContributorInsights", Method: "POST", Path: "/", Status: 0, Input: 262, Output: 264, Deprecated: false},
-		{Name: "ListExports", Method: "POST", Path: "/", Status: 0, Input: 265, Output: 267, Deprecated: false},
-		{Name: "ListGlobalTables", Method: "POST", Path: "/", Status: 0, Input: 268, Output: 269, Deprecated: false},
-		{Name: "ListImports", Method: "POST", Path: "/", Status: 0, Input: 270, Output: 272, Deprecated: false},
-		{Name: "ListTables", Method: "POST", Path: "/", Status: 0, Input: 273, Output: 275, Deprecated: false},
-		{Name: "ListTagsOfResource", Method: "POST", Path: "/", Status: 0, Input: 276, Output: 277, Deprecated: false},
-		{Name: "PutItem", Method: "POST", Path: "/", Status: 0, Input: 320, Output: 322, Deprecated: false},
-		{Name: "PutResourcePolicy", Method: "POST", Path: "/", Status: 0, Input: 324, Output: 325, Deprecated: false},
-		{Name: "Query", Method: "POST", Path: "/", Status: 0, Input: 326, Output: 327, Deprecated: false},
-		{Name: "RestoreTableFromBackup", Method: "POST", Path: "/", Status: 0, Input: 369, Output: 370, Deprecated: false},
-		{Name: "RestoreTableToPointInTime", Method: "POST", Path: "/", Status: 0, Input: 371, Output: 372, Deprecated: false},
-		{Name: "Scan", Method: "POST", Path: "/", Status: 0, Input: 389, Output: 390, Deprecated: false},
-		{Name: "TagResource", Method: "POST", Path: "/", Status: 0, Input: 422, Output: 423, Deprecated: false},
-		{Name: "TransactGetItems", Method: "POST", Path: "/", Status: 0, Input: 434, Output: 435, Deprecated: false},
-		{Name: "TransactWriteItems", Method: "POST", Path: "/", Status: 0, Input: 438, Output: 439, Deprecated: false},
-		{Name: "UntagResource", Method: "POST", Path: "/", Status: 0, Input: 443, Output: 444, Deprecated: false},
-		{Name: "UpdateContinuousBackups", Method: "POST", Path: "/", Status: 0, Input: 446, Output: 447, Deprecated: false},
-		{Name: "UpdateContributorInsights", Method: "POST", Path: "/", Status: 0, Input: 448, Output: 449, Deprecated: false},
-		{Name: "UpdateGlobalTable", Method: "POST", Path: "/", Status: 0, Input: 452, Output: 453, Deprecated: false},
-		{Name: "UpdateGlobalTableSettings", Method: "POST", Path: "/", Status: 0, Input: 454, Output: 455, Deprecated: false},
-		{Name: "UpdateItem", Method: "POST", Path: "/", Status: 0, Input: 456, Output: 457, Deprecated: false},
-		{Name: "UpdateKinesisStreamingDestination", Method: "POST", Path: "/", Status: 0, Input: 459, Output: 460, Deprecated: false},
-		{Name: "UpdateTable", Method: "POST", Path: "/", Status: 0, Input: 462, Output: 463, Deprecated: false},
-		{Name: "UpdateTableReplicaAutoScaling", Method: "POST", Path: "/", Status: 0, Input: 464, Output: 465, Deprecated: false},
-		{Name: "UpdateTimeToLive", Method: "POST", Path: "/", Status: 0, Input: 466, Output: 467, Deprecated: false},
+		{Name: "ImportTable", Method: "POST", Path: "/", Status: 0, Input: 217, Output: 218, Deprecated: false},
+		{Name: "ListBackups", Method: "POST", Path: "/", Status: 0, Input: 261, Output: 262, Deprecated: false},
+		{Name: "ListContributorInsights", Method: "POST", Path: "/", Status: 0, Input: 263, Output: 265, Deprecated: false},
+		{Name: "ListExports", Method: "POST", Path: "/", Status: 0, Input: 266, Output: 268, Deprecated: false},
+		{Name: "ListGlobalTables", Method: "POST", Path: "/", Status: 0, Input: 269, Output: 270, Deprecated: false},
+		{Name: "ListImports", Method: "POST", Path: "/", Status: 0, Input: 271, Output: 273, Deprecated: false},
+		{Name: "ListTables", Method: "POST", Path: "/", Status: 0, Input: 274, Output: 276, Deprecated: false},
+		{Name: "ListTagsOfResource", Method: "POST", Path: "/", Status: 0, Input: 277, Output: 278, Deprecated: false},
+		{Name: "PutItem", Method: "POST", Path: "/", Status: 0, Input: 321, Output: 323, Deprecated: false},
+		{Name: "PutResourcePolicy", Method: "POST", Path: "/", Status: 0, Input: 325, Output: 326, Deprecated: false},
+		{Name: "Query", Method: "POST", Path: "/", Status: 0, Input: 327, Output: 328, Deprecated: false},
+		{Name: "RestoreTableFromBackup", Method: "POST", Path: "/", Status: 0, Input: 371, Output: 372, Deprecated: false},
+		{Name: "RestoreTableToPointInTime", Method: "POST", Path: "/", Status: 0, Input: 373, Output: 374, Deprecated: false},
+		{Name: "Scan", Method: "POST", Path: "/", Status: 0, Input: 391, Output: 392, Deprecated: false},
+		{Name: "TagResource", Method: "POST", Path: "/", Status: 0, Input: 425, Output: 426, Deprecated: false},
+		{Name: "TransactGetItems", Method: "POST", Path: "/", Status: 0, Input: 437, Output: 438, Deprecated: false},
+		{Name: "TransactWriteItems", Method: "POST", Path: "/", Status: 0, Input: 441, Output: 442, Deprecated: false},
+		{Name: "UntagResource", Method: "POST", Path: "/", Status: 0, Input: 446, Output: 447, Deprecated: false},
+		{Name: "UpdateContinuousBackups", Method: "POST", Path: "/", Status: 0, Input: 449, Output: 450, Deprecated: false},
+		{Name: "UpdateContributorInsights", Method: "POST", Path: "/", Status: 0, Input: 451, Output: 452, Deprecated: false},
+		{Name: "UpdateGlobalTable", Method: "POST", Path: "/", Status: 0, Input: 455, Output: 456, Deprecated: false},
+		{Name: "UpdateGlobalTableSettings", Method: "POST", Path: "/", Status: 0, Input: 457, Output: 458, Deprecated: false},
+		{Name: "UpdateItem", Method: "POST", Path: "/", Status: 0, Input: 459, Output: 460, Deprecated: false},
+		{Name: "UpdateKinesisStreamingDestination", Method: "POST", Path: "/", Status: 0, Input: 462, Output: 463, Deprecated: false},
+		{Name: "UpdateTable", Method: "POST", Path: "/", Status: 0, Input: 465, Output: 466, Deprecated: false},
+		{Name: "UpdateTableReplicaAutoScaling", Method: "POST", Path: "/", Status: 0, Input: 467, Output: 468, Deprecated: false},
+		{Name: "UpdateTimeToLive", Method: "POST", Path: "/", Status: 0, Input: 469, Output: 470, Deprecated: false},
 	},
 }

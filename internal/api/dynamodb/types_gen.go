@@ -1511,6 +1511,7 @@ type CreateGlobalSecondaryIndexAction struct {
 	Projection            *Projection
 	ProvisionedThroughput *ProvisionedThroughput
 	OnDemandThroughput    *OnDemandThroughput
+	WarmThroughput        *WarmThroughput
 }
 
 func (v *CreateGlobalSecondaryIndexAction) EncodeMembers(e schema.Encoder) {
@@ -1534,6 +1535,10 @@ func (v *CreateGlobalSecondaryIndexAction) EncodeMembers(e schema.Encoder) {
 		e.Member(4)
 		e.Struct(v.OnDemandThroughput)
 	}
+	if v.WarmThroughput != nil {
+		e.Member(5)
+		e.Struct(v.WarmThroughput)
+	}
 }
 
 func (v *CreateGlobalSecondaryIndexAction) DecodeMember(i int, d schema.Decoder) {
@@ -1548,6 +1553,8 @@ func (v *CreateGlobalSecondaryIndexAction) DecodeMember(i int, d schema.Decoder)
 		v.ProvisionedThroughput = schema.DecodeStructPointer[ProvisionedThroughput](d)
 	case 4:
 		v.OnDemandThroughput = schema.DecodeStructPointer[OnDemandThroughput](d)
+	case 5:
+		v.WarmThroughput = schema.DecodeStructPointer[WarmThroughput](d)
 	}
 }
 
@@ -1685,6 +1692,7 @@ type CreateTableInput struct {
 	DeletionProtectionEnabled *bool
 	ResourcePolicy            *string
 	OnDemandThroughput        *OnDemandThroughput
+	WarmThroughput            *WarmThroughput
 }
 
 func (v *CreateTableInput) EncodeMembers(e schema.Encoder) {
@@ -1744,6 +1752,10 @@ func (v *CreateTableInput) EncodeMembers(e schema.Encoder) {
 		e.Member(13)
 		e.Struct(v.OnDemandThroughput)
 	}
+	if v.WarmThroughput != nil {
+		e.Member(14)
+		e.Struct(v.WarmThroughput)
+	}
 }
 
 func (v *CreateTableInput) DecodeMember(i int, d schema.Decoder) {
@@ -1776,6 +1788,8 @@ func (v *CreateTableInput) DecodeMember(i int, d schema.Decoder) {
 		v.ResourcePolicy = new(d.String())
 	case 13:
 		v.OnDemandThroughput = schema.DecodeStructPointer[OnDemandThroughput](d)
+	case 14:
+		v.WarmThroughput = schema.DecodeStructPointer[WarmThroughput](d)
 	}
 }
 
@@ -3557,6 +3571,7 @@ type GlobalSecondaryIndex struct {
 	Projection            *Projection
 	ProvisionedThroughput *ProvisionedThroughput
 	OnDemandThroughput    *OnDemandThroughput
+	WarmThroughput        *WarmThroughput
 }
 
 func (v *GlobalSecondaryIndex) EncodeMembers(e schema.Encoder) {
@@ -3580,6 +3595,10 @@ func (v *GlobalSecondaryIndex) EncodeMembers(e schema.Encoder) {
 		e.Member(4)
 		e.Struct(v.OnDemandThroughput)
 	}
+	if v.WarmThroughput != nil {
+		e.Member(5)
+		e.Struct(v.WarmThroughput)
+	}
 }
 
 func (v *GlobalSecondaryIndex) DecodeMember(i int, d schema.Decoder) {
@@ -3594,6 +3613,8 @@ func (v *GlobalSecondaryIndex) DecodeMember(i int, d schema.Decoder) {
 		v.ProvisionedThroughput = schema.DecodeStructPointer[ProvisionedThroughput](d)
 	case 4:
 		v.OnDemandThroughput = schema.DecodeStructPointer[OnDemandThroughput](d)
+	case 5:
+		v.WarmThroughput = schema.DecodeStructPointer[WarmThroughput](d)
 	}
 }
 
@@ -3635,6 +3656,7 @@ type GlobalSecondaryIndexDescription struct {
 	ItemCount             *int64
 	IndexArn              *string
 	OnDemandThroughput    *OnDemandThroughput
+	WarmThroughput        *GlobalSecondaryIndexWarmThroughputDescription
 }
 
 func (v *GlobalSecondaryIndexDescription) EncodeMembers(e schema.Encoder) {
@@ -3678,6 +3700,10 @@ func (v *GlobalSecondaryIndexDescription) EncodeMembers(e schema.Encoder) {
 		e.Member(9)
 		e.Struct(v.OnDemandThroughput)
 	}
+	if v.WarmThroughput != nil {
+		e.Member(10)
+		e.Struct(v.WarmThroughput)
+	}
 }
 
 func (v *GlobalSecondaryIndexDescription) DecodeMember(i int, d schema.Decoder) {
@@ -3702,6 +3728,8 @@ func (v *GlobalSecondaryIndexDescription) DecodeMember(i int, d schema.Decoder) 
 		v.IndexArn = new(d.String())
 	case 9:
 		v.OnDemandThroughput = schema.DecodeStructPointer[OnDemandThroughput](d)
+	case 10:
+		v.WarmThroughput = schema.DecodeStructPointer[GlobalSecondaryIndexWarmThroughputDescription](d)
 	}
 }
 
@@ -3782,6 +3810,39 @@ func (v *GlobalSecondaryIndexUpdate) DecodeMember(i int, d schema.Decoder) {
 		v.Create = schema.DecodeStructPointer[CreateGlobalSecondaryIndexAction](d)
 	case 2:
 		v.Delete = schema.DecodeStructPointer[DeleteGlobalSecondaryIndexAction](d)
+	}
+}
+
+// GlobalSecondaryIndexWarmThroughputDescription is GlobalSecondaryIndexWarmThroughputDescription of the service model.
+type GlobalSecondaryIndexWarmThroughputDescription struct {
+	ReadUnitsPerSecond  *int64
+	WriteUnitsPerSecond *int64
+	Status              *string
+}
+
+func (v *GlobalSecondaryIndexWarmThroughputDescription) EncodeMembers(e schema.Encoder) {
+	if v.ReadUnitsPerSecond != nil {
+		e.Member(0)
+		e.Int(*v.ReadUnitsPerSecond)
+	}
+	if v.WriteUnitsPerSecond != nil {
+		e.Member(1)
+		e.Int(*v.WriteUnitsPerSecond)
+	}
+	if v.Status != nil {
+		e.Member(2)
+		e.String(*v.Status)
+	}
+}
+
+func (v *GlobalSecondaryIndexWarmThroughputDescription) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.ReadUnitsPerSecond = new(d.Int())
+	case 1:
+		v.WriteUnitsPerSecond = new(d.Int())
+	case 2:
+		v.Status = new(d.String())
 	}
 }
 
@@ -5292,6 +5353,7 @@ type PointInTimeRecoveryDescription struct {
 	PointInTimeRecoveryStatus  *string
 	EarliestRestorableDateTime *time.Time
 	LatestRestorableDateTime   *time.Time
+	RecoveryPeriodInDays       *int32
 }
 
 func (v *PointInTimeRecoveryDescription) EncodeMembers(e schema.Encoder) {
@@ -5307,6 +5369,10 @@ func (v *PointInTimeRecoveryDescription) EncodeMembers(e schema.Encoder) {
 		e.Member(2)
 		e.Time(*v.LatestRestorableDateTime)
 	}
+	if v.RecoveryPeriodInDays != nil {
+		e.Member(3)
+		e.Int(int64(*v.RecoveryPeriodInDays))
+	}
 }
 
 func (v *PointInTimeRecoveryDescription) DecodeMember(i int, d schema.Decoder) {
@@ -5317,12 +5383,15 @@ func (v *PointInTimeRecoveryDescription) DecodeMember(i int, d schema.Decoder) {
 		v.EarliestRestorableDateTime = new(d.Time())
 	case 2:
 		v.LatestRestorableDateTime = new(d.Time())
+	case 3:
+		v.RecoveryPeriodInDays = new(int32(d.Int()))
 	}
 }
 
 // PointInTimeRecoverySpecification is PointInTimeRecoverySpecification of the service model.
 type PointInTimeRecoverySpecification struct {
 	PointInTimeRecoveryEnabled *bool
+	RecoveryPeriodInDays       *int32
 }
 
 func (v *PointInTimeRecoverySpecification) EncodeMembers(e schema.Encoder) {
@@ -5330,12 +5399,18 @@ func (v *PointInTimeRecoverySpecification) EncodeMembers(e schema.Encoder) {
 		e.Member(0)
 		e.Bool(*v.PointInTimeRecoveryEnabled)
 	}
+	if v.RecoveryPeriodInDays != nil {
+		e.Member(1)
+		e.Int(int64(*v.RecoveryPeriodInDays))
+	}
 }
 
 func (v *PointInTimeRecoverySpecification) DecodeMember(i int, d schema.Decoder) {
 	switch i {
 	case 0:
 		v.PointInTimeRecoveryEnabled = new(d.Bool())
+	case 1:
+		v.RecoveryPeriodInDays = new(int32(d.Int()))
 	}
 }
 
@@ -7461,6 +7536,7 @@ type TableDescription struct {
 	TableClassSummary         *TableClassSummary
 	DeletionProtectionEnabled *bool
 	OnDemandThroughput        *OnDemandThroughput
+	WarmThroughput            *TableWarmThroughputDescription
 }
 
 func (v *TableDescription) EncodeMembers(e schema.Encoder) {
@@ -7560,6 +7636,10 @@ func (v *TableDescription) EncodeMembers(e schema.Encoder) {
 		e.Member(23)
 		e.Struct(v.OnDemandThroughput)
 	}
+	if v.WarmThroughput != nil {
+		e.Member(24)
+		e.Struct(v.WarmThroughput)
+	}
 }
 
 func (v *TableDescription) DecodeMember(i int, d schema.Decoder) {
@@ -7612,6 +7692,8 @@ func (v *TableDescription) DecodeMember(i int, d schema.Decoder) {
 		v.DeletionProtectionEnabled = new(d.Bool())
 	case 23:
 		v.OnDemandThroughput = schema.DecodeStructPointer[OnDemandThroughput](d)
+	case 24:
+		v.WarmThroughput = schema.DecodeStructPointer[TableWarmThroughputDescription](d)
 	}
 }
 
@@ -7650,6 +7732,39 @@ func (v *TableNotFoundException) DecodeMember(i int, d schema.Decoder) {
 	switch i {
 	case 0:
 		v.Message = new(d.String())
+	}
+}
+
+// TableWarmThroughputDescription is TableWarmThroughputDescription of the service model.
+type TableWarmThroughputDescription struct {
+	ReadUnitsPerSecond  *int64
+	WriteUnitsPerSecond *int64
+	Status              *string
+}
+
+func (v *TableWarmThroughputDescription) EncodeMembers(e schema.Encoder) {
+	if v.ReadUnitsPerSecond != nil {
+		e.Member(0)
+		e.Int(*v.ReadUnitsPerSecond)
+	}
+	if v.WriteUnitsPerSecond != nil {
+		e.Member(1)
+		e.Int(*v.WriteUnitsPerSecond)
+	}
+	if v.Status != nil {
+		e.Member(2)
+		e.String(*v.Status)
+	}
+}
+
+func (v *TableWarmThroughputDescription) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.ReadUnitsPerSecond = new(d.Int())
+	case 1:
+		v.WriteUnitsPerSecond = new(d.Int())
+	case 2:
+		v.Status = new(d.String())
 	}
 }
 
@@ -8223,6 +8338,7 @@ type UpdateGlobalSecondaryIndexAction struct {
 	IndexName             *string
 	ProvisionedThroughput *ProvisionedThroughput
 	OnDemandThroughput    *OnDemandThroughput
+	WarmThroughput        *WarmThroughput
 }
 
 func (v *UpdateGlobalSecondaryIndexAction) EncodeMembers(e schema.Encoder) {
@@ -8238,6 +8354,10 @@ func (v *UpdateGlobalSecondaryIndexAction) EncodeMembers(e schema.Encoder) {
 		e.Member(2)
 		e.Struct(v.OnDemandThroughput)
 	}
+	if v.WarmThroughput != nil {
+		e.Member(3)
+		e.Struct(v.WarmThroughput)
+	}
 }
 
 func (v *UpdateGlobalSecondaryIndexAction) DecodeMember(i int, d schema.Decoder) {
@@ -8248,6 +8368,8 @@ func (v *UpdateGlobalSecondaryIndexAction) DecodeMember(i int, d schema.Decoder)
 		v.ProvisionedThroughput = schema.DecodeStructPointer[ProvisionedThroughput](d)
 	case 2:
 		v.OnDemandThroughput = schema.DecodeStructPointer[OnDemandThroughput](d)
+	case 3:
+		v.WarmThroughput = schema.DecodeStructPointer[WarmThroughput](d)
 	}
 }
 
@@ -8671,6 +8793,7 @@ type UpdateTableInput struct {
 	TableClass                  *string
 	DeletionProtectionEnabled   *bool
 	OnDemandThroughput          *OnDemandThroughput
+	WarmThroughput              *WarmThroughput
 }
 
 func (v *UpdateTableInput) EncodeMembers(e schema.Encoder) {
@@ -8718,6 +8841,10 @@ func (v *UpdateTableInput) EncodeMembers(e schema.Encoder) {
 		e.Member(10)
 		e.Struct(v.OnDemandThroughput)
 	}
+	if v.WarmThroughput != nil {
+		e.Member(11)
+		e.Struct(v.WarmThroughput)
+	}
 }
 
 func (v *UpdateTableInput) DecodeMember(i int, d schema.Decoder) {
@@ -8744,6 +8871,8 @@ func (v *UpdateTableInput) DecodeMember(i int, d schema.Decoder) {
 		v.DeletionProtectionEnabled = new(d.Bool())
 	case 10:
 		v.OnDemandThroughput = schema.DecodeStructPointer[OnDemandThroughput](d)
+	case 11:
+		v.WarmThroughput = schema.DecodeStructPointer[WarmThroughput](d)
 	}
 }
 
@@ -8867,6 +8996,32 @@ func (v *UpdateTimeToLiveOutput) DecodeMember(i int, d schema.Decoder) {
 	switch i {
 	case 0:
 		v.TimeToLiveSpecification = schema.DecodeStructPointer[TimeToLiveSpecification](d)
+	}
+}
+
+// WarmThroughput is WarmThroughput of the service model.
+type WarmThroughput struct {
+	ReadUnitsPerSecond  *int64
+	WriteUnitsPerSecond *int64
+}
+
+func (v *WarmThroughput) EncodeMembers(e schema.Encoder) {
+	if v.ReadUnitsPerSecond != nil {
+		e.Member(0)
+		e.Int(*v.ReadUnitsPerSecond)
+	}
+	if v.WriteUnitsPerSecond != nil {
+		e.Member(1)
+		e.Int(*v.WriteUnitsPerSecond)
+	}
+}
+
+func (v *WarmThroughput) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.ReadUnitsPerSecond = new(d.Int())
+	case 1:
+		v.WriteUnitsPerSecond = new(d.Int())
 	}
 }
 

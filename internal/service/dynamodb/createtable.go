@@ -19,6 +19,8 @@ const (
 	maxNonKey          = 100 // attributes that all indexes together may project by name
 	maxUnits           = 1_000_000_000_000
 	maxKeyAttributeLen = 255
+	// maxIndexKey is how many partition and how many sort key attributes a global secondary index may have.
+	maxIndexKey = 4
 )
 
 // CreateTable makes a table. It is ACTIVE as soon as the call returns; the response calls it CREATING, as AWS's does.
@@ -66,8 +68,13 @@ func newTable(sc scope, name string, in *api.CreateTableInput) (*tableRow, error
 		InfrequentAccess: deref(in.TableClass) == "STANDARD_INFREQUENT_ACCESS",
 		PayPerRequest:    deref(in.BillingMode) == "PAY_PER_REQUEST", OnDemand: newOnDemand(in.OnDemandThroughput),
 	}
-	if err := checkStream(in.StreamSpecification); err != nil {
-		return nil, err
+	if s := in.StreamSpecification; s != nil {
+		switch on := deref(s.StreamEnabled); {
+		case on && s.StreamViewType == nil:
+			return nil, invalid("Table is being created with a stream enabled, UpdateViewType is required")
+		case !on && s.StreamViewType != nil:
+			return nil, invalid("Table is being created with a stream disabled, UpdateViewType should not be specified")
+		}
 	}
 	if in.ResourcePolicy != nil {
 		return nil, notImplemented("CreateTable with a resource policy")
@@ -76,6 +83,16 @@ func newTable(sc scope, name string, in *api.CreateTableInput) (*tableRow, error
 		return nil, err
 	}
 	row.Throughput = newThroughput(in.ProvisionedThroughput)
+	if in.OnDemandThroughput != nil {
+		if err := checkOnDemand(row.PayPerRequest, in.OnDemandThroughput, "table"); err != nil {
+			return nil, err
+		}
+	}
+	if in.WarmThroughput != nil {
+		if err := row.warm("table", &row.Warm, in.WarmThroughput, row.PayPerRequest, &row.Throughput); err != nil {
+			return nil, err
+		}
+	}
 	if err := row.setEncryption(sc, in.SSESpecification); err != nil {
 		return nil, err
 	}
@@ -92,7 +109,7 @@ func newTable(sc scope, name string, in *api.CreateTableInput) (*tableRow, error
 		return nil, err
 	}
 	var err error
-	if row.Key, err = row.schema(in.KeySchema); err != nil {
+	if row.Key, err = row.schema(in.KeySchema, 1); err != nil {
 		return nil, err
 	}
 	for i := range in.LocalSecondaryIndexes {
@@ -106,8 +123,9 @@ func newTable(sc scope, name string, in *api.CreateTableInput) (*tableRow, error
 		if err := row.checkIndexThroughput(*x.IndexName, x.ProvisionedThroughput); err != nil {
 			return nil, err
 		}
-		idx := &index{
-			Name: *x.IndexName, Global: true, Throughput: newThroughput(x.ProvisionedThroughput), OnDemand: newOnDemand(x.OnDemandThroughput),
+		idx := &index{Name: *x.IndexName, Global: true, Throughput: newThroughput(x.ProvisionedThroughput)}
+		if err := row.setIndexLimits(idx, x.OnDemandThroughput, x.WarmThroughput); err != nil {
+			return nil, err
 		}
 		if err := row.addIndex(idx, x.KeySchema, x.Projection); err != nil {
 			return nil, err
@@ -202,35 +220,46 @@ func (row *tableRow) checkDefinitions() error {
 	return nil
 }
 
-// schema makes a key schema of the request, whose attributes must be defined.
-func (row *tableRow) schema(in []api.KeySchemaElement) (keySchema, error) {
+// schema makes a key schema of the request, whose attributes must be defined. There may be up to limit partition key
+// attributes and as many sort key attributes.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.DesignPattern.MultiAttributeKeys.html
+func (row *tableRow) schema(in []api.KeySchemaElement, limit int) (keySchema, error) {
 	var (
-		k         keySchema
-		undefined bool
-		names     []string
+		k            keySchema
+		undefined    bool
+		names        []string
+		hash, ranges int
+		disorder     bool
 	)
 	for _, e := range in {
 		names = append(names, *e.AttributeName)
-	}
-	for i, e := range in {
 		at := slices.IndexFunc(row.Attributes, func(a attribute) bool { return a.Name == *e.AttributeName })
 		if at < 0 {
 			undefined = true
-			continue
 		}
-		if i == 0 {
-			k.Hash = append(k.Hash, row.Attributes[at])
-		} else {
-			k.Range = append(k.Range, row.Attributes[at])
+		to, count := &k.Range, &ranges
+		if *e.KeyType == "HASH" {
+			to, count, disorder = &k.Hash, &hash, disorder || ranges > 0
+		}
+		if *count++; at >= 0 {
+			*to = append(*to, row.Attributes[at])
 		}
 	}
 	switch {
 	case len(in) == 0 || *in[0].KeyType != "HASH":
 		return k, awserr.Validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
-	case len(in) > 1 && *in[1].KeyType != "RANGE":
+	case len(in) == 2 && limit == 1 && *in[1].KeyType != "RANGE":
 		return k, awserr.Validation("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
-	case len(in) > 1 && names[0] == names[1]:
+	case disorder:
+		return k, invalid("All HASH key attributes must precede RANGE key attributes in the KeySchema")
+	case hash > limit:
+		return k, invalid("The KeySchema exceeds the maximum allowed number of HASH key attributes")
+	case ranges > limit:
+		return k, invalid("The KeySchema exceeds the maximum allowed number of RANGE key attributes")
+	case len(in) == 2 && names[0] == names[1] && ranges == 1:
 		return k, awserr.Validation("Both the Hash Key and the Range Key element in the KeySchema have the same name")
+	case len(slices.Compact(slices.Sorted(slices.Values(names)))) < len(names):
+		return k, awserr.Validation("The KeySchema contains multiple key attributes with the same name")
 	case undefined:
 		return k, invalid("Some index key attributes are not defined in AttributeDefinitions. Keys: [%s], AttributeDefinitions: [%s]",
 			strings.Join(names, ", "), attributeNames(row.Attributes))
@@ -253,7 +282,11 @@ func (row *tableRow) addIndex(x *index, key []api.KeySchemaElement, projection *
 			"Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+", x.Name)
 	}
 	var err error
-	if x.Key, err = row.schema(key); err != nil {
+	limit := 1
+	if x.Global {
+		limit = maxIndexKey
+	}
+	if x.Key, err = row.schema(key, limit); err != nil {
 		return err
 	}
 	if !x.Global {

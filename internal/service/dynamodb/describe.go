@@ -16,6 +16,7 @@ func (t *table) describe(status string, sizes *tableSizes) *api.TableDescription
 	if status == "UPDATING" {
 		indexStatus = "ACTIVE"
 	}
+	warm := t.Warm.effective(t.PayPerRequest, &t.Throughput)
 	d := &api.TableDescription{
 		TableName: new(t.Name), TableArn: new(t.scope.tableARN(t.Name)), TableId: new(t.UUID), TableStatus: new(status),
 		CreationDateTime: new(t.Created), KeySchema: describeKey(&t.Key),
@@ -23,6 +24,9 @@ func (t *table) describe(status string, sizes *tableSizes) *api.TableDescription
 		ProvisionedThroughput:     t.Throughput.describe(),
 		DeletionProtectionEnabled: new(t.Protected),
 		OnDemandThroughput:        t.OnDemand.describe(),
+		WarmThroughput: &api.TableWarmThroughputDescription{
+			ReadUnitsPerSecond: new(warm.Read), WriteUnitsPerSecond: new(warm.Write), Status: new(status),
+		},
 	}
 	for _, a := range t.Attributes {
 		d.AttributeDefinitions = append(d.AttributeDefinitions, api.AttributeDefinition{
@@ -67,11 +71,23 @@ func (t *table) describe(status string, sizes *tableSizes) *api.TableDescription
 			})
 			continue
 		}
-		d.GlobalSecondaryIndexes = append(d.GlobalSecondaryIndexes, api.GlobalSecondaryIndexDescription{
+		warm := x.Warm.effective(t.PayPerRequest, &x.Throughput)
+		g := api.GlobalSecondaryIndexDescription{
 			IndexName: new(x.Name), IndexArn: new(arn), KeySchema: describeKey(&x.Key), Projection: projection,
 			ItemCount: new(size.items), IndexSizeBytes: new(size.bytes), IndexStatus: new(indexStatus),
 			ProvisionedThroughput: x.Throughput.describe(), OnDemandThroughput: x.OnDemand.describe(),
-		})
+			WarmThroughput: &api.GlobalSecondaryIndexWarmThroughputDescription{
+				ReadUnitsPerSecond: new(warm.Read), WriteUnitsPerSecond: new(warm.Write), Status: new(indexStatus),
+			},
+		}
+		if x.Status != "" {
+			g.IndexStatus = new(x.Status)
+			g.WarmThroughput.Status = nil
+		}
+		if x.Status == indexCreating {
+			g.Backfilling = new(status != "UPDATING")
+		}
+		d.GlobalSecondaryIndexes = append(d.GlobalSecondaryIndexes, g)
 	}
 	return d
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"sync"
 	"time"
 
 	"brume/internal/kv"
@@ -17,10 +18,16 @@ const (
 	chunk = 1000
 )
 
-// Run gives back, until ctx ends, the room of deleted tables, old stream records and forgotten tokens, and counts the items of large tables.
+// Run does, until ctx ends, what is to be done in the background: it takes jobs forward, gives back the room of what was
+// deleted or is too old, and counts the items of large tables.
 func (s *Service) Run(ctx context.Context) {
-	ticker := time.NewTicker(cleanInterval)
-	defer ticker.Stop()
+	var loops sync.WaitGroup
+	loops.Go(func() { s.runJobs(ctx) })
+	loops.Go(func() { s.clean(ctx) })
+	loops.Wait()
+}
+
+func (s *Service) clean(ctx context.Context) {
 	for {
 		for _, job := range [...]struct {
 			name string
@@ -35,11 +42,8 @@ func (s *Service) Run(ctx context.Context) {
 				s.log.LogAttrs(ctx, slog.LevelError, job.name, slog.String("error", err.Error()))
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if !s.work.wait(ctx, cleanInterval) {
 			return
-		case <-ticker.C:
-		case <-s.work:
 		}
 	}
 }

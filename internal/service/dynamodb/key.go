@@ -86,37 +86,48 @@ func keyValueSize(v api.AttributeValue) (kind string, size int) {
 	return "number", item.ValueSize(v)
 }
 
-// checkIndexKeys checks that the attributes of an item that are keys of indexes can be. updated says that the item is the
-// outcome of an update, which DynamoDB words differently.
-func (t *table) checkIndexKeys(m item.Map, updated bool) error {
+// checkIndexKeys checks that the attributes of an item that are keys of indexes can be. The item is put as it is, or, if
+// touched is not nil, the outcome of an update: of that only what the update touches is checked, since what an older item
+// had before there was the index may stay, and DynamoDB words it differently.
+func (t *table) checkIndexKeys(m item.Map, touched func(name string) bool) error {
 	for i := range t.Indexes {
 		x := &t.Indexes[i]
+		if x.Status == indexDeleting {
+			continue
+		}
 		for j, part := range [...][]attribute{x.Key.Hash, x.Key.Range} {
+			sum, any := 0, false
 			for _, a := range part {
 				v := m[a.Name]
-				if v == nil || t.Key.has(a.Name) {
+				if v == nil {
 					continue
 				}
-				if typ := item.Type(v); typ != a.Type {
-					if updated {
-						return awserr.Validation("The update expression attempted to update the secondary index key to unsupported type")
-					}
-					return invalid("Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s", a.Name, a.Type, typ, x.Name)
-				}
 				kind, size := keyValueSize(v)
-				switch {
-				case size == 0 && updated:
+				sum += size
+				if t.Key.has(a.Name) || touched != nil && !touched(a.Name) {
+					continue
+				}
+				any = true
+				switch typ := item.Type(v); {
+				case typ != a.Type && touched != nil:
+					return awserr.Validation("The update expression attempted to update the secondary index key to unsupported type")
+				case typ != a.Type:
+					return invalid("Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s", a.Name, a.Type, typ, x.Name)
+				case size == 0 && touched != nil:
 					return awserr.Validation("The update expression attempted to update the secondary index key to a value that is not "+
 						"supported. The AttributeValue for a key attribute cannot contain an empty %s value.", kind)
 				case size == 0:
 					return awserr.Validation("One or more parameter values are not valid. A value specified for a secondary index key is not "+
 						"supported. The AttributeValue for a key attribute cannot contain an empty %s value. IndexName: %s, IndexKey: %s",
 						kind, x.Name, a.Name)
-				case j == 0 && size > maxPartitionKeySize:
-					return invalid("Size of hashkey has exceeded the maximum size limit of2048 bytes")
-				case j == 1 && size > maxSortKeySize:
-					return invalid("Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
 				}
+			}
+			switch {
+			case !any:
+			case j == 0 && sum > maxPartitionKeySize:
+				return invalid("Size of hashkey has exceeded the maximum size limit of2048 bytes")
+			case j == 1 && sum > maxSortKeySize:
+				return invalid("Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
 			}
 		}
 	}

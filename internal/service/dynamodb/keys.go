@@ -23,6 +23,7 @@ import (
 //	dynamodb e TIME KEY                               → nothing: the row KEY, of a token, expires at TIME
 //	dynamodb s ACCOUNT REGION NAME LABEL              → streamRow, JSON
 //	dynamodb r STREAM SEQUENCE                        → record
+//	dynamodb j JOB                                    → jobRow, JSON
 //	dynamodb d PREFIX                                 → nothing: what lies under PREFIX is to be removed
 //
 // PARTITION is the values of the partition key attributes, each with its length before it, and SORT those of the sort key
@@ -37,6 +38,7 @@ const (
 	tagExpiry  = 'e'
 	tagStream  = 's'
 	tagRecord  = 'r'
+	tagJob     = 'j'
 	tagTrash   = 'd'
 	namespace  = "dynamodb"
 	hashSpace  = 1 << 32
@@ -189,6 +191,8 @@ func parseRecordKey(stream uint64, key []byte) (sequence uint64, err error) {
 	sequence = r.Uint64()
 	return sequence, r.End()
 }
+
+func jobKey(id uint64) []byte { return tuple.AppendUint64(rows(tagJob), id) }
 
 func trashKey(prefix []byte) []byte { return tuple.AppendBytes(rows(tagTrash), prefix) }
 

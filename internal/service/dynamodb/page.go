@@ -99,8 +99,11 @@ func (pg *page) index(t *table) (*index, error) {
 		return nil, nil
 	}
 	x := t.index(*pg.indexName)
-	if x == nil {
+	switch {
+	case x == nil || x.Status == indexDeleting:
 		return nil, noSuchIndex(*pg.indexName)
+	case x.Status == indexCreating:
+		return nil, awserr.Validation("Cannot read from backfilling global secondary index: %s", x.Name)
 	}
 	if !x.Global {
 		return x, nil

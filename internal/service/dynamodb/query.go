@@ -173,6 +173,9 @@ func keyRange(prefix []byte, k *keySchema, conds []expression.KeyCond) (partitio
 		used++
 		rng = sortRange(at, c)
 		if c.Op != expression.KeyEQ {
+			if used < len(conds) {
+				return nil, kv.Range{}, notSupported()
+			}
 			break
 		}
 		at = rng.Start

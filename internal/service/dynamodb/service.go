@@ -30,15 +30,15 @@ type Service struct {
 	counts counter
 	// sequences are those of stream records.
 	sequences sequencer
-	// work tells Run that there is something to remove or to count.
-	work chan struct{}
+	// work tells Run that there is something to remove or to count, jobs that a job was begun.
+	work, jobs bell
 }
 
 var _ api.Service = (*Service)(nil)
 
 // New returns the service over store.
 func New(store kv.Store, log *slog.Logger) *Service {
-	return &Service{store: store, log: log, work: make(chan struct{}, 1)}
+	return &Service{store: store, log: log, work: make(bell, 1), jobs: make(bell, 1)}
 }
 
 // scope is whose state a call acts on.
@@ -87,12 +87,7 @@ func message(err error) string {
 	return err.Error()
 }
 
-func (s *Service) wake() {
-	select {
-	case s.work <- struct{}{}:
-	default:
-	}
-}
+func (s *Service) wake() { s.work.wake() }
 
 // deref returns what p points to, the zero value if nil.
 func deref[T any](p *T) T {

@@ -75,12 +75,15 @@ func wantError(t testing.TB, err error, want string) {
 
 const invalidParams = "ValidationException: One or more parameter values were invalid: "
 
-// schemaOf makes attribute definitions and a key schema of "pk:S,sk:N".
+// schemaOf makes attribute definitions and a key schema of "pk:S,sk:N", or of "a:S+b:N,c:S+d:B" where a partition or a sort
+// key has several attributes.
 func schemaOf(spec string) (defs []api.AttributeDefinition, key []api.KeySchemaElement) {
 	for i, part := range strings.Split(spec, ",") {
-		name, typ, _ := strings.Cut(part, ":")
-		defs = append(defs, api.AttributeDefinition{AttributeName: &name, AttributeType: &typ})
-		key = append(key, api.KeySchemaElement{AttributeName: &name, KeyType: new([]string{"HASH", "RANGE"}[min(i, 1)])})
+		for _, one := range strings.Split(part, "+") {
+			name, typ, _ := strings.Cut(one, ":")
+			defs = append(defs, api.AttributeDefinition{AttributeName: &name, AttributeType: &typ})
+			key = append(key, api.KeySchemaElement{AttributeName: &name, KeyType: new([]string{"HASH", "RANGE"}[min(i, 1)])})
+		}
 	}
 	return defs, key
 }

@@ -51,18 +51,6 @@ func decodeStream(data []byte) (*streamRow, error) {
 // streams reports whether changes of items are recorded.
 func (t *tableRow) streams() bool { return t.Stream != nil && !t.Stream.Off }
 
-// checkStream checks a StreamSpecification, which may be nil.
-func checkStream(in *api.StreamSpecification) error {
-	switch {
-	case in == nil:
-	case deref(in.StreamEnabled) && in.StreamViewType == nil:
-		return invalid("StreamViewType is required when StreamEnabled is true")
-	case !deref(in.StreamEnabled) && in.StreamViewType != nil:
-		return invalid("StreamViewType cannot be specified when StreamEnabled is false")
-	}
-	return nil
-}
-
 // updateStream switches the stream of a table on or off. Each time that it is switched on makes a new stream.
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html#DDB-UpdateTable-request-StreamSpecification
 func (row *tableRow) updateStream(tx *writeTx, sc scope, in *api.StreamSpecification) error {

@@ -324,9 +324,12 @@ func TestStreamEnds(t *testing.T) {
 func TestStreamSpecification(t *testing.T) {
 	b := newBench(t)
 	b.create("table", "pk:S")
-	for _, spec := range []api.StreamSpecification{{StreamEnabled: new(true)}, {StreamEnabled: new(false), StreamViewType: new("NEW_IMAGE")}} {
+	for want, spec := range map[string]api.StreamSpecification{
+		"If stream is being enabled then UpdateViewType is required":             {StreamEnabled: new(true)},
+		"If stream is being disabled, then UpdateViewType must not be specified": {StreamEnabled: new(false), StreamViewType: new("NEW_IMAGE")},
+	} {
 		_, err := b.UpdateTable(b.ctx, &api.UpdateTableInput{TableName: new("table"), StreamSpecification: &spec})
-		wantError(t, err, invalidParams+"StreamViewType …")
+		wantError(t, err, invalidParams+want)
 	}
 }
 

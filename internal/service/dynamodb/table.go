@@ -38,6 +38,30 @@ type tableRow struct {
 	Protected        bool   // against deletion
 	Tags             map[string]string
 	Stream           *tableStream // the latest, nil if there never was one
+
+	// Status is CREATING while a table is restored; empty for ACTIVE. One that is deleted has no row.
+	Status       string
+	Warm         *warmThroughput
+	Switches     []time.Time // to PAY_PER_REQUEST, of a day
+	ClassChanges []time.Time // of 30 days
+}
+
+// The statuses of indexes that are not ACTIVE.
+const (
+	indexCreating = "CREATING" // kept up to date by writes, and being filled
+	indexDeleting = "DELETING" // neither read nor written any more
+)
+
+// status is TableStatus. While an index goes the table is being updated; while one is filled it is ACTIVE again.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.OnlineOps.html
+func (row *tableRow) status() string {
+	switch {
+	case row.Status != "":
+		return row.Status
+	case slices.ContainsFunc(row.Indexes, func(x index) bool { return x.Status == indexDeleting }):
+		return "UPDATING"
+	}
+	return "ACTIVE"
 }
 
 // An attribute is a key attribute: S, N or B.
@@ -64,6 +88,8 @@ type index struct {
 	NonKey     []string // of INCLUDE
 	Throughput throughput
 	OnDemand   *onDemand
+	Warm       *warmThroughput
+	Status     string // indexCreating or indexDeleting, empty for ACTIVE
 }
 
 // throughput is what a table or index was provisioned with; nothing is held to it.
@@ -75,6 +101,8 @@ type throughput struct {
 }
 
 type onDemand struct{ Read, Write *int64 }
+
+type warmThroughput struct{ Read, Write int64 }
 
 // A table is a tableRow as operations use it. It is shared and never modified.
 type table struct {
@@ -151,8 +179,8 @@ func (s *Service) findTable(r kv.Reader, sc scope, name string) (*table, error) 
 // table is findTable for operations on items, to which a table that is not there is an error.
 func (s *Service) table(r kv.Reader, sc scope, name string) (*table, error) {
 	t, err := s.findTable(r, sc, name)
-	if t == nil && err == nil {
-		err = &api.ResourceNotFoundException{Message: new("Requested resource not found")}
+	if err == nil && (t == nil || t.Status != "") {
+		return nil, &api.ResourceNotFoundException{Message: new("Requested resource not found")}
 	}
 	return t, err
 }
@@ -191,15 +219,24 @@ func newUUID() string {
 // itemKey returns the key of an item's row. The item must have the key's attributes.
 func (t *table) itemKey(m item.Map) []byte { return appendKey(itemPrefix(t.ID), &t.Key, m) }
 
-// indexEntry returns the key of the entry of an item in an index, nil if it has none because it lacks an attribute.
+// indexEntry returns the key of the entry of an item in an index, nil if it has none: because it lacks an attribute, or,
+// having been written before there was the index, has a value there that cannot be a key.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.OnlineOps.ViolationDetection.html
 func (t *table) indexEntry(x *index, m item.Map) []byte {
-	for _, a := range x.Key.Hash {
-		if m[a.Name] == nil {
-			return nil
+	for i, part := range [...][]attribute{x.Key.Hash, x.Key.Range} {
+		sum := 0
+		for _, a := range part {
+			v := m[a.Name]
+			if v == nil || item.Type(v) != a.Type {
+				return nil
+			}
+			_, size := keyValueSize(v)
+			if size == 0 {
+				return nil
+			}
+			sum += size
 		}
-	}
-	for _, a := range x.Key.Range {
-		if m[a.Name] == nil {
+		if sum > [...]int{maxPartitionKeySize, maxSortKeySize}[i] {
 			return nil
 		}
 	}

@@ -120,7 +120,7 @@ func TestCreateTableValidation(t *testing.T) {
 			invalidParams + "List of GlobalSecondaryIndexes is empty"},
 		{"a stream without a view", "pk:S", nil, func(in *api.CreateTableInput) {
 			in.StreamSpecification = &api.StreamSpecification{StreamEnabled: new(true)}
-		}, invalidParams + "StreamViewType is required when StreamEnabled is true"},
+		}, invalidParams + "Table is being created with a stream enabled, UpdateViewType is required"},
 		{"20 global indexes", "pk:S", numbered("gsi%d g:S ALL", 20), nil, "no error"},
 		{"21 global indexes", "pk:S", numbered("gsi%d g:S ALL", 21), nil, invalidParams + "GlobalSecondaryIndex count exceeds the per-table limit of 20"},
 		{"5 local indexes", "pk:S,sk:S", numbered("local lsi%d pk:S,l:S ALL", 5), nil, "no error"},
@@ -185,7 +185,7 @@ func TestUpdateTable(t *testing.T) {
 		return must(b.DescribeTable(b.ctx, &api.DescribeTableInput{TableName: new("table")}))(t).Table, nil
 	}
 	_, err := update(api.UpdateTableInput{})
-	wantError(t, err, "ValidationException: At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required")
+	wantError(t, err, "ValidationException: At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, …")
 
 	d := must(update(api.UpdateTableInput{DeletionProtectionEnabled: new(true)}))(t)
 	if !*d.DeletionProtectionEnabled {
@@ -193,16 +193,21 @@ func TestUpdateTable(t *testing.T) {
 	}
 	_, err = b.DeleteTable(b.ctx, &api.DeleteTableInput{TableName: new("table")})
 	wantError(t, err, "ValidationException: Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
-	must(update(api.UpdateTableInput{DeletionProtectionEnabled: new(false), TableClass: new("STANDARD_INFREQUENT_ACCESS")}))(t)
+	must(update(api.UpdateTableInput{DeletionProtectionEnabled: new(false)}))(t)
+	must(update(api.UpdateTableInput{TableClass: new("STANDARD_INFREQUENT_ACCESS")}))(t)
 
 	units := func(r, w int64) *api.ProvisionedThroughput {
 		return &api.ProvisionedThroughput{ReadCapacityUnits: &r, WriteCapacityUnits: &w}
 	}
 	_, err = update(api.UpdateTableInput{BillingMode: new("PROVISIONED")})
-	wantError(t, err, invalidParams+"ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED")
+	wantError(t, err, invalidParams+"ProvisionedThroughput must be specified when BillingMode is PROVISIONED")
+	_, err = update(api.UpdateTableInput{BillingMode: new("PROVISIONED"), ProvisionedThroughput: units(5, 6)})
+	wantError(t, err, invalidParams+"ProvisionedThroughput must be specified for index: gsi")
+	must(update(api.UpdateTableInput{GlobalSecondaryIndexUpdates: []api.GlobalSecondaryIndexUpdate{
+		{Delete: &api.DeleteGlobalSecondaryIndexAction{IndexName: new("other")}},
+	}}))(t)
 	d = must(update(api.UpdateTableInput{BillingMode: new("PROVISIONED"), ProvisionedThroughput: units(5, 6), GlobalSecondaryIndexUpdates: []api.GlobalSecondaryIndexUpdate{
 		{Update: &api.UpdateGlobalSecondaryIndexAction{IndexName: new("gsi"), ProvisionedThroughput: units(1, 2)}},
-		{Delete: &api.DeleteGlobalSecondaryIndexAction{IndexName: new("other")}},
 	}}))(t)
 	if *d.BillingModeSummary.BillingMode != "PROVISIONED" || *d.ProvisionedThroughput.WriteCapacityUnits != 6 || len(d.GlobalSecondaryIndexes) != 1 ||
 		*d.GlobalSecondaryIndexes[0].ProvisionedThroughput.WriteCapacityUnits != 2 || *d.TableClassSummary.TableClass != "STANDARD_INFREQUENT_ACCESS" {
@@ -215,7 +220,7 @@ func TestUpdateTable(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	_, err = update(api.UpdateTableInput{GlobalSecondaryIndexUpdates: []api.GlobalSecondaryIndexUpdate{{Delete: &api.DeleteGlobalSecondaryIndexAction{IndexName: new("other")}}}})
-	wantError(t, err, "ResourceNotFoundException: Requested resource not found")
+	wantError(t, err, "ResourceNotFoundException: Requested resource not found: Index: other for table: table not found")
 	_, _, err = b.query(api.QueryInput{IndexName: new("other"), KeyConditionExpression: new("h = :h"), ExpressionAttributeValues: M{":h": api.S("h")}})
 	wantError(t, err, "ValidationException: The table does not have the specified index: other")
 	b.put("table", M{"pk": api.S("a"), "g": api.S("g2")})

@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"bytes"
+	"slices"
 
 	"brume/internal/awserr"
 	"brume/internal/kv"
@@ -132,7 +133,7 @@ func (w *write) check(t *table) error {
 		if err := checkItemKey(&t.Key, w.key); err != nil {
 			return err
 		}
-		return t.checkIndexKeys(w.key, false)
+		return t.checkIndexKeys(w.key, nil)
 	}
 	if err := checkKey(&t.Key, w.key); err != nil {
 		return err
@@ -165,7 +166,10 @@ func (w *write) update(t *table, old item.Encoded) (item.Map, item.Encoded, erro
 	for name, v := range w.key {
 		m[name] = v
 	}
-	if err := t.checkIndexKeys(m, true); err != nil {
+	touched := func(name string) bool {
+		return w.change != nil && slices.ContainsFunc(w.change.Paths(), func(p expression.Path) bool { return p.Head() == name })
+	}
+	if err := t.checkIndexKeys(m, touched); err != nil {
 		return nil, nil, err
 	}
 	size := item.Size(m)
@@ -192,6 +196,9 @@ func (t *table) replace(tx *writeTx, key []byte, old, encoded item.Encoded, m it
 		}
 		for i := range t.Indexes {
 			x := &t.Indexes[i]
+			if x.Status == indexDeleting {
+				continue
+			}
 			units, err := t.replaceEntry(tx, x, before, m)
 			if err != nil {
 				return err

@@ -32,10 +32,11 @@ type operation struct {
 		RequestURI   string `json:"requestUri"`
 		ResponseCode int    `json:"responseCode"`
 	} `json:"http"`
-	Input      *ref  `json:"input"`
-	Output     *ref  `json:"output"`
-	Errors     []ref `json:"errors"`
-	Deprecated bool  `json:"deprecated"`
+	Input      *ref   `json:"input"`
+	Output     *ref   `json:"output"`
+	Errors     []ref  `json:"errors"`
+	Deprecated bool   `json:"deprecated"`
+	AuthType   string `json:"authtype"`
 }
 
 type shape struct {
@@ -112,6 +113,8 @@ func (m *members) UnmarshalJSON(data []byte) error {
 type overlay struct {
 	Reason     string                `json:"reason"`
 	Operations map[string]*operation `json:"operations"`
+	// Unsigned are operations of the model that need no signature.
+	Unsigned []string `json:"unsigned"`
 	// Shapes are added; members and enum values of shapes that exist already are appended to theirs.
 	Shapes map[string]*shape `json:"shapes"`
 	// Unbounded are shapes whose maximum AWS has lifted.
@@ -144,6 +147,12 @@ func loadModel(file, overlayFile string) (*model, error) {
 			return nil, fmt.Errorf("%s: %s has no maximum", overlayFile, name)
 		}
 		s.Max = nil
+	}
+	for _, name := range o.Unsigned {
+		if m.Operations[name] == nil {
+			return nil, fmt.Errorf("%s: the model lacks the operation %s", overlayFile, name)
+		}
+		m.Operations[name].AuthType = "none"
 	}
 	for name, add := range o.Shapes {
 		s := m.Shapes[name]

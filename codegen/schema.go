@@ -40,8 +40,12 @@ func (g *generator) emitSchema(s *source) {
 		if status == http.StatusOK {
 			status = 0
 		}
-		s.p("{Name: %q, Method: %q, Path: %q, Status: %d, Input: %d, Output: %d, Deprecated: %t},",
-			op.Name, op.HTTP.Method, op.HTTP.RequestURI, status, g.index[op.Input.Shape], g.index[op.Output.Shape], op.Deprecated)
+		unsigned := ""
+		if op.AuthType == "none" {
+			unsigned = ", Unsigned: true"
+		}
+		s.p("{Name: %q, Method: %q, Path: %q, Status: %d, Input: %d, Output: %d, Deprecated: %t%s},",
+			op.Name, op.HTTP.Method, op.HTTP.RequestURI, status, g.index[op.Input.Shape], g.index[op.Output.Shape], op.Deprecated, unsigned)
 	}
 	s.p("},")
 	s.p("}")

@@ -21,6 +21,7 @@ import (
 	logsapi "brume/internal/api/logs"
 	stsapi "brume/internal/api/sts"
 	"brume/internal/dispatch"
+	"brume/internal/jwks"
 	"brume/internal/kv/pebblekv"
 	"brume/internal/obs"
 	"brume/internal/schema"
@@ -123,7 +124,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	if err != nil {
 		return s, err
 	}
-	options := sts.Options{Identities: identities, Sealer: tokenBox}
+	options := sts.Options{Identities: accounts{identities}, Sealer: tokenBox, Keys: jwks.NewSource()}
 	if c.TestCredentials {
 		options.TestAccount = c.AccountID
 	}

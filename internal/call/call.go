@@ -19,6 +19,8 @@ const (
 	AssumedRole   PrincipalType = "AssumedRole"
 	FederatedUser PrincipalType = "FederatedUser"
 	Service       PrincipalType = "Service" // lambda.amazonaws.com and its like; only ever set in process
+	// WebIdentity is who an identity provider vouches for, while asking for a role.
+	WebIdentity PrincipalType = "WebIdentityUser"
 )
 
 // A Principal is who a call is made by.
@@ -26,10 +28,11 @@ type Principal struct {
 	Type PrincipalType
 	// Account is the 12-digit id of the principal's own account.
 	Account string
-	// ARN is "arn:aws:iam::…:root", "…:user/path/name" or "arn:aws:sts::…:assumed-role/role/session". For a Service it
-	// is the service's name, "apigateway.amazonaws.com".
+	// ARN is "arn:aws:iam::…:root", "…:user/path/name", "arn:aws:sts::…:assumed-role/role/session" or
+	// "arn:aws:sts::…:federated-user/name". For a Service it is the service's name, "apigateway.amazonaws.com", and for a
+	// WebIdentity its provider.
 	ARN string
-	// ID is the unique id: the account id, "AIDA…", or "AROA…:session".
+	// ID is the unique id: the account id, "AIDA…", "AROA…:session", or "ACCOUNT:name" of a federated user.
 	ID string
 	// Name is the user's or the role's name; empty for a root.
 	Name string
@@ -44,12 +47,23 @@ type Session struct {
 	RoleARN string // of an assumed role: the role itself
 	// Name is the role session's name.
 	Name string
-	// Policy is the JSON of the session policy passed inline, empty if there is none.
+	// Policy is the JSON of the session policy passed inline, empty if there is none. PolicyARNs are the managed policies
+	// passed as session policies.
 	Policy           string
+	PolicyARNs       []string
 	IssuedAt, Expiry time.Time
 	MFA              bool
 	SourceIdentity   string
 	Tags             map[string]string
+	// TransitiveTags are the keys of those Tags that the sessions of roles assumed with this one inherit.
+	TransitiveTags []string
+	// IssuerID and IssuerARN are, of a federated user, the unique id and the ARN of the user whose permissions it has; the
+	// id of a root is that of its account.
+	IssuerID, IssuerARN string
+	// FederatedProvider names the identity provider that vouched for who assumed the role: an ARN, or "accounts.google.com".
+	FederatedProvider string
+	// Keys are the condition keys that the identity provider gave, "example.com:sub", in lower case.
+	Keys map[string][]string
 }
 
 // Info describes one call.
@@ -60,6 +74,7 @@ type Info struct {
 	Principal       Principal
 	SourceIP        netip.Addr
 	UserAgent       string
+	Referer         string
 	// Secure says that the call came over TLS or from inside the process.
 	Secure bool
 	// Time is when the call arrived.

@@ -46,7 +46,9 @@ type principals struct {
 	accounts []string   // by their 12-digit ids
 	arns     []boundARN // of users, roles and sessions
 	services []string
-	elements []PrincipalElement
+	// federated are identity providers, by ARN or by the name of one that AWS knows.
+	federated []string
+	elements  []PrincipalElement
 }
 
 // Kind is the kind that the document was parsed as.

@@ -71,7 +71,7 @@ func Evaluate(info *call.Info, policies *Policies, check *Check) Decision {
 	principal := &info.Principal
 	sameAccount := principal.Account == e.resourceAccount()
 	switch principal.Type {
-	case call.Anonymous, call.Service:
+	case call.Anonymous, call.Service, call.WebIdentity:
 		if resource.grant == grantDirect {
 			return resource.allowed(resourceSource)
 		}
@@ -87,7 +87,8 @@ func Evaluate(info *call.Info, policies *Policies, check *Check) Decision {
 	if resource.grant == grantNone && (!sameAccount || resourceSource == SourceTrust) {
 		return Decision{Source: resourceSource}
 	}
-	isRoot := principal.Type == call.Account
+	isRoot := principal.Type == call.Account || principal.Type == call.FederatedUser && principal.Session != nil &&
+		principal.Session.IssuerID == principal.Account
 	switch {
 	case sameAccount && resource.grant == grantRole:
 		identity = resource.outcome

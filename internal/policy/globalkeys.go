@@ -27,6 +27,9 @@ func (e *evaluation) lookup(key string, buf *[1]string) []string {
 	}
 	name, isGlobal := strings.CutPrefix(key, "aws:")
 	if !isGlobal {
+		if session := e.info.Principal.Session; session != nil {
+			return session.Keys[key]
+		}
 		return nil
 	}
 	if tag, ok := strings.CutPrefix(name, "principaltag/"); ok {
@@ -67,25 +70,30 @@ func (e *evaluation) calledVia(name string, buf *[1]string) []string {
 func (e *evaluation) globalKey(name string) (string, bool) {
 	info := e.info
 	p := &info.Principal
-	isService, isAnonymous := p.Type == call.Service, p.Type == call.Anonymous
+	isService := p.Type == call.Service
+	// A WebIdentity is nobody in AWS until it has a role.
+	isNobody := p.Type == call.Anonymous || p.Type == call.WebIdentity || isService
 	switch name {
 	// Properties of the principal.
 	case "principalarn":
 		if p.Session != nil && p.Session.RoleARN != "" {
 			return p.Session.RoleARN, true
 		}
-		return p.ARN, !isService && !isAnonymous
+		return p.ARN, !isNobody
 	case "principalaccount":
-		return p.Account, p.Account != "" && !isService && !isAnonymous
+		return p.Account, p.Account != "" && !isNobody
 	case "principaltype":
-		return string(p.Type), !isService
+		return string(p.Type), !isService && p.Type != call.WebIdentity
 	case "userid":
-		return p.ID, p.ID != "" && !isService
+		if p.Type == call.Anonymous {
+			return "anonymous", true
+		}
+		return p.ID, p.ID != "" && !isNobody
 	case "username":
 		return p.Name, p.Type == call.User
 	case "principalisawsservice":
 		return strconv.FormatBool(isService), true
-	case "principalservicename":
+	case "principalservicename", "principalservicenameslist":
 		return p.ARN, isService
 
 	// Properties of the session.
@@ -101,6 +109,11 @@ func (e *evaluation) globalKey(name string) (string, bool) {
 		if p.Session != nil && p.Session.MFA {
 			return strconv.FormatInt(int64(info.Time.Sub(p.Session.IssuedAt)/time.Second), 10), true
 		}
+	case "federatedprovider":
+		if p.Session != nil {
+			return p.Session.FederatedProvider, p.Session.FederatedProvider != ""
+		}
+		return p.ARN, p.Type == call.WebIdentity
 	case "sourceidentity":
 		if p.Session != nil {
 			return p.Session.SourceIdentity, p.Session.SourceIdentity != ""
@@ -123,6 +136,8 @@ func (e *evaluation) globalKey(name string) (string, bool) {
 		return strconv.FormatInt(info.Time.Unix(), 10), true
 	case "requestedregion":
 		return info.Region, info.Region != ""
+	case "referer":
+		return info.Referer, info.Referer != ""
 	case "useragent":
 		return info.UserAgent, info.UserAgent != ""
 	case "viaawsservice":

@@ -105,6 +105,9 @@ func (ps *principals) add(el PrincipalElement) bool {
 		if v == "" || v == "*" {
 			return false
 		}
+		if el.Type == "Federated" {
+			ps.federated = append(ps.federated, v)
+		}
 	default:
 		return false
 	}
@@ -163,7 +166,8 @@ const (
 	grantNone grant = iota
 	// grantAccount names the caller's account, which then has to allow it by an identity policy.
 	grantAccount
-	// grantRole names the role of a session. Boundary and session policies still limit it.
+	// grantRole names the role of a session, or the user behind a federated user. Boundary and session policies still
+	// limit it.
 	grantRole
 	// grantDirect names the user, the session, the service or everybody. Only an explicit deny is stronger.
 	grantDirect
@@ -171,6 +175,15 @@ const (
 
 // grantTo returns the strongest way in which ps names p.
 func (ps *principals) grantTo(p *call.Principal) grant {
+	if p.Type == call.WebIdentity {
+		switch {
+		case slices.Contains(ps.federated, p.ARN):
+			return grantDirect
+		case ps.any:
+			return grantAccount // enough for a Deny: who trusts a provider names it
+		}
+		return grantNone
+	}
 	if ps.any {
 		return grantDirect
 	}
@@ -204,22 +217,24 @@ func (ps *principals) grantTo(p *call.Principal) grant {
 // names says how b stands for p. Where a unique id is known it alone counts, so that a principal can be renamed. The id
 // of a session is that of its role, a colon, and the session's name.
 func (b *boundARN) names(p *call.Principal) grant {
-	isSession := p.Type == call.AssumedRole && p.Session != nil
-	if b.id != "" {
-		owner, _, _ := strings.Cut(p.ID, ":")
-		switch {
-		case owner != b.id:
-			return grantNone
-		case isSession:
-			return grantRole
+	// A session has an issuer, whose permissions it has: the role, or the user who asked for a federated one.
+	issuerID, issuerARN, isIssued := p.ID, "", false
+	if p.Session != nil {
+		switch p.Type {
+		case call.AssumedRole:
+			issuerID, _, _ = strings.Cut(p.ID, ":")
+			issuerARN, isIssued = p.Session.RoleARN, true
+		case call.FederatedUser:
+			issuerID, issuerARN, isIssued = p.Session.IssuerID, p.Session.IssuerARN, true
 		}
-		return grantDirect
 	}
 	switch {
-	case b.arn == p.ARN:
+	case b.id == "" && b.arn == p.ARN:
 		return grantDirect
-	case isSession && b.arn == p.Session.RoleARN:
+	case b.id == "" && isIssued && b.arn == issuerARN, b.id != "" && isIssued && b.id == issuerID:
 		return grantRole
+	case b.id != "" && b.id == issuerID:
+		return grantDirect
 	}
 	return grantNone
 }

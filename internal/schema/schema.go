@@ -120,6 +120,8 @@ type Operation struct {
 	Input, Output int
 	// Deprecated operations are not counted as missing.
 	Deprecated bool
+	// Unsigned operations are for callers without credentials.
+	Unsigned bool
 }
 
 // A Service describes a service.

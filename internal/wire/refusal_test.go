@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	stsapi "brume/internal/api/sts"
+	"brume/internal/call"
 	"brume/internal/wire/sigv4"
 )
 
@@ -196,6 +198,44 @@ func TestGoodSignaturesAreTaken(t *testing.T) {
 					t.Errorf("recorded uses: %+v", h.uses.calls)
 				}
 			})
+		}
+	}
+}
+
+// Who has no credentials yet may ask for some with the token of an identity provider, and for nothing else.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+func TestUnsignedOperations(t *testing.T) {
+	const form = "Version=2011-06-15&RoleArn=arn:aws:iam::123456789012:role/r&RoleSessionName=rr&WebIdentityToken=token&Action="
+	host := "sts.localhost"
+	post := func(action string, size int) answer {
+		h := newHarness(t)
+		h.answer("sts.AssumeRoleWithWebIdentity", &stsapi.AssumeRoleWithWebIdentityOutput{})
+		body := form + action
+		r := httptest.NewRequest("POST", "/", strings.NewReader(body+"&Pad="+strings.Repeat("a", max(0, size-len(body)-len("&Pad=")))))
+		r.Host = host
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		got := read(t, h.do(r))
+		if h.seen != nil && (h.seen.Principal.Type != call.Anonymous || h.seen.Account != "" || h.seen.Region != "us-east-1" || len(h.uses.calls) != 0) {
+			t.Errorf("%+v", h.seen)
+		}
+		if (h.seen != nil) != (got.status == 200) {
+			t.Errorf("%+v, called %v", got, h.seen)
+		}
+		return got
+	}
+	if got := post("AssumeRoleWithWebIdentity", 0); got.status != 200 {
+		t.Errorf("%+v", got)
+	}
+	host = "127.0.0.1:4566" // which says nothing
+	if got := post("AssumeRoleWithWebIdentity", maxUnsignedBody); got.status != 200 {
+		t.Errorf("%+v", got)
+	}
+	if got := post("AssumeRoleWithWebIdentity", maxUnsignedBody+1); got.status != 413 {
+		t.Errorf("%+v", got)
+	}
+	for _, action := range []string{"AssumeRole", "GetCallerIdentity", "GetSessionToken", "Fly", ""} {
+		if got := post(action, 0); got != (answer{403, "MissingAuthenticationToken", "Missing Authentication Token"}) {
+			t.Errorf("%s: %+v", action, got)
 		}
 	}
 }

@@ -132,7 +132,8 @@ func TestStrangers(t *testing.T) {
 			if h.seen != nil {
 				t.Error("an operation ran")
 			}
-			if w.Header().Get("Connection") != "close" {
+			// A form was read: it might have been for callers without credentials.
+			if tt.name != "unsigned form" && w.Header().Get("Connection") != "close" {
 				t.Error("the connection goes on with an unread body")
 			}
 		})

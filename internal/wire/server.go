@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -84,6 +85,7 @@ func NewServer(c Config) (*Server, error) {
 			return nil, err
 		}
 		e := &endpoint{svc: svc, resolver: resolver, maxBody: maxBody}
+		e.unsigned = slices.ContainsFunc(svc.Operations, func(op schema.Operation) bool { return op.Unsigned })
 		if svc.Name == "lambda" {
 			e.maxBody = maxLambdaBody
 		}
@@ -157,6 +159,7 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request) {
 		RequestID: call.NewRequestID(),
 		SourceIP:  sourceIP(r),
 		UserAgent: r.UserAgent(),
+		Referer:   r.Referer(),
 		Secure:    r.TLS != nil,
 		Time:      x.start,
 	}
@@ -190,16 +193,13 @@ func (s *Server) operate(w http.ResponseWriter, r *http.Request, x *exchange, re
 		}
 	}()
 	e := x.endpoint
-	body, err := s.verify(w, r, x)
-	if err != nil {
-		return err
+	var req *codec.Request
+	if e.unsigned && len(r.Header["Authorization"]) == 0 && !sigv4.Signed(r) {
+		req, err = s.anonymous(w, r, x)
+	} else {
+		req, err = s.signed(w, r, x)
 	}
-	s.Uses.RecordUse(&x.info)
-	req, err := codec.NewRequest(r, body)
 	if err != nil {
-		return err
-	}
-	if x.op, err = e.resolve(req); err != nil {
 		return err
 	}
 	x.info.Operation = x.op.Name
@@ -213,6 +213,39 @@ func (s *Server) operate(w http.ResponseWriter, r *http.Request, x *exchange, re
 		return err
 	}
 	return e.codec.Encode(e.svc, x.op, x.info.RequestID, out, resp)
+}
+
+// signed finds out who the caller is, and the operation.
+func (s *Server) signed(w http.ResponseWriter, r *http.Request, x *exchange) (*codec.Request, error) {
+	body, err := s.verify(w, r, x)
+	if err != nil {
+		return nil, err
+	}
+	s.Uses.RecordUse(&x.info)
+	req, err := codec.NewRequest(r, body)
+	if err != nil {
+		return nil, err
+	}
+	x.op, err = x.endpoint.resolve(req)
+	return req, err
+}
+
+// anonymous finds the operation of a request without a signature, which has to be one for callers without credentials.
+func (s *Server) anonymous(w http.ResponseWriter, r *http.Request, x *exchange) (*codec.Request, error) {
+	body, err := readBody(w, r, maxUnsignedBody)
+	if err != nil {
+		return nil, err
+	}
+	req, err := codec.NewRequest(r, body)
+	if err != nil {
+		return nil, err
+	}
+	op, err := x.endpoint.resolve(req)
+	if err != nil || !op.Unsigned {
+		return nil, signatureError(x.endpoint.svc, sigv4.Unsigned())
+	}
+	x.op, x.info.Principal, x.info.Region = op, call.Principal{Type: call.Anonymous}, s.Region
+	return req, nil
 }
 
 // verify reads the body and finds out who the caller is.

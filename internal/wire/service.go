@@ -17,6 +17,8 @@ type endpoint struct {
 	resolver *codec.Resolver
 	// maxBody bounds a request's body, in bytes.
 	maxBody int64
+	// unsigned says that some of the service's operations are for callers without credentials.
+	unsigned bool
 }
 
 // Bounds of request bodies, in bytes. Lambda takes a function's zip of 50 MB in base64; DynamoDB's largest request is a
@@ -24,6 +26,8 @@ type endpoint struct {
 const (
 	maxBody       = 24 << 20
 	maxLambdaBody = 72 << 20
+	// maxUnsignedBody is for those who have shown nothing yet: a token of an identity provider, twice encoded.
+	maxUnsignedBody = 256 << 10
 )
 
 // find returns the endpoint that a request is for: by the credential scope of its signature, its X-Amz-Target, its
@@ -86,7 +90,7 @@ func (s *Server) findByHost(host string) *endpoint {
 }
 
 // findByPath serves unsigned requests to a host that says nothing: of the REST services the one that has the path, and
-// of the query services the one that has the action.
+// of the query services the one that has the action or, for a form, has operations for callers without credentials.
 func (s *Server) findByPath(r *http.Request) *endpoint {
 	req, err := codec.NewRequest(r, nil)
 	if err != nil {
@@ -103,6 +107,13 @@ func (s *Server) findByPath(r *http.Request) *endpoint {
 	if action, ok := req.Query.Get("Action"); ok {
 		for _, e := range s.endpoints {
 			if e.svc.Protocol == schema.AWSQuery && e.resolver.Operation(action) != nil {
+				return e
+			}
+		}
+	} else if codec.IsForm(r.Header) {
+		// The action is in the body. Without a signature it can only be one for callers without credentials.
+		for _, e := range s.endpoints {
+			if e.svc.Protocol == schema.AWSQuery && e.unsigned {
 				return e
 			}
 		}

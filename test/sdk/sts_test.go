@@ -10,8 +10,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 )
@@ -216,10 +218,116 @@ func TestGetAccessKeyInfo(t *testing.T) {
 	hasCode(t, err, 400, "ValidationError", "")
 }
 
+// session is the configuration of the caller that credentials are for.
+func session(c *ststypes.Credentials) aws.Config {
+	return as(*c.AccessKeyId, *c.SecretAccessKey, *c.SessionToken)
+}
+
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html
+func TestGetFederationToken(t *testing.T) {
+	account := newAccount()
+	root := rootOf(account)
+	_, user := newUser(t, root, "broker", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["dynamodb:*","sts:GetFederationToken","sts:TagSession"],"Resource":"*"}]}`)
+	get := func(in *sts.GetFederationTokenInput) *sts.GetFederationTokenOutput {
+		in.Name = aws.String("guest")
+		return ok(sts.NewFromConfig(user).GetFederationToken(t.Context(), in))(t)
+	}
+	arn := "arn:aws:sts::" + account + ":federated-user/guest"
+	list := func(c *ststypes.Credentials) error {
+		_, err := dynamodb.NewFromConfig(session(c)).ListTables(t.Context(), nil)
+		return err
+	}
+	out := get(&sts.GetFederationTokenInput{Policy: aws.String(allow("dynamodb:List*", "*")), Tags: []ststypes.Tag{{Key: aws.String("team"), Value: aws.String("blue")}}})
+	who := ok(sts.NewFromConfig(session(out.Credentials)).GetCallerIdentity(t.Context(), nil))(t)
+	same(t, "caller", []string{*who.Arn, *who.UserId, *out.FederatedUser.Arn, *out.FederatedUser.FederatedUserId}, []string{arn, account + ":guest", arn, account + ":guest"})
+	if err := list(out.Credentials); err != nil {
+		t.Error(err)
+	}
+	_, err := dynamodb.NewFromConfig(session(out.Credentials)).DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("ttt")})
+	hasCode(t, err, 400, "AccessDeniedException", "User: "+arn+" is not authorized to perform: dynamodb:DescribeTable on resource: arn:aws:dynamodb:"+region+":"+account+":table/ttt because no session policy allows the dynamodb:DescribeTable action")
+	// Without session policies it may do nothing, with what the user lacks no more, and in IAM nothing at all.
+	hasCode(t, list(get(&sts.GetFederationTokenInput{}).Credentials), 400, "AccessDeniedException", "because no session policy allows the dynamodb:ListTables action")
+	all := get(&sts.GetFederationTokenInput{PolicyArns: []ststypes.PolicyDescriptorType{{Arn: aws.String("arn:aws:iam::aws:policy/AdministratorAccess")}}}).Credentials
+	if err := list(all); err != nil {
+		t.Error(err)
+	}
+	_, err = lambda.NewFromConfig(session(all)).ListFunctions(t.Context(), nil)
+	hasCode(t, err, 403, "AccessDeniedException", "because no identity-based policy allows the lambda:ListFunctions action")
+	_, err = iam.NewFromConfig(session(all)).ListUsers(t.Context(), nil)
+	hasCode(t, err, 403, "InvalidClientTokenId", "")
+	_, err = sts.NewFromConfig(session(all)).GetSessionToken(t.Context(), nil)
+	hasCode(t, err, 403, "AccessDenied", "Cannot call GetSessionToken with session credentials")
+	// What the user loses the federated user loses at once.
+	ok(iam.NewFromConfig(root).DeleteUserPolicy(t.Context(), &iam.DeleteUserPolicyInput{UserName: aws.String("broker"), PolicyName: aws.String("inline")}))(t)
+	hasCode(t, list(all), 400, "AccessDeniedException", "because no identity-based policy allows the dynamodb:ListTables action")
+
+	// A root's federated user may do what the session policies say.
+	root1 := ok(sts.NewFromConfig(root).GetFederationToken(t.Context(), &sts.GetFederationTokenInput{Name: aws.String("visitor"), Policy: aws.String(allow("dynamodb:ListTables", "*"))}))(t)
+	if err := list(root1.Credentials); err != nil {
+		t.Error(err)
+	}
+}
+
+// Managed session policies count as they are at the time of each call.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html#policies_session
+func TestManagedSessionPolicies(t *testing.T) {
+	account := newAccount()
+	root := rootOf(account)
+	admin := iam.NewFromConfig(root)
+	role := newRole(t, root, "worker", `{"AWS":"`+account+`"}`, allow("*", "*"))
+	_, user := newUser(t, root, "alice", allow("sts:*", "*"))
+	own := ok(admin.CreatePolicy(t.Context(), &iam.CreatePolicyInput{PolicyName: aws.String("own"), PolicyDocument: aws.String(allow("dynamodb:List*", "*"))}))(t).Policy.Arn
+	out := ok(sts.NewFromConfig(user).AssumeRole(t.Context(), &sts.AssumeRoleInput{
+		RoleArn: &role, RoleSessionName: aws.String("ss"), PolicyArns: []ststypes.PolicyDescriptorType{{Arn: own}},
+	}))(t)
+	tables := dynamodb.NewFromConfig(session(out.Credentials))
+	ok(tables.ListTables(t.Context(), nil))(t)
+	_, err := tables.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("ttt")})
+	hasCode(t, err, 400, "AccessDeniedException", "because no session policy allows the dynamodb:DescribeTable action")
+	ok(admin.CreatePolicyVersion(t.Context(), &iam.CreatePolicyVersionInput{PolicyArn: own, SetAsDefault: true, PolicyDocument: aws.String(allow("dynamodb:Describe*", "*"))}))(t)
+	_, err = tables.ListTables(t.Context(), nil)
+	hasCode(t, err, 400, "AccessDeniedException", "because no session policy allows the dynamodb:ListTables action")
+	ok(admin.DeletePolicyVersion(t.Context(), &iam.DeletePolicyVersionInput{PolicyArn: own, VersionId: aws.String("v1")}))(t)
+	ok(admin.DeletePolicy(t.Context(), &iam.DeletePolicyInput{PolicyArn: own}))(t)
+	_, err = tables.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("ttt")})
+	hasCode(t, err, 400, "AccessDeniedException", "because no session policy allows the dynamodb:DescribeTable action")
+	_, err = sts.NewFromConfig(user).AssumeRole(t.Context(), &sts.AssumeRoleInput{
+		RoleArn: &role, RoleSessionName: aws.String("ss"), PolicyArns: []ststypes.PolicyDescriptorType{{Arn: own}},
+	})
+	hasCode(t, err, 400, "ValidationError", "does not exist or is not attachable")
+}
+
+// The console's "Revoke active sessions" puts this policy on the role.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html
+func TestRevokingTheSessionsOfARole(t *testing.T) {
+	account := newAccount()
+	root := rootOf(account)
+	role := newRole(t, root, "worker", `{"AWS":"`+account+`"}`, allow("*", "*"))
+	_, user := newUser(t, root, "alice", allow("sts:*", "*"))
+	assume := func() *dynamodb.Client {
+		out := ok(sts.NewFromConfig(user).AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: &role, RoleSessionName: aws.String("ss")}))(t)
+		return dynamodb.NewFromConfig(session(out.Credentials))
+	}
+	old := assume()
+	ok(old.ListTables(t.Context(), nil))(t)
+	time.Sleep(1100 * time.Millisecond) // times of issue have whole seconds
+	now := time.Now().UTC().Truncate(time.Second).Format("2006-01-02T15:04:05.000Z")
+	ok(iam.NewFromConfig(root).PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{
+		RoleName: aws.String("worker"), PolicyName: aws.String("AWSRevokeOlderSessions"),
+		PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":["*"],"Resource":["*"],"Condition":{"DateLessThan":{"aws:TokenIssueTime":"` + now + `"}}}]}`),
+	}))(t)
+	_, err := old.ListTables(t.Context(), nil)
+	hasCode(t, err, 400, "AccessDeniedException", "with an explicit deny in an identity-based policy")
+	ok(assume().ListTables(t.Context(), nil))(t)
+}
+
 // An operation that is not there yet says so by its name.
 func TestNotImplemented(t *testing.T) {
-	_, err := sts.NewFromConfig(rootOf(newAccount())).GetFederationToken(t.Context(), &sts.GetFederationTokenInput{Name: aws.String("bob")})
-	hasCode(t, err, 501, "NotImplemented", "GetFederationToken")
+	_, err := sts.NewFromConfig(rootOf(newAccount())).AssumeRoleWithSAML(t.Context(), &sts.AssumeRoleWithSAMLInput{
+		PrincipalArn: aws.String("arn:aws:iam::123456789012:saml-provider/p"), RoleArn: aws.String("arn:aws:iam::123456789012:role/r"),
+		SAMLAssertion: aws.String("PHNhbWw+"),
+	})
+	hasCode(t, err, 501, "NotImplemented", "AssumeRoleWithSAML")
 	_, err = iam.NewFromConfig(rootOf(newAccount())).GenerateCredentialReport(t.Context(), nil)
 	hasCode(t, err, 501, "NotImplemented", "GenerateCredentialReport")
 }

@@ -556,8 +556,8 @@ var table = schema.Service{
 	},
 	Operations: []schema.Operation{
 		{Name: "AssumeRole", Method: "POST", Path: "/", Status: 0, Input: 0, Output: 1, Deprecated: false},
-		{Name: "AssumeRoleWithSAML", Method: "POST", Path: "/", Status: 0, Input: 2, Output: 3, Deprecated: false},
-		{Name: "AssumeRoleWithWebIdentity", Method: "POST", Path: "/", Status: 0, Input: 4, Output: 5, Deprecated: false},
+		{Name: "AssumeRoleWithSAML", Method: "POST", Path: "/", Status: 0, Input: 2, Output: 3, Deprecated: false, Unsigned: true},
+		{Name: "AssumeRoleWithWebIdentity", Method: "POST", Path: "/", Status: 0, Input: 4, Output: 5, Deprecated: false, Unsigned: true},
 		{Name: "DecodeAuthorizationMessage", Method: "POST", Path: "/", Status: 0, Input: 9, Output: 10, Deprecated: false},
 		{Name: "GetAccessKeyInfo", Method: "POST", Path: "/", Status: 0, Input: 13, Output: 14, Deprecated: false},
 		{Name: "GetCallerIdentity", Method: "POST", Path: "/", Status: 0, Input: 15, Output: 16, Deprecated: false},

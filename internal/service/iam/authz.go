@@ -19,7 +19,7 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		return nil, false, nil
 	}
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html#api_getsessiontoken
-	if p := &call.From(ctx).Principal; p.Session != nil && !p.Session.MFA && (p.Type == call.User || p.Type == call.Account) {
+	if p := &call.From(ctx).Principal; p.Session != nil && !p.Session.MFA && p.Type != call.AssumedRole {
 		return nil, true, awserr.New("InvalidClientTokenId", "The security token included in the request is invalid").
 			WithStatus(http403)
 	}

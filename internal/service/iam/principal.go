@@ -118,18 +118,17 @@ func (s *Service) PoliciesFor(ctx context.Context, p *call.Principal) (*policy.P
 		return nil, err
 	}
 	session := p.Session
-	if session == nil || session.Policy == "" && len(session.Tags) == 0 {
+	restricted := p.Type == call.FederatedUser || session != nil && (session.Policy != "" || len(session.PolicyARNs) > 0)
+	if !restricted && (session == nil || len(session.Tags) == 0) {
 		return &own.policies, nil
 	}
 	policies := own.policies
-	if session.Policy != "" {
-		doc, err := s.documents.parse(session.Policy)
-		if err != nil {
+	if restricted {
+		if policies.Session, err = s.sessionPolicies(ctx, p); err != nil {
 			return nil, err
 		}
-		policies.Session = []*policy.Document{doc}
 	}
-	if len(session.Tags) > 0 {
+	if session != nil && len(session.Tags) > 0 {
 		// The tags of the session win, whatever their case.
 		policies.Tags = make(map[string]string, len(own.policies.Tags)+len(session.Tags))
 		for key, value := range own.policies.Tags {
@@ -142,6 +141,64 @@ func (s *Service) PoliciesFor(ctx context.Context, p *call.Principal) (*policy.P
 	return &policies, nil
 }
 
+// sessionPolicies returns the compiled session policies of a session, never nil: managed ones as they are now, without
+// those that are gone.
+func (s *Service) sessionPolicies(ctx context.Context, p *call.Principal) ([]*policy.Document, error) {
+	documents := []*policy.Document{}
+	if p.Session == nil {
+		return documents, nil
+	}
+	if p.Session.Policy != "" {
+		doc, err := s.documents.parse(p.Session.Policy)
+		if err != nil {
+			return nil, err
+		}
+		documents = append(documents, doc)
+	}
+	for _, policyARN := range p.Session.PolicyARNs {
+		doc, err := s.managedPolicy(ctx, p.Account, policyARN)
+		if err != nil {
+			return nil, err
+		}
+		if doc != nil {
+			documents = append(documents, doc)
+		}
+	}
+	return documents, nil
+}
+
+// PolicyExists says whether an account has a managed policy, or AWS has it for all.
+func (s *Service) PolicyExists(ctx context.Context, account, policyARN string) (bool, error) {
+	doc, err := s.managedPolicy(ctx, account, policyARN)
+	return doc != nil, err
+}
+
+// managedPolicy compiles the default version of a managed policy, nil if there is none of this ARN.
+func (s *Service) managedPolicy(ctx context.Context, account, policyARN string) (*policy.Document, error) {
+	type key = [2]string
+	doc, _, err := s.sessionDocuments.get(key{account, policyARN}, func() (doc *policy.Document, ok bool, err error) {
+		err = s.store.View(ctx, func(kvr kv.Reader) error {
+			r := reader{kvr, account}
+			p, err := r.findPolicy(policyARN)
+			if err != nil || p == nil {
+				return err
+			}
+			v, err := r.version(p, p.Default)
+			if err != nil {
+				return err
+			}
+			doc, err = s.documents.parse(v.Document)
+			ok = err == nil
+			return err
+		})
+		if isClientError(err) {
+			err = nil
+		}
+		return doc, ok, err
+	})
+	return doc, err
+}
+
 // Exists says whether the user or role behind p still does. Principals of other types always exist.
 func (s *Service) Exists(ctx context.Context, p *call.Principal) (bool, error) {
 	own, err := s.principal(ctx, p)
@@ -149,10 +206,13 @@ func (s *Service) Exists(ctx context.Context, p *call.Principal) (bool, error) {
 }
 
 func (s *Service) principal(ctx context.Context, p *call.Principal) (*principalPolicies, error) {
-	if p.Type != call.User && p.Type != call.AssumedRole {
+	id, _, _ := strings.Cut(p.ID, ":")
+	switch {
+	case p.Type == call.FederatedUser && p.Session != nil && p.Session.IssuerID != p.Account:
+		id = p.Session.IssuerID
+	case p.Type != call.User && p.Type != call.AssumedRole:
 		return &principalPolicies{exists: true}, nil
 	}
-	id, _, _ := strings.Cut(p.ID, ":")
 	own, ok, err := s.principals.get(id, func() (own *principalPolicies, ok bool, err error) {
 		err = s.store.View(ctx, func(r kv.Reader) error {
 			account, i, err := identityByID(r, id)

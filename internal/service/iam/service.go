@@ -34,8 +34,10 @@ type Service struct {
 
 	keys       *cache[string, *longTermKey]
 	principals *cache[string, *principalPolicies]
-	documents  *documents
-	uses       *uses
+	// sessionDocuments are managed policies that were passed as session policies, by account and ARN.
+	sessionDocuments *cache[[2]string, *policy.Document]
+	documents        *documents
+	uses             *uses
 
 	// usersMay is the resource policy that allows users what their account's password policy does.
 	usersMay      *policy.Document
@@ -56,11 +58,12 @@ func New(store kv.Store, sealer Sealer, log *slog.Logger) *Service {
 	return &Service{
 		usersMay: usersMay,
 		store:    store, sealer: sealer, log: log,
-		keys:       newCache[string, *longTermKey](maxCachedKeys),
-		principals: newCache[string, *principalPolicies](maxCachedPrincipals),
-		documents:  newDocuments(),
-		uses:       newUses(),
-		hasher:     newHasher(), passwordTries: newTries(), codeTries: newTries(),
+		keys:             newCache[string, *longTermKey](maxCachedKeys),
+		principals:       newCache[string, *principalPolicies](maxCachedPrincipals),
+		sessionDocuments: newCache[[2]string, *policy.Document](maxCachedPrincipals),
+		documents:        newDocuments(),
+		uses:             newUses(),
+		hasher:           newHasher(), passwordTries: newTries(), codeTries: newTries(),
 	}
 }
 
@@ -68,6 +71,7 @@ func New(store kv.Store, sealer Sealer, log *slog.Logger) *Service {
 func (s *Service) changed() {
 	s.keys.invalidate()
 	s.principals.invalidate()
+	s.sessionDocuments.invalidate()
 }
 
 // update runs fn in a transaction on the caller's account. What the transaction changes is in effect when it returns.

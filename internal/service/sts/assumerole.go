@@ -1,12 +1,8 @@
 package sts
 
 import (
-	"bytes"
-	"compress/flate"
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,8 +18,6 @@ const (
 	// maxChainedSession is the longest session of a role that is assumed by a session of a role.
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining
 	maxChainedSession = time.Hour
-	// maxPacked is how much room session policy and tags have in a token when they are packed, in bytes.
-	maxPacked = 2048
 )
 
 // http403 is the status of a refusal; services do not know package net/http.
@@ -59,39 +53,28 @@ func (s *Service) AssumeRole(ctx context.Context, in *api.AssumeRoleInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	session := &call.Session{}
-	if caller.Session != nil {
-		session.SourceIdentity = caller.Session.SourceIdentity
-	}
+	session := &call.Session{SourceIdentity: inherited(caller).SourceIdentity}
 	if in.SourceIdentity != nil {
 		if session.SourceIdentity != "" && session.SourceIdentity != *in.SourceIdentity {
 			return nil, accessDenied("User: %s is not authorized to change the source identity of its session", caller.ARN)
 		}
 		session.SourceIdentity = *in.SourceIdentity
 	}
-	if in.Policy != nil {
-		if _, err := policy.Parse(*in.Policy, policy.Identity); err != nil {
-			var m *policy.MalformedError
-			if errors.As(err, &m) {
-				return nil, &api.MalformedPolicyDocumentException{Message: &m.Message}
-			}
-			return nil, err
-		}
-		session.Policy = *in.Policy
-	}
-	if session.Tags, err = sessionTags(in.Tags); err != nil {
+	if err := tagSession(session, inherited(caller), in.Tags, in.TransitiveTagKeys); err != nil {
 		return nil, err
 	}
-	out := &api.AssumeRoleOutput{}
-	if out.PackedPolicySize, err = packedSize(session); err != nil {
+	packed, err := s.restrict(ctx, session, role.Account, in.Policy, in.PolicyArns)
+	if err != nil {
 		return nil, err
 	}
 	credentials, principal, err := s.issueRole(role, *in.RoleSessionName, duration, session)
 	if err != nil {
 		return nil, err
 	}
-	out.Credentials = credentials.out()
-	out.AssumedRoleUser = &api.AssumedRoleUser{Arn: &principal.ARN, AssumedRoleId: &principal.ID}
+	out := &api.AssumeRoleOutput{
+		Credentials: credentials.out(), PackedPolicySize: packed,
+		AssumedRoleUser: &api.AssumedRoleUser{Arn: &principal.ARN, AssumedRoleId: &principal.ID},
+	}
 	if session.SourceIdentity != "" {
 		out.SourceIdentity = &session.SourceIdentity
 	}
@@ -106,8 +89,12 @@ func (c *Credentials) out() *api.Credentials {
 
 // assumable returns the role that the caller wants to assume.
 func (s *Service) assumable(ctx context.Context, caller *call.Principal, roleARN string) (*policy.Role, error) {
-	if caller.Type == call.Account {
+	switch caller.Type {
+	case call.Account:
 		return nil, accessDenied("Roles may not be assumed by root accounts.")
+	case call.FederatedUser:
+		// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html#api_getfederationtoken
+		return nil, mayNotAssume(caller, roleARN)
 	}
 	role, err := s.identities.Role(ctx, roleARN)
 	if err == nil && role == nil {
@@ -143,48 +130,53 @@ func (s *Service) issueRole(role *policy.Role, name string, d time.Duration, ses
 	return c, p, err
 }
 
-// sessionTags checks the tags of a session, whose keys differ by more than case.
-func sessionTags(tags []api.Tag) (map[string]string, error) {
-	if len(tags) == 0 {
-		return nil, nil
+// inherited is what the session of a role that caller assumes gets from caller's own: transitive tags and the source
+// identity. It is empty for a caller without a session.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_role-chaining
+func inherited(caller *call.Principal) *call.Session {
+	out := &call.Session{}
+	if caller.Session == nil {
+		return out
 	}
-	out, seen := map[string]string{}, map[string]bool{}
+	out.SourceIdentity = caller.Session.SourceIdentity
+	for _, key := range caller.Session.TransitiveTags {
+		if out.Tags == nil {
+			out.Tags = map[string]string{}
+		}
+		out.Tags[key] = caller.Session.Tags[key]
+	}
+	out.TransitiveTags = slices.Clone(caller.Session.TransitiveTags)
+	return out
+}
+
+// tagSession gives a session its tags: those that it inherits, and the ones passed, whose keys differ by more than case.
+func tagSession(session, from *call.Session, tags []api.Tag, transitive []string) error {
+	session.Tags, session.TransitiveTags = from.Tags, from.TransitiveTags
+	passed := map[string]string{} // the keys as they were written, by the folded ones
 	for _, t := range tags {
 		key := strings.ToLower(*t.Key)
 		switch {
-		case seen[key]:
-			return nil, awserr.New("InvalidParameterValue", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+		case passed[key] != "":
+			return awserr.New("InvalidParameterValue", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
 		case strings.HasPrefix(key, "aws:"):
-			return nil, awserr.New("InvalidParameterValue", "Tag keys beginning with aws: are reserved for system use.")
+			return awserr.New("InvalidParameterValue", "Tag keys beginning with aws: are reserved for system use.")
+		case slices.ContainsFunc(from.TransitiveTags, func(k string) bool { return strings.EqualFold(k, key) }):
+			return awserr.New("InvalidParameterValue", "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.")
 		}
-		seen[key] = true
-		out[*t.Key] = *t.Value
+		passed[key] = *t.Key
+		if session.Tags == nil {
+			session.Tags = map[string]string{}
+		}
+		session.Tags[*t.Key] = *t.Value
 	}
-	return out, nil
-}
-
-// packedSize returns which part of the room in a token session policy and tags take, in percent; nil if there are none.
-func packedSize(session *call.Session) (*int32, error) {
-	if session.Policy == "" && len(session.Tags) == 0 {
-		return nil, nil
+	for _, key := range transitive {
+		written := passed[strings.ToLower(key)]
+		if written == "" {
+			return awserr.New("InvalidParameterValue", "The specified transitive tag key must be included in the requested tags.")
+		}
+		if !slices.Contains(session.TransitiveTags, written) {
+			session.TransitiveTags = append(session.TransitiveTags, written)
+		}
 	}
-	var packed bytes.Buffer
-	w, err := flate.NewWriter(&packed, flate.BestCompression)
-	if err != nil {
-		return nil, err
-	}
-	text := session.Policy
-	for _, key := range slices.Sorted(maps.Keys(session.Tags)) {
-		text += "\n" + key + "\n" + session.Tags[key]
-	}
-	// Writing to a buffer does not fail.
-	_, err = w.Write([]byte(text))
-	if err := errors.Join(err, w.Close()); err != nil {
-		return nil, err
-	}
-	percent := int32((packed.Len()*100 + maxPacked - 1) / maxPacked)
-	if percent > 100 {
-		return nil, &api.PackedPolicyTooLargeException{Message: new(fmt.Sprintf("Packed size of session tags consumes %d%% of allotted space.", percent))}
-	}
-	return &percent, nil
+	return nil
 }

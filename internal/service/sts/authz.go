@@ -3,6 +3,7 @@ package sts
 import (
 	"context"
 	"maps"
+	"strconv"
 
 	api "brume/internal/api/sts"
 	"brume/internal/awserr"
@@ -12,48 +13,86 @@ import (
 )
 
 // Checks maps the input of an operation to the permissions it needs. Two operations need none: whoever has credentials
-// may know whose they are, and may get others for the same user.
+// may know whose they are, and may get others for the same user. Who comes with the token of an identity provider is
+// nobody's principal: AssumeRoleWithWebIdentity asks the role's trust policy itself.
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecuritytokenservice.html
 func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct) (checks []policy.Check, mapped bool, err error) {
 	switch in := in.(type) {
-	case *api.GetCallerIdentityInput, *api.GetSessionTokenInput:
+	case *api.GetCallerIdentityInput, *api.GetSessionTokenInput, *api.AssumeRoleWithWebIdentityInput:
 		return nil, true, nil
 	case *api.GetAccessKeyInfoInput:
 		return []policy.Check{{Action: "sts:GetAccessKeyInfo", Resource: "*"}}, true, nil
 	case *api.AssumeRoleInput:
 		checks, err = s.assumeRoleChecks(ctx, in)
 		return checks, true, err
+	case *api.GetFederationTokenInput:
+		checks, err = federationTokenChecks(ctx, in)
+		return checks, true, err
 	}
 	return nil, false, nil
 }
 
-func (s *Service) assumeRoleChecks(ctx context.Context, in *api.AssumeRoleInput) ([]policy.Check, error) {
-	switch {
-	case len(in.PolicyArns) > 0:
-		return nil, awserr.NotImplemented("AssumeRole with PolicyArns")
-	case len(in.TransitiveTagKeys) > 0:
-		return nil, awserr.NotImplemented("AssumeRole with TransitiveTagKeys")
-	case len(in.ProvidedContexts) > 0:
-		return nil, awserr.NotImplemented("AssumeRole with ProvidedContexts")
+// requestKeys are the condition keys of what is passed for a session.
+type requestKeys map[string][]string
+
+func (k requestKeys) set(key string, value *string) {
+	if value != nil {
+		k[key] = []string{*value}
 	}
-	role, err := s.assumable(ctx, &call.From(ctx).Principal, str(in.RoleArn))
+}
+
+func (k requestKeys) tags(tags []api.Tag) {
+	for _, t := range tags {
+		k.set("aws:RequestTag/"+str(t.Key), t.Value)
+		k["aws:TagKeys"] = append(k["aws:TagKeys"], str(t.Key))
+	}
+}
+
+func (k requestKeys) duration(seconds *int32) {
+	if seconds != nil {
+		k["sts:DurationSeconds"] = []string{strconv.Itoa(int(*seconds))}
+	}
+}
+
+func federationTokenChecks(ctx context.Context, in *api.GetFederationTokenInput) ([]policy.Check, error) {
+	p, err := federatedUser(&call.From(ctx).Principal, str(in.Name))
 	if err != nil {
 		return nil, err
 	}
-	keys := map[string][]string{}
-	set := func(key string, value *string) {
-		if value != nil {
-			keys[key] = []string{*value}
-		}
+	keys := requestKeys{}
+	keys.duration(in.DurationSeconds)
+	keys.tags(in.Tags)
+	checks := []policy.Check{{Action: "sts:GetFederationToken", Resource: p.ARN, Context: keys}}
+	if len(in.Tags) > 0 {
+		checks = append(checks, policy.Check{Action: "sts:TagSession", Resource: p.ARN, Context: keys})
 	}
-	set("sts:RoleSessionName", in.RoleSessionName)
-	set("sts:ExternalId", in.ExternalId)
-	set("sts:SourceIdentity", in.SourceIdentity)
-	for _, t := range in.Tags {
-		set("aws:RequestTag/"+str(t.Key), t.Value)
-		keys["aws:TagKeys"] = append(keys["aws:TagKeys"], str(t.Key))
+	return checks, nil
+}
+
+func (s *Service) assumeRoleChecks(ctx context.Context, in *api.AssumeRoleInput) ([]policy.Check, error) {
+	if len(in.ProvidedContexts) > 0 {
+		return nil, awserr.NotImplemented("AssumeRole with ProvidedContexts")
 	}
-	mfa, err := s.checkMFA(ctx, &call.From(ctx).Principal, in.SerialNumber, in.TokenCode, false)
+	caller := &call.From(ctx).Principal
+	role, err := s.assumable(ctx, caller, str(in.RoleArn))
+	if err != nil {
+		return nil, err
+	}
+	from := inherited(caller)
+	sourceIdentity := in.SourceIdentity
+	if sourceIdentity == nil && from.SourceIdentity != "" {
+		sourceIdentity = &from.SourceIdentity
+	}
+	keys := requestKeys{}
+	keys.set("sts:RoleSessionName", in.RoleSessionName)
+	keys.set("sts:ExternalId", in.ExternalId)
+	keys.set("sts:SourceIdentity", sourceIdentity)
+	keys.duration(in.DurationSeconds)
+	keys.tags(in.Tags)
+	if len(in.TransitiveTagKeys) > 0 {
+		keys["sts:TransitiveTagKeys"] = in.TransitiveTagKeys
+	}
+	mfa, err := s.checkMFA(ctx, caller, in.SerialNumber, in.TokenCode, false)
 	if err != nil {
 		return nil, err
 	}
@@ -61,10 +100,13 @@ func (s *Service) assumeRoleChecks(ctx context.Context, in *api.AssumeRoleInput)
 		keys["aws:MultiFactorAuthPresent"], keys["aws:MultiFactorAuthAge"] = []string{"true"}, []string{"0"}
 	}
 	checks := []policy.Check{assumeCheck("sts:AssumeRole", role, keys)}
-	if len(in.Tags) > 0 {
+	// What a session inherits it needs the same permissions for as for what is passed.
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_permissions-required
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html
+	if len(in.Tags) > 0 || len(from.Tags) > 0 {
 		checks = append(checks, assumeCheck("sts:TagSession", role, keys))
 	}
-	if in.SourceIdentity != nil {
+	if sourceIdentity != nil {
 		checks = append(checks, assumeCheck("sts:SetSourceIdentity", role, keys))
 	}
 	return checks, nil

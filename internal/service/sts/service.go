@@ -31,6 +31,11 @@ type Identities interface {
 	Role(ctx context.Context, arn string) (*policy.Role, error)
 	// Exists says whether the user or role behind p still does.
 	Exists(ctx context.Context, p *call.Principal) (bool, error)
+	// PolicyExists says whether an account has a managed policy of this ARN, or AWS has it for all.
+	PolicyExists(ctx context.Context, account, arn string) (bool, error)
+	// OpenIDProvider returns an account's registration of the provider with this URL, without its "https://"; nil if there
+	// is none.
+	OpenIDProvider(ctx context.Context, account, url string) (*policy.OpenIDProvider, error)
 	// CheckMFA says whether p has the MFA device, and whether code is what it shows now. With use, the code counts this
 	// once and never again.
 	CheckMFA(ctx context.Context, p *call.Principal, serial, code string, use bool) (known, valid bool, err error)
@@ -40,6 +45,7 @@ type Identities interface {
 type Options struct {
 	Identities Identities
 	Sealer     Sealer
+	Keys       KeySource
 	// TestAccount, if it is set, is the account whose root the access key "test" belongs to. Then any twelve digits are
 	// the access key of the root of that account too. The secret is always "test", and session tokens are ignored.
 	TestAccount string
@@ -50,6 +56,7 @@ type Service struct {
 	api.Unimplemented
 	identities  Identities
 	sealer      Sealer
+	keys        KeySource
 	testAccount string
 	// sessions remembers what session tokens hold, by token.
 	sessions *recent.Map[string, *session]
@@ -63,7 +70,7 @@ const maxCachedSessions = 2048
 // New returns the service.
 func New(o Options) *Service {
 	return &Service{
-		identities: o.Identities, sealer: o.Sealer, testAccount: o.TestAccount,
+		identities: o.Identities, sealer: o.Sealer, keys: o.Keys, testAccount: o.TestAccount,
 		sessions: recent.NewMap[string, *session](maxCachedSessions),
 	}
 }

@@ -15,6 +15,18 @@ const (
 	maxRootSession = time.Hour
 )
 
+// userSessionDuration is how long temporary credentials of a user or a root last.
+func userSessionDuration(p *call.Principal, seconds *int32) time.Duration {
+	d := defaultUserSession
+	if seconds != nil {
+		d = time.Duration(*seconds) * time.Second
+	}
+	if p.Type == call.Account {
+		d = min(d, maxRootSession)
+	}
+	return d
+}
+
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
 func (s *Service) GetSessionToken(ctx context.Context, in *api.GetSessionTokenInput) (*api.GetSessionTokenOutput, error) {
 	p := call.From(ctx).Principal
@@ -25,15 +37,8 @@ func (s *Service) GetSessionToken(ctx context.Context, in *api.GetSessionTokenIn
 	if err != nil {
 		return nil, err
 	}
-	duration := defaultUserSession
-	if in.DurationSeconds != nil {
-		duration = time.Duration(*in.DurationSeconds) * time.Second
-	}
-	if p.Type == call.Account {
-		duration = min(duration, maxRootSession)
-	}
 	now := time.Now()
-	p.Session = &call.Session{IssuedAt: now, Expiry: now.Add(duration), MFA: mfa}
+	p.Session = &call.Session{IssuedAt: now, Expiry: now.Add(userSessionDuration(&p, in.DurationSeconds)), MFA: mfa}
 	credentials, err := s.issue(&p)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -40,6 +41,9 @@ type fakeIAM struct {
 	keys     map[string]string           // status by access key
 	gone     map[string]bool             // unique ids
 	code     string                      // what bob's MFA device shows
+	managed  map[string]bool             // ARNs of managed policies
+	provider *policy.OpenIDProvider
+	url      string // of provider
 	err      error
 }
 
@@ -58,7 +62,21 @@ func (f *fakeIAM) Role(_ context.Context, arn string) (*policy.Role, error) {
 
 func (f *fakeIAM) Exists(_ context.Context, p *call.Principal) (bool, error) {
 	id, _, _ := strings.Cut(p.ID, ":")
+	if p.Type == call.FederatedUser {
+		id = p.Session.IssuerID
+	}
 	return !f.gone[id], f.err
+}
+
+func (f *fakeIAM) PolicyExists(_ context.Context, a, arn string) (bool, error) {
+	return a == account && f.managed[arn], f.err
+}
+
+func (f *fakeIAM) OpenIDProvider(_ context.Context, a, url string) (*policy.OpenIDProvider, error) {
+	if a != account || url != f.url {
+		return nil, f.err
+	}
+	return f.provider, f.err
 }
 
 // CheckMFA knows one device, of bob's, which shows a code until it is used.
@@ -91,6 +109,7 @@ func root() call.Principal {
 type fixture struct {
 	*Service
 	iam   *fakeIAM
+	keys  fakeKeys
 	calls *dispatch.Dispatcher
 }
 
@@ -110,7 +129,8 @@ func box(t testing.TB, fill byte) *seal.Box {
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{iam: &fakeIAM{roles: map[string]*policy.Role{}, policies: map[string]*policy.Policies{}, keys: map[string]string{}, gone: map[string]bool{}}}
-	f.Service = New(Options{Identities: f.iam, Sealer: box(t, 7)})
+	f.iam.managed = map[string]bool{}
+	f.Service = New(Options{Identities: f.iam, Sealer: box(t, 7), Keys: &f.keys})
 	f.calls = dispatch.New(f.iam, obs.NewMetrics())
 	f.calls.Add(api.Schema(), api.Handlers(f.Service), f.Checks)
 	return f
@@ -174,7 +194,10 @@ func fails(t testing.TB, err error, code, message string) {
 func TestEveryOperationHasChecks(t *testing.T) {
 	f := newFixture(t)
 	f.role(t, trustsBob)
-	implemented := map[string]bool{"AssumeRole": true, "GetAccessKeyInfo": true, "GetCallerIdentity": true, "GetSessionToken": true}
+	implemented := map[string]bool{
+		"AssumeRole": true, "AssumeRoleWithWebIdentity": true, "GetAccessKeyInfo": true, "GetCallerIdentity": true,
+		"GetFederationToken": true, "GetSessionToken": true,
+	}
 	for i, op := range api.Schema().Operations {
 		in := api.Handlers(f.Service)[i].New()
 		if in, ok := in.(*api.AssumeRoleInput); ok {
@@ -345,13 +368,42 @@ func TestAssumeRoleSessionPolicy(t *testing.T) {
 	}
 	_, err = f.assume(bob(), &api.AssumeRoleInput{Policy: new(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:Get*","Resource":"bucket"}}`)})
 	fails(t, err, "MalformedPolicyDocument", `Resource bucket must be in ARN format or "*".`)
-	for _, in := range []*api.AssumeRoleInput{
-		{PolicyArns: []api.PolicyDescriptorType{{Arn: new("arn:aws:iam::aws:policy/ReadOnlyAccess")}}},
-		{Tags: []api.Tag{{Key: new("a"), Value: new("b")}}, TransitiveTagKeys: []string{"a"}},
-	} {
-		_, err := f.assume(bob(), in)
-		fails(t, err, "NotImplemented", "")
+
+	managed := func(arns ...string) *api.AssumeRoleInput {
+		in := &api.AssumeRoleInput{}
+		for _, arn := range arns {
+			in.PolicyArns = append(in.PolicyArns, api.PolicyDescriptorType{Arn: &arn})
+		}
+		return in
 	}
+	const readOnly, own = "arn:aws:iam::aws:policy/ReadOnlyAccess", "arn:aws:iam::" + account + ":policy/own"
+	f.iam.managed[readOnly], f.iam.managed[own] = true, true
+	out, err = f.assume(bob(), managed(readOnly, own, readOnly))
+	if err != nil || *out.PackedPolicySize < 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	if got := f.resolved(t, out.Credentials).Session; !slices.Equal(got.PolicyARNs, []string{readOnly, own}) || got.Policy != "" {
+		t.Errorf("%+v", got)
+	}
+	_, err = f.assume(bob(), managed("arn:aws:iam::"+account+":policy/none"))
+	fails(t, err, "ValidationError", "Policy arn:aws:iam::"+account+":policy/none does not exist or is not attachable.")
+	many := managed(slices.Repeat([]string{own}, 10)...)
+	if _, err = f.assume(bob(), many); err != nil {
+		t.Error(err)
+	}
+	many.PolicyArns = append(many.PolicyArns, many.PolicyArns[0])
+	_, err = f.assume(bob(), many)
+	fails(t, err, "ValidationError", "")
+	// The limit of 2,048 characters is for all of them together.
+	spaced := func(n int) *string { return new(narrow + strings.Repeat(" ", n-len(narrow))) }
+	both := managed(own)
+	both.Policy = spaced(2048 - len(own))
+	if _, err = f.assume(bob(), both); err != nil {
+		t.Error(err)
+	}
+	both.Policy = spaced(2049 - len(own))
+	_, err = f.assume(bob(), both)
+	fails(t, err, "ValidationError", "")
 	_, err = f.assume(bob(), &api.AssumeRoleInput{SerialNumber: new("arn:aws:iam::" + account + ":mfa/bob"), TokenCode: new("123456")})
 	fails(t, err, "AccessDenied", "")
 }
@@ -363,6 +415,10 @@ func TestPackedPolicyTooLarge(t *testing.T) {
 	}
 	_, err := packedSize(session)
 	fails(t, err, "PackedPolicyTooLarge", "")
+	session.PolicyARNs = []string{"arn"}
+	if _, err := packedSize(session); err == nil || !strings.Contains(err.Error(), "Packed policy consumes") {
+		t.Error(err)
+	}
 	if size, err := packedSize(&call.Session{}); size != nil || err != nil {
 		t.Errorf("%v, %v", size, err)
 	}

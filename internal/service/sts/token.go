@@ -37,6 +37,13 @@ type tokenBody struct {
 	MFA            bool               `json:"m,omitempty"`
 	SourceIdentity string             `json:"y,omitempty"`
 	Tags           map[string]string  `json:"g,omitempty"`
+
+	PolicyARNs        []string            `json:"l,omitempty"`
+	TransitiveTags    []string            `json:"v,omitempty"`
+	IssuerID          string              `json:"u,omitempty"`
+	IssuerARN         string              `json:"w,omitempty"`
+	FederatedProvider string              `json:"f,omitempty"`
+	Keys              map[string][]string `json:"c,omitempty"`
 }
 
 // Credentials are temporary ones. They print without their secrets.
@@ -63,6 +70,8 @@ func (s *Service) issue(p *call.Principal) (*Credentials, error) {
 		RoleARN: p.Session.RoleARN, SessionName: p.Session.Name, Policy: p.Session.Policy,
 		IssuedAt: p.Session.IssuedAt.Unix(), Expiry: c.Expiry.Unix(),
 		MFA: p.Session.MFA, SourceIdentity: p.Session.SourceIdentity, Tags: p.Session.Tags,
+		PolicyARNs: p.Session.PolicyARNs, TransitiveTags: p.Session.TransitiveTags, IssuerID: p.Session.IssuerID, IssuerARN: p.Session.IssuerARN,
+		FederatedProvider: p.Session.FederatedProvider, Keys: p.Session.Keys,
 	})
 	if err != nil {
 		return nil, err
@@ -101,6 +110,8 @@ func (s *Service) open(token string) (*session, error) {
 				RoleARN: b.RoleARN, Name: b.SessionName, Policy: b.Policy,
 				IssuedAt: time.Unix(b.IssuedAt, 0), Expiry: time.Unix(b.Expiry, 0),
 				MFA: b.MFA, SourceIdentity: b.SourceIdentity, Tags: b.Tags,
+				PolicyARNs: b.PolicyARNs, TransitiveTags: b.TransitiveTags, IssuerID: b.IssuerID, IssuerARN: b.IssuerARN,
+				FederatedProvider: b.FederatedProvider, Keys: b.Keys,
 			},
 		},
 	}

@@ -79,7 +79,7 @@ func (r *Resolver) resolveQuery(req *Request) (*schema.Operation, error) {
 		return nil, unknownOperation(http.StatusNotFound)
 	}
 	req.Form = req.Query
-	if req.Method == http.MethodPost && mediaType(req.Header) == "application/x-www-form-urlencoded" {
+	if req.Method == http.MethodPost && IsForm(req.Header) {
 		form, err := ParseParams(string(req.Body))
 		if err != nil {
 			return nil, err
@@ -102,6 +102,9 @@ func (r *Resolver) resolveQuery(req *Request) (*schema.Operation, error) {
 	}
 	return op, nil
 }
+
+// IsForm reports whether a request has its parameters in its body.
+func IsForm(h http.Header) bool { return mediaType(h) == "application/x-www-form-urlencoded" }
 
 // resolveREST answers a path that no operation has with 404 and a method that it has not with 405.
 // https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html

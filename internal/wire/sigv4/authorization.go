@@ -104,7 +104,7 @@ func parseAuthorization(r *http.Request) (authorization, error) {
 	case presigned:
 		return parseQuery(r)
 	}
-	return authorization{}, &Error{MissingToken, msgMissing}
+	return authorization{}, Unsigned()
 }
 
 // splitAuthorization reads "AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…". A part that is missing is empty;

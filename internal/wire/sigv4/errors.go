@@ -69,6 +69,9 @@ const (
 	msgContent      = "The provided 'x-amz-content-sha256' header does not match what was computed."
 )
 
+// Unsigned is the refusal of a request that carries no signature.
+func Unsigned() error { return &Error{MissingToken, msgMissing} }
+
 func mismatch() error { return &Error{SignatureMismatch, msgMismatch} }
 
 func incomplete(format string, args ...any) error {

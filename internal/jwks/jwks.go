@@ -1,0 +1,198 @@
+// Package jwks fetches the keys that OpenID Connect providers sign with, by way of their discovery documents, and
+// remembers them.
+//
+// It promises that only HTTPS is spoken, that what a provider sends is bounded in size and time, and that a provider is
+// asked at most once in a while, however many tokens come that claim to be its.
+//
+// https://openid.net/specs/openid-connect-discovery-1_0.html
+package jwks
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // thumbprints are SHA-1 in IAM
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"brume/internal/recent"
+)
+
+const (
+	// lifetime is how long keys are remembered.
+	lifetime = time.Hour
+	// pause is how long a provider is left alone after it was asked.
+	pause = 10 * time.Second
+	// patience is how long a provider may take for one answer.
+	patience = 5 * time.Second
+	// maxDocument is the longest answer that is read, in bytes.
+	maxDocument = 512 << 10
+	// maxProviders is how many providers are remembered, at least.
+	maxProviders = 256
+	maxRedirects = 3
+)
+
+// A Source fetches and remembers keys. It is safe for concurrent use.
+type Source struct {
+	mu        sync.Mutex // held to add a provider
+	providers *recent.Map[string, *provider]
+}
+
+// NewSource returns a Source that remembers nothing yet.
+func NewSource() *Source {
+	return &Source{providers: recent.NewMap[string, *provider](maxProviders)}
+}
+
+// A provider is what is known of one. Its lock is held while it is asked, so that others wait for the same answer.
+type provider struct {
+	mu      sync.Mutex
+	keys    *jose.JSONWebKeySet
+	fetched time.Time // when keys came
+	asked   time.Time // when it was asked last
+	err     error     // of the last time
+}
+
+// SigningKeys returns the keys of the provider at the issuer's URL. Remembered keys will do unless fresh is set; even then
+// a provider that was asked just now is not asked again. thumbprints are the SHA-1 fingerprints of certificates, in
+// hexadecimal, that are trusted to have issued the provider's besides those that the system trusts.
+func (s *Source) SigningKeys(ctx context.Context, issuer string, thumbprints []string, fresh bool) (*jose.JSONWebKeySet, error) {
+	// Whoever may register a provider may also say whom to trust for it, so what was fetched counts for that trust alone.
+	p := s.provider(issuer + "\n" + strings.Join(thumbprints, ","))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if now.Sub(p.asked) < pause || !fresh && p.keys != nil && now.Sub(p.fetched) < lifetime {
+		return p.keys, p.err
+	}
+	// The answer is for all who wait, so it does not end with the request of the one who asks.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*patience)
+	defer cancel()
+	keys, err := fetch(ctx, issuer, thumbprints)
+	p.asked, p.err = time.Now(), err
+	if err == nil {
+		p.keys, p.fetched = keys, p.asked
+	}
+	return keys, err
+}
+
+func (s *Source) provider(key string) *provider {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.providers.Get(key)
+	if !ok {
+		p = &provider{}
+		s.providers.Set(key, p)
+	}
+	return p
+}
+
+func fetch(ctx context.Context, issuer string, thumbprints []string) (*jose.JSONWebKeySet, error) {
+	client := newClient(thumbprints)
+	defer client.CloseIdleConnections()
+	var discovery struct {
+		Issuer string `json:"issuer"`
+		Keys   string `json:"jwks_uri"`
+	}
+	if err := get(ctx, client, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration", &discovery); err != nil {
+		return nil, err
+	}
+	if discovery.Issuer != issuer {
+		return nil, fmt.Errorf("jwks: the discovery document of %s is that of %s", issuer, discovery.Issuer)
+	}
+	keys := new(jose.JSONWebKeySet)
+	return keys, get(ctx, client, discovery.Keys, keys)
+}
+
+func newClient(thumbprints []string) *http.Client {
+	return &http.Client{
+		Timeout: patience,
+		Transport: &http.Transport{
+			Proxy:             http.ProxyFromEnvironment,
+			ForceAttemptHTTP2: true,
+			TLSClientConfig: &tls.Config{
+				// VerifyConnection does what this leaves out, with more authorities.
+				InsecureSkipVerify: true,
+				VerifyConnection:   func(cs tls.ConnectionState) error { return verify(&cs, thumbprints) },
+			},
+		},
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			if len(via) > maxRedirects {
+				return errors.New("jwks: too many redirects")
+			}
+			return checkURL(r.URL)
+		},
+	}
+}
+
+// verify checks a server's certificate as crypto/tls does; a certificate of its chain with one of the thumbprints counts as
+// an authority.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc_verify-thumbprint.html
+func verify(cs *tls.ConnectionState, thumbprints []string) error {
+	options := x509.VerifyOptions{DNSName: cs.ServerName, Intermediates: x509.NewCertPool()}
+	for _, cert := range cs.PeerCertificates[1:] {
+		options.Intermediates.AddCert(cert)
+	}
+	_, err := cs.PeerCertificates[0].Verify(options)
+	if err == nil {
+		return nil
+	}
+	options.Roots = x509.NewCertPool()
+	for _, cert := range cs.PeerCertificates {
+		sum := sha1.Sum(cert.Raw) //nolint:gosec // see above
+		if slices.ContainsFunc(thumbprints, func(t string) bool { return strings.EqualFold(t, hex.EncodeToString(sum[:])) }) {
+			options.Roots.AddCert(cert)
+		}
+	}
+	if _, trusted := cs.PeerCertificates[0].Verify(options); trusted != nil {
+		return err
+	}
+	return nil
+}
+
+func checkURL(u *url.URL) error {
+	if u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("jwks: %s is not an https URL", u.Redacted())
+	}
+	return nil
+}
+
+// get reads the JSON at a URL into v.
+func get(ctx context.Context, client *http.Client, address string, v any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	if err := checkURL(r.URL); err != nil {
+		return err
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("jwks: %s answers %s", address, resp.Status)
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
+	switch {
+	case err != nil:
+		return err
+	case len(data) > maxDocument:
+		return fmt.Errorf("jwks: %s is longer than %d bytes", address, maxDocument)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("jwks: %s: %w", address, err)
+	}
+	return nil
+}

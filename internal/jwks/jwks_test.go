@@ -1,0 +1,155 @@
+package jwks
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha1"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// idp is an identity provider, whose answers a test may change.
+type idp struct {
+	*httptest.Server
+	asked     atomic.Int64
+	discovery func() any
+	keys      func(http.ResponseWriter)
+}
+
+func newIDP(t *testing.T) *idp {
+	t.Helper()
+	p := &idp{}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.discovery = func() any { return map[string]string{"issuer": p.URL + "/path", "jwks_uri": p.URL + "/keys"} }
+	p.keys = func(w http.ResponseWriter) {
+		json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "1"}}})
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/path/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		p.asked.Add(1)
+		json.NewEncoder(w).Encode(p.discovery())
+	})
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) { p.keys(w) })
+	p.Server = httptest.NewTLSServer(mux)
+	p.Config.ErrorLog = nil
+	t.Cleanup(p.Close)
+	return p
+}
+
+func (p *idp) thumbprint() string {
+	sum := sha1.Sum(p.Certificate().Raw)
+	return hex.EncodeToString(sum[:])
+}
+
+func TestSigningKeys(t *testing.T) {
+	p, s := newIDP(t), NewSource()
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			keys, err := s.SigningKeys(t.Context(), p.URL+"/path", []string{strings.ToUpper(p.thumbprint())}, false)
+			if err != nil || len(keys.Keys) != 1 || keys.Keys[0].KeyID != "1" {
+				t.Errorf("%+v, %v", keys, err)
+			}
+		})
+	}
+	all.Wait()
+	// A flood of tokens with unknown keys is no flood for the provider.
+	for range 20 {
+		if keys, err := s.SigningKeys(t.Context(), p.URL+"/path", []string{strings.ToUpper(p.thumbprint())}, true); err != nil || keys == nil {
+			t.Fatal(err)
+		}
+	}
+	if n := p.asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc_verify-thumbprint.html
+func TestOnlyTrustedCertificates(t *testing.T) {
+	p, s := newIDP(t), NewSource()
+	for _, thumbprints := range [][]string{nil, {strings.Repeat("0", 40)}, {""}} {
+		if _, err := s.SigningKeys(t.Context(), p.URL+"/path", thumbprints, true); err == nil || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("%q: %v", thumbprints, err)
+		}
+	}
+	if n := p.asked.Load(); n != 0 {
+		t.Error("asked over a connection that was not trusted")
+	}
+	// Trust in one registration is none in another.
+	if _, err := s.SigningKeys(t.Context(), p.URL+"/path", []string{p.thumbprint()}, false); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.SigningKeys(t.Context(), p.URL+"/path", nil, false); err == nil {
+		t.Error("keys that another registration trusted")
+	}
+}
+
+func TestBadProviders(t *testing.T) {
+	tests := []struct {
+		name string
+		set  func(*idp)
+		want string
+	}{
+		{"another issuer", func(p *idp) {
+			p.discovery = func() any { return map[string]string{"issuer": "https://other", "jwks_uri": p.URL + "/keys"} }
+		}, "is that of https://other"},
+		{"keys without TLS", func(p *idp) {
+			p.discovery = func() any {
+				return map[string]string{"issuer": p.URL + "/path", "jwks_uri": strings.Replace(p.URL, "https", "http", 1) + "/keys"}
+			}
+		}, "not an https URL"},
+		{"keys in a file", func(p *idp) {
+			p.discovery = func() any {
+				return map[string]string{"issuer": p.URL + "/path", "jwks_uri": "file:///etc/passwd"}
+			}
+		}, "not an https URL"},
+		{"no keys", func(p *idp) { p.keys = func(w http.ResponseWriter) { w.WriteHeader(404) } }, "404"},
+		{"no JSON", func(p *idp) { p.keys = func(w http.ResponseWriter) { w.Write([]byte("<html>")) } }, "invalid character"},
+		{"endless keys", func(p *idp) {
+			p.keys = func(w http.ResponseWriter) { w.Write([]byte(strings.Repeat(" ", maxDocument+1))) }
+		}, "longer than"},
+		{"a redirect out of TLS", func(p *idp) {
+			p.keys = func(w http.ResponseWriter) {
+				w.Header().Set("Location", "http://127.0.0.1:1/keys")
+				w.WriteHeader(302)
+			}
+		}, "not an https URL"},
+		{"a loop", func(p *idp) {
+			p.keys = func(w http.ResponseWriter) {
+				w.Header().Set("Location", "/keys")
+				w.WriteHeader(302)
+			}
+		}, "too many redirects"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, s := newIDP(t), NewSource()
+			tt.set(p)
+			if _, err := s.SigningKeys(t.Context(), p.URL+"/path", []string{p.thumbprint()}, false); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v", err)
+			}
+			// The failure is remembered for a while too.
+			if _, err := s.SigningKeys(t.Context(), p.URL+"/path", []string{p.thumbprint()}, false); err == nil || p.asked.Load() != 1 {
+				t.Errorf("%v, asked %d times", err, p.asked.Load())
+			}
+		})
+	}
+	if _, err := NewSource().SigningKeys(t.Context(), "http://127.0.0.1:1", nil, false); err == nil || !strings.Contains(err.Error(), "not an https URL") {
+		t.Error(err)
+	}
+}

@@ -113,6 +113,7 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 		Environments: environments,
 		Packages:     packages,
 		Links:        s.codeLinks,
+		Authorizer:   p.dispatcher,
 		Logger:       s.log,
 		Architecture: architecture(),
 	})

@@ -35,6 +35,7 @@ import (
 	"brume/internal/service/sts"
 	"brume/internal/wire"
 	"brume/internal/wire/executeapi"
+	"brume/internal/wire/functionurl"
 )
 
 // What lies in the data directory. A reset removes stateDirs; the keys and the certificate authority stay.
@@ -166,7 +167,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Dispatcher:  dispatcher,
 		Credentials: tokens,
 		Uses:        identities,
-		DataPlane:   executeapi.New(apis),
+		DataPlane:   dataPlanes{functionurl.New(functions, tokens, log), executeapi.New(apis)},
 		Region:      c.Region,
 		Metrics:     metrics,
 		Log:         log,
@@ -178,6 +179,22 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	}
 	s.handler = withCode(s.codeLinks, log, server)
 	return s, nil
+}
+
+// dataPlanes are several as one: a request is for the first that serves it.
+type dataPlanes []wire.DataPlane
+
+func (d dataPlanes) Serves(r *http.Request) bool { return d.of(r) != nil }
+
+func (d dataPlanes) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.of(r).ServeHTTP(w, r) }
+
+func (d dataPlanes) of(r *http.Request) wire.DataPlane {
+	for _, plane := range d {
+		if plane.Serves(r) {
+			return plane
+		}
+	}
+	return nil
 }
 
 func (s *stack) onClose(f func() error) { s.closers = append(s.closers, f) }

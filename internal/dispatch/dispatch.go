@@ -128,12 +128,17 @@ func (d *Dispatcher) authorize(ctx context.Context, op *Operation, in schema.Str
 	if !mapped {
 		return nil, awserr.NotImplemented(op.Schema.Name)
 	}
+	return checks, d.Authorize(ctx, checks)
+}
+
+// Authorize decides checks for the caller of ctx that no operation asks for, but a data plane does.
+func (d *Dispatcher) Authorize(ctx context.Context, checks []policy.Check) error {
 	info := call.From(ctx)
 	policies, err := d.policies.PoliciesFor(ctx, &info.Principal)
 	if err != nil {
-		return checks, err
+		return err
 	}
-	return checks, policy.Authorize(info, policies, checks)
+	return policy.Authorize(info, policies, checks)
 }
 
 // Run calls an operation from inside the process, for the caller of ctx, and counts it as a call.

@@ -38,8 +38,11 @@ func zipOf(t *testing.T, files ...string) []byte {
 	return buf.Bytes()
 }
 
-// pythonRuntime is the newest Python that the machine offers for functions.
-func pythonRuntime(t *testing.T) types.Runtime {
+// pythonRuntime and nodeRuntime are the newest that the machine offers for functions.
+func pythonRuntime(t *testing.T) types.Runtime { return newestRuntime(t, "python") }
+func nodeRuntime(t *testing.T) types.Runtime   { return newestRuntime(t, "nodejs") }
+
+func newestRuntime(t *testing.T, family string) types.Runtime {
 	t.Helper()
 	offered, err := story.Runtimes(t.Context(), brume.Binary())
 	if err != nil {
@@ -47,12 +50,12 @@ func pythonRuntime(t *testing.T) types.Runtime {
 	}
 	name := ""
 	for _, rt := range offered {
-		if strings.HasPrefix(rt.Name, "python") {
+		if strings.HasPrefix(rt.Name, family) {
 			name = rt.Name
 		}
 	}
 	if name == "" {
-		t.Skip("the machine offers no Python runtime: see scripts/prerequisites")
+		t.Skipf("the machine offers no runtime for %s: see scripts/prerequisites", family)
 	}
 	return types.Runtime(name)
 }

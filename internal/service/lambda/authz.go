@@ -39,6 +39,13 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		check, err := s.layerCheck(ctx, action, l)
 		return []policy.Check{check}, true, err
 	}
+	onURL := func(name, qualifier, authType *string) ([]policy.Check, bool, error) {
+		check, err := s.functionCheck(ctx, action, name, qualifier)
+		if authType != nil {
+			also(&check, "lambda:FunctionUrlAuthType", *authType)
+		}
+		return []policy.Check{check}, true, err
+	}
 	onAll := func() ([]policy.Check, bool, error) {
 		return []policy.Check{{Action: action, Resource: "*"}}, true, nil
 	}
@@ -159,6 +166,17 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		return onLayer(in.LayerName, in.VersionNumber)
 	case *api.GetLayerVersionPolicyInput:
 		return onLayer(in.LayerName, in.VersionNumber)
+
+	case *api.CreateFunctionUrlConfigInput:
+		return onURL(in.FunctionName, in.Qualifier, in.AuthType)
+	case *api.UpdateFunctionUrlConfigInput:
+		return onURL(in.FunctionName, in.Qualifier, in.AuthType)
+	case *api.GetFunctionUrlConfigInput:
+		return onURL(in.FunctionName, in.Qualifier, nil)
+	case *api.DeleteFunctionUrlConfigInput:
+		return onURL(in.FunctionName, in.Qualifier, nil)
+	case *api.ListFunctionUrlConfigsInput:
+		return onURL(in.FunctionName, nil, nil)
 
 	case *api.PutFunctionConcurrencyInput:
 		return onFunction(in.FunctionName, nil)

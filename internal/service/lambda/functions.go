@@ -315,6 +315,16 @@ func (s *Service) DeleteFunction(ctx context.Context, in *api.DeleteFunctionInpu
 				return err
 			}
 		}
+		err = deletePrefix(tx, urlsPrefix(r.scope, r.name), func(data []byte) error {
+			row, err := decodeURL(data)
+			if err != nil {
+				return err
+			}
+			return tx.Delete(urlIndexKey(row.ID))
+		})
+		if err != nil {
+			return err
+		}
 		if f.Reserved != nil {
 			if err := s.setReserved(tx, r, nil); err != nil {
 				return err

@@ -135,11 +135,12 @@ func newFixture(t testing.TB) *fixture {
 	must(t, err)
 	packages := NewPackages(store, blobs, cache)
 	f.links = NewSignedLinks("http://127.0.0.1:4566/", []byte("key"), packages)
+	f.calls = dispatch.New(f, obs.NewMetrics())
 	f.Service = New(Config{
-		Store: store, Sealer: box, Roles: f.roles, Runtimes: fakeRuntimes{}, Environments: f.envs, Packages: packages,
+		Authorizer: f.calls,
+		Store:      store, Sealer: box, Roles: f.roles, Runtimes: fakeRuntimes{}, Environments: f.envs, Packages: packages,
 		Links: f.links, Logger: slog.New(slog.DiscardHandler), Architecture: api.ArchitectureX8664,
 	})
-	f.calls = dispatch.New(f, obs.NewMetrics())
 	f.calls.Add(api.Schema(), api.Handlers(f.Service), f.Checks)
 	f.outbox.Handle(CodeQueue, 4, packages.Remove)
 	f.outbox.Handle(EventQueue, EventConcurrency, f.DeliverEvent)

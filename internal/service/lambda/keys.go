@@ -15,6 +15,8 @@ import (
 //	lambda r ACCOUNT REGION                 → reservedRow: the concurrency that functions have for themselves
 //	lambda l ACCOUNT REGION LAYER NUMBER    → layerRow, of a version of a layer
 //	lambda h ACCOUNT REGION LAYER           → layerHead
+//	lambda u ACCOUNT REGION NAME QUALIFIER  → urlRow; QUALIFIER is empty or an alias
+//	lambda i ID                             → urlIndex, of a function URL
 //	lambda c BLOB ACCOUNT REGION NAME NUMBER → nothing: this version (0: $LATEST) has that code. The name of a blob begins
 //	                                          with its digest.
 const (
@@ -26,6 +28,8 @@ const (
 	tagCode     = 'c'
 	tagLayer    = 'l'
 	tagHead     = 'h'
+	tagURL      = 'u'
+	tagURLIndex = 'i'
 )
 
 func table(tag byte) []byte { return tuple.AppendByte(tuple.AppendString(nil, "lambda"), tag) }
@@ -128,3 +132,16 @@ func parseLayerKey(key []byte) (l layerRef, err error) {
 	l.account, l.region, l.name, l.number = r.String(), r.String(), r.String(), r.Uint64()
 	return l, r.End()
 }
+
+// urlsPrefix begins the keys of all URLs of a function.
+func urlsPrefix(sc scope, name string) []byte { return tuple.AppendString(inScope(tagURL, sc), name) }
+
+func urlKey(r ref) []byte { return tuple.AppendString(urlsPrefix(r.scope, r.name), r.qualifier) }
+
+func parseURLKey(key []byte) (at ref, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagURL)))
+	at.account, at.region, at.name, at.qualifier = r.String(), r.String(), r.String(), r.String()
+	return at, r.End()
+}
+
+func urlIndexKey(id string) []byte { return tuple.AppendString(table(tagURLIndex), id) }

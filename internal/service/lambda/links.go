@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -16,6 +17,9 @@ import (
 
 // CodePath begins the paths of SignedLinks.
 const CodePath = "/_aws/lambda/code/"
+
+// URLPath begins the paths of function URLs for clients without wildcard names; the URL's id follows.
+const URLPath = "/_aws/lambda-url/"
 
 // SignedLinks are Links to Brume itself: CodePath, the name of the code, and a signature over that and a time, which is
 // all that a client needs until then.
@@ -36,6 +40,24 @@ func NewSignedLinks(base string, key []byte, packages *Packages) *SignedLinks {
 func (l *SignedLinks) CodeURL(_ context.Context, code blob.Ref, valid time.Duration) string {
 	expires := strconv.FormatInt(l.now().Add(valid).Unix(), 10)
 	return l.base + CodePath + code.String() + "?" + url.Values{"Expires": {expires}, "Signature": {l.sign(code.String(), expires)}}.Encode()
+}
+
+// FunctionURL implements Links. Names below localhost lead to this machine, so that one that is reached there has URLs of
+// AWS's form; of another one no wildcard name is known, and the URL is a path.
+func (l *SignedLinks) FunctionURL(id, region string) string {
+	base, err := url.Parse(l.base)
+	if err != nil {
+		return l.base + URLPath + id + "/"
+	}
+	addr, err := netip.ParseAddr(base.Hostname())
+	if err == nil && addr.IsLoopback() || base.Hostname() == "localhost" {
+		host := id + ".lambda-url." + region + ".localhost"
+		if port := base.Port(); port != "" {
+			host += ":" + port
+		}
+		return base.Scheme + "://" + host + "/"
+	}
+	return l.base + URLPath + id + "/"
 }
 
 func (l *SignedLinks) sign(name, expires string) string {

@@ -25,6 +25,7 @@ import (
 	api "brume/internal/api/lambda"
 	"brume/internal/blob"
 	"brume/internal/kv"
+	"brume/internal/policy"
 	"brume/internal/runtimes"
 	"brume/internal/service/lambda/environment"
 )
@@ -39,6 +40,7 @@ type Service struct {
 	environments Environments
 	links        Links
 	objects      Objects
+	authorizer   Authorizer
 	packages     *Packages
 	log          *slog.Logger
 	architecture string
@@ -81,6 +83,14 @@ type Environments interface {
 // Links makes addresses at which clients can fetch code for a while, with no credentials but the address itself.
 type Links interface {
 	CodeURL(ctx context.Context, code blob.Ref, valid time.Duration) string
+	// FunctionURL is the address of a function URL, which lasts as long as that.
+	FunctionURL(id, region string) string
+}
+
+// An Authorizer decides what the caller of ctx may do, where no operation asks for it.
+type Authorizer interface {
+	// Authorize returns nil if all checks pass, and otherwise an awserr.Error with the code AccessDenied.
+	Authorize(ctx context.Context, checks []policy.Check) error
 }
 
 // ErrNoObject says that there is no such object in S3.
@@ -101,6 +111,7 @@ type Config struct {
 	Environments Environments
 	Packages     *Packages
 	Links        Links
+	Authorizer   Authorizer
 	// Objects may be nil: then code comes from requests only.
 	Objects Objects
 	Logger  *slog.Logger
@@ -121,7 +132,7 @@ func New(c Config) *Service {
 	}
 	return &Service{
 		store: c.Store, sealer: c.Sealer, roles: c.Roles, runtimes: c.Runtimes, environments: c.Environments,
-		packages: c.Packages, links: c.Links, objects: c.Objects, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
+		packages: c.Packages, links: c.Links, objects: c.Objects, authorizer: c.Authorizer, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
 	}
 }
 

@@ -39,6 +39,8 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		a.onTable(in.TableName)
 	case *api.DescribeTimeToLiveInput:
 		a.onTable(in.TableName)
+	case *api.UpdateTimeToLiveInput:
+		a.onTable(in.TableName)
 	case *api.TagResourceInput:
 		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: *in.ResourceArn, Context: requestTags(in.Tags)}}
 	case *api.UntagResourceInput:

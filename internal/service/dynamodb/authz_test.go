@@ -32,6 +32,7 @@ var authzCases = []struct {
 	{"DeleteTable", &api.DeleteTableInput{TableName: new("table")}, "dynamodb:DeleteTable table/table"},
 	{"DescribeContinuousBackups", &api.DescribeContinuousBackupsInput{TableName: new("table")}, "dynamodb:DescribeContinuousBackups table/table"},
 	{"DescribeTimeToLive", &api.DescribeTimeToLiveInput{TableName: new("table")}, "dynamodb:DescribeTimeToLive table/table"},
+	{"UpdateTimeToLive", &api.UpdateTimeToLiveInput{TableName: new("table")}, "dynamodb:UpdateTimeToLive table/table"},
 	{"TagResource", &api.TagResourceInput{ResourceArn: new("ARN"), Tags: []api.Tag{{Key: new("k"), Value: new("v")}}}, "dynamodb:TagResource ARN aws:RequestTag/k=[v] aws:TagKeys=[k]"},
 	{"UntagResource", &api.UntagResourceInput{ResourceArn: new("ARN"), TagKeys: []string{"k"}}, "dynamodb:UntagResource ARN aws:TagKeys=[k]"},
 	{"ListTagsOfResource", &api.ListTagsOfResourceInput{ResourceArn: new("ARN")}, "dynamodb:ListTagsOfResource ARN"},

@@ -18,11 +18,13 @@ const (
 	chunk = 1000
 )
 
-// Run does, until ctx ends, what is to be done in the background: it takes jobs forward, gives back the room of what was
+// Run does, until ctx ends, what is to be done in the background: it takes jobs forward, removes
+// expired items, gives back the room of what was
 // deleted or is too old, and counts the items of large tables.
 func (s *Service) Run(ctx context.Context) {
 	var loops sync.WaitGroup
 	loops.Go(func() { s.runJobs(ctx) })
+	loops.Go(func() { s.expireItems(ctx) })
 	loops.Go(func() { s.clean(ctx) })
 	loops.Wait()
 }

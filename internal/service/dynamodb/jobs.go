@@ -18,8 +18,9 @@ import (
 
 // The kinds of jobs.
 const (
-	jobFillIndex  = "fill-index"
-	jobEmptyIndex = "empty-index"
+	jobFillIndex   = "fill-index"
+	jobEmptyIndex  = "empty-index"
+	jobIndexExpiry = "index-expiry"
 )
 
 const (
@@ -37,6 +38,8 @@ type jobRow struct {
 	Account, Region, Table string
 	TableID                uint64
 	Index                  uint32
+	// Source is the id of what the job is about besides the table.
+	Source uint64
 	// Cursor is where the next step begins, after the prefix of the rows it walks over; empty at the beginning.
 	Cursor []byte
 }
@@ -163,6 +166,8 @@ func (s *Service) stepOf(tx *writeTx, j *jobRow) (done bool, err error) {
 		return t.fillIndex(tx, j)
 	case jobEmptyIndex:
 		return t.emptyIndex(tx, j)
+	case jobIndexExpiry:
+		return t.indexExpiry(tx, j)
 	}
 	return false, fmt.Errorf("dynamodb: unknown kind of job %q", j.Kind)
 }

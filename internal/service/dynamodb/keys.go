@@ -14,7 +14,7 @@ import (
 )
 
 // The layout of this service's part of the store. TABLE is the unique id that a table has from its creation on, and INDEX
-// a number that the table gives to an index once; STREAM is such an id of a stream.
+// a number that the table gives to an index once; STREAM, TTL and JOB are such ids too.
 //
 //	dynamodb t ACCOUNT REGION NAME                    → tableRow, JSON
 //	dynamodb i TABLE HASH PARTITION SORT              → item (package item)
@@ -23,6 +23,8 @@ import (
 //	dynamodb e TIME KEY                               → nothing: the row KEY, of a token, expires at TIME
 //	dynamodb s ACCOUNT REGION NAME LABEL              → streamRow, JSON
 //	dynamodb r STREAM SEQUENCE                        → record
+//	dynamodb l TTL SECONDS HASH PARTITION SORT        → nothing: an item expires at SECONDS
+//	dynamodb g TTL                                    → ttlRow, JSON: whose items
 //	dynamodb j JOB                                    → jobRow, JSON
 //	dynamodb d PREFIX                                 → nothing: what lies under PREFIX is to be removed
 //
@@ -31,18 +33,20 @@ import (
 // that a segment of a parallel Scan is a range, and gives Scan the random order of partitions that it has in AWS. KEY is
 // the values of the table's key, each with its length before it, which makes index entries unique.
 const (
-	tagTable   = 't'
-	tagItem    = 'i'
-	tagIndex   = 'x'
-	tagToken   = 'k'
-	tagExpiry  = 'e'
-	tagStream  = 's'
-	tagRecord  = 'r'
-	tagJob     = 'j'
-	tagTrash   = 'd'
-	namespace  = "dynamodb"
-	hashSpace  = 1 << 32
-	keyReserve = 64 // room for the fixed parts of a key
+	tagTable    = 't'
+	tagItem     = 'i'
+	tagIndex    = 'x'
+	tagToken    = 'k'
+	tagExpiry   = 'e'
+	tagStream   = 's'
+	tagRecord   = 'r'
+	tagTTL      = 'l'
+	tagTTLTable = 'g'
+	tagJob      = 'j'
+	tagTrash    = 'd'
+	namespace   = "dynamodb"
+	hashSpace   = 1 << 32
+	keyReserve  = 64 // room for the fixed parts of a key
 )
 
 func rows(tag byte) []byte {
@@ -190,6 +194,28 @@ func parseRecordKey(stream uint64, key []byte) (sequence uint64, err error) {
 	r := tuple.NewReader(bytes.TrimPrefix(key, recordPrefix(stream)))
 	sequence = r.Uint64()
 	return sequence, r.End()
+}
+
+// ttlPrefix is before the expiry rows of the items of a table.
+func ttlPrefix(id uint64) []byte { return tuple.AppendUint64(rows(tagTTL), id) }
+
+func ttlKey(id, seconds uint64, suffix []byte) []byte {
+	return append(tuple.AppendUint64(ttlPrefix(id), seconds), suffix...)
+}
+
+// parseTTLKey returns the time of an expiry row and what stands behind the prefix in its item's key.
+func parseTTLKey(id uint64, key []byte) (seconds uint64, suffix []byte, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, ttlPrefix(id)))
+	seconds = r.Uint64()
+	return seconds, r.Rest(), r.Err()
+}
+
+func ttlTableKey(id uint64) []byte { return tuple.AppendUint64(rows(tagTTLTable), id) }
+
+func parseTTLTableKey(key []byte) (id uint64, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, rows(tagTTLTable)))
+	id = r.Uint64()
+	return id, r.End()
 }
 
 func jobKey(id uint64) []byte { return tuple.AppendUint64(rows(tagJob), id) }

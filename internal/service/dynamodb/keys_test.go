@@ -42,6 +42,12 @@ func TestKeysRoundTrip(t *testing.T) {
 	if _, err := parseRecordKey(4, recordKey(3, 5)); err == nil {
 		t.Error("the record of one stream passes for that of another")
 	}
+	if at, suffix, err := parseTTLKey(3, ttlKey(3, 77, []byte("suffix"))); err != nil || at != 77 || string(suffix) != "suffix" {
+		t.Errorf("an expiry came back as %d, %q, %v", at, suffix, err)
+	}
+	if id, err := parseTTLTableKey(ttlTableKey(1 << 63)); err != nil || id != 1<<63 {
+		t.Errorf("an id came back as %d, %v", id, err)
+	}
 	for _, key := range [][]byte{nil, rows(tagTable), tableKey(scope{"a", "b"}, "c")[:12], append(tableKey(scope{"a", "b"}, "c"), 0)} {
 		if _, _, err := parseTableKey(key); err == nil {
 			t.Errorf("%q passes for the key of a table", key)
@@ -55,6 +61,7 @@ func TestKeysAreApart(t *testing.T) {
 		tableScope(scope{"000000000000", "us-east-1"}), tableScope(scope{"000000000000", "us-east-10"}), itemPrefix(1), itemPrefix(256),
 		indexPrefix(1, 0), indexPrefix(1, 1), indexPrefix(256, 0), rows(tagToken), rows(tagExpiry), rows(tagTrash),
 		streamsOf(scope{"a", "b"}, "c"), recordPrefix(1), recordPrefix(256),
+		ttlPrefix(1), ttlPrefix(256), rows(tagTTLTable), rows(tagJob),
 	}
 	for i, a := range prefixes {
 		for j, b := range prefixes {

@@ -30,15 +30,15 @@ type Service struct {
 	counts counter
 	// sequences are those of stream records.
 	sequences sequencer
-	// work tells Run that there is something to remove or to count, jobs that a job was begun.
-	work, jobs bell
+	// work tells Run that there is something to remove or to count, jobs that a job was begun, expiries that items may expire.
+	work, jobs, expiries bell
 }
 
 var _ api.Service = (*Service)(nil)
 
 // New returns the service over store.
 func New(store kv.Store, log *slog.Logger) *Service {
-	return &Service{store: store, log: log, work: make(bell, 1), jobs: make(bell, 1)}
+	return &Service{store: store, log: log, work: make(bell, 1), jobs: make(bell, 1), expiries: make(bell, 1)}
 }
 
 // scope is whose state a call acts on.

@@ -41,6 +41,7 @@ type tableRow struct {
 
 	// Status is CREATING while a table is restored; empty for ACTIVE. One that is deleted has no row.
 	Status       string
+	TTL          *timeToLive // nil if items do not expire
 	Warm         *warmThroughput
 	Switches     []time.Time // to PAY_PER_REQUEST, of a day
 	ClassChanges []time.Time // of 30 days
@@ -120,7 +121,7 @@ func (t *tableRow) index(name string) *index {
 }
 
 // needsOld reports whether a write must know what it replaces for the table's own sake.
-func (t *tableRow) needsOld() bool { return len(t.Indexes) > 0 || t.streams() }
+func (t *tableRow) needsOld() bool { return len(t.Indexes) > 0 || t.streams() || t.TTL != nil }
 
 func (sc scope) tableARN(name string) string {
 	return fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", sc.region, sc.account, name)

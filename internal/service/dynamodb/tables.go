@@ -105,9 +105,14 @@ func (s *Service) DeleteTable(ctx context.Context, in *api.DeleteTableInput) (*a
 				return err
 			}
 		}
-		if t.streams() {
-			row := t.tableRow
+		row := t.tableRow
+		if row.streams() {
 			if err := row.endStream(tx, sc); err != nil {
+				return err
+			}
+		}
+		if row.TTL != nil {
+			if err := row.disableTTL(tx); err != nil {
 				return err
 			}
 		}
@@ -162,24 +167,4 @@ func (s *Service) DescribeContinuousBackups(ctx context.Context, in *api.Describ
 		ContinuousBackupsStatus:        new("ENABLED"),
 		PointInTimeRecoveryDescription: &api.PointInTimeRecoveryDescription{PointInTimeRecoveryStatus: new("DISABLED")},
 	}}, nil
-}
-
-// DescribeTimeToLive tells that items do not expire, which is how a table begins.
-// https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DescribeTimeToLive.html
-func (s *Service) DescribeTimeToLive(ctx context.Context, in *api.DescribeTimeToLiveInput) (*api.DescribeTimeToLiveOutput, error) {
-	sc := scopeOf(ctx)
-	name, err := sc.tableName(in.TableName)
-	if err != nil {
-		return nil, err
-	}
-	err = s.view(ctx, func(r kv.Reader) error {
-		_, err := s.describedTable(r, sc, name)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &api.DescribeTimeToLiveOutput{
-		TimeToLiveDescription: &api.TimeToLiveDescription{TimeToLiveStatus: new("DISABLED")},
-	}, nil
 }

@@ -51,9 +51,11 @@ var stateDirs = []string{storeDir, blobDir, cacheDir}
 
 // stack is everything that stands on one opened data directory.
 type stack struct {
-	endpoint string
-	handler  http.Handler
-	log      *slog.Logger
+	endpoint   string
+	handler    http.Handler
+	dispatcher *dispatch.Dispatcher
+	services   []*schema.Service
+	log        *slog.Logger
 	// missing are the protections that functions do not have on this machine, one line each.
 	missing   []string
 	codeLinks *lambda.SignedLinks
@@ -109,13 +111,13 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 
 	metrics := obs.NewMetrics()
 	dispatcher := dispatch.New(identities, metrics)
+	s.dispatcher = dispatcher
 	// It is closed after all that makes calls, and before the store.
 	audit := cloudtrail.New(cloudtrail.Options{Store: store, Log: log, MaxBytes: c.TrailBytes})
 	s.onClose(audit.Close)
 	dispatcher.SetTrail(trail{audit})
-	var services []*schema.Service
 	add := func(svc *schema.Service, handlers []schema.Handler, checks dispatch.Checks) {
-		services = append(services, svc)
+		s.services = append(s.services, svc)
 		dispatcher.Add(svc, handlers, checks)
 	}
 	add(cloudtrailapi.Schema(), cloudtrailapi.Handlers(audit), audit.Checks)
@@ -163,7 +165,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		return s, err
 	}
 	server, err := wire.NewServer(wire.Config{
-		Services:    services,
+		Services:    s.services,
 		Dispatcher:  dispatcher,
 		Credentials: tokens,
 		Uses:        identities,

@@ -61,6 +61,11 @@ type Operation struct {
 // New makes an empty input for the operation.
 func (op *Operation) New() schema.Struct { return op.handler.New() }
 
+// Checks are the permissions that a call with in needs. mapped is false for an operation that is not implemented.
+func (op *Operation) Checks(ctx context.Context, in schema.Struct) (checks []policy.Check, mapped bool, err error) {
+	return op.checks(ctx, op.Schema.Name, in)
+}
+
 // A Dispatcher holds the operations of all services. It is built once, by Add, before its first use.
 type Dispatcher struct {
 	policies Policies
@@ -121,7 +126,7 @@ func (d *Dispatcher) run(ctx context.Context, op *Operation, in schema.Struct) (
 
 // authorize lets a call through if its caller may do all that it needs.
 func (d *Dispatcher) authorize(ctx context.Context, op *Operation, in schema.Struct) ([]policy.Check, error) {
-	checks, mapped, err := op.checks(ctx, op.Schema.Name, in)
+	checks, mapped, err := op.Checks(ctx, in)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"encoding/base32"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,4 +59,95 @@ func TestMFA(t *testing.T) {
 	is[*iamtypes.DeleteConflictException](t, err, "MFA VirtualDevice is in use. Must deactivate first.")
 	ok(admin.DeactivateMFADevice(t.Context(), &iam.DeactivateMFADeviceInput{UserName: aws.String("alice"), SerialNumber: device.SerialNumber}))(t)
 	ok(admin.DeleteVirtualMFADevice(t.Context(), &iam.DeleteVirtualMFADeviceInput{SerialNumber: device.SerialNumber}))(t)
+}
+
+// An account's worth of identities, policies and what ties them together, listed page by page.
+func TestIAMIdentities(t *testing.T) {
+	account := newAccount()
+	c := iam.NewFromConfig(rootOf(account))
+	tags := []iamtypes.Tag{{Key: aws.String("team"), Value: aws.String("blue")}}
+	for _, name := range []string{"alice", "bob", "carol"} {
+		u := ok(c.CreateUser(t.Context(), &iam.CreateUserInput{UserName: &name, Path: aws.String("/dev/"), Tags: tags}))(t).User
+		same(t, "ARN", *u.Arn, "arn:aws:iam::"+account+":user/dev/"+name)
+		same(t, "id", (*u.UserId)[:4], "AIDA")
+	}
+	_, err := c.CreateUser(t.Context(), &iam.CreateUserInput{UserName: aws.String("Alice")})
+	is[*iamtypes.EntityAlreadyExistsException](t, err, "User with name Alice already exists.")
+	var names []string
+	pages := iam.NewListUsersPaginator(c, &iam.ListUsersInput{MaxItems: aws.Int32(2), PathPrefix: aws.String("/dev/")})
+	for n := 0; pages.HasMorePages(); n++ {
+		for _, u := range ok(pages.NextPage(t.Context()))(t).Users {
+			names = append(names, *u.UserName)
+		}
+	}
+	same(t, "users", names, []string{"alice", "bob", "carol"})
+
+	document := allow("s3:Get*", "*")
+	policy := ok(c.CreatePolicy(t.Context(), &iam.CreatePolicyInput{PolicyName: aws.String("reader"), PolicyDocument: &document, Tags: tags}))(t).Policy
+	for range 4 {
+		ok(c.CreatePolicyVersion(t.Context(), &iam.CreatePolicyVersionInput{PolicyArn: policy.Arn, PolicyDocument: &document, SetAsDefault: true}))(t)
+	}
+	_, err = c.CreatePolicyVersion(t.Context(), &iam.CreatePolicyVersionInput{PolicyArn: policy.Arn, PolicyDocument: &document})
+	is[*iamtypes.LimitExceededException](t, err, "A managed policy can have up to 5 versions.")
+	ok(c.CreateGroup(t.Context(), &iam.CreateGroupInput{GroupName: aws.String("readers")}))(t)
+	ok(c.AttachGroupPolicy(t.Context(), &iam.AttachGroupPolicyInput{GroupName: aws.String("readers"), PolicyArn: policy.Arn}))(t)
+	ok(c.AddUserToGroup(t.Context(), &iam.AddUserToGroupInput{GroupName: aws.String("readers"), UserName: aws.String("alice")}))(t)
+	ok(c.PutUserPermissionsBoundary(t.Context(), &iam.PutUserPermissionsBoundaryInput{UserName: aws.String("bob"), PermissionsBoundary: policy.Arn}))(t)
+	entities := ok(c.ListEntitiesForPolicy(t.Context(), &iam.ListEntitiesForPolicyInput{PolicyArn: policy.Arn}))(t)
+	same(t, "entities", []int{len(entities.PolicyGroups), len(entities.PolicyUsers), len(entities.PolicyRoles)}, []int{1, 1, 0})
+	_, err = c.DeletePolicy(t.Context(), &iam.DeletePolicyInput{PolicyArn: policy.Arn})
+	is[*iamtypes.DeleteConflictException](t, err, "Cannot delete a policy attached to entities.")
+	_, err = c.DeleteGroup(t.Context(), &iam.DeleteGroupInput{GroupName: aws.String("readers")})
+	is[*iamtypes.DeleteConflictException](t, err, "")
+	_, err = c.CreatePolicy(t.Context(), &iam.CreatePolicyInput{PolicyName: aws.String("bad"), PolicyDocument: aws.String(`{"Statement":[]}`)})
+	is[*iamtypes.MalformedPolicyDocumentException](t, err, "")
+	_, err = c.GetUser(t.Context(), &iam.GetUserInput{UserName: aws.String("nobody")})
+	is[*iamtypes.NoSuchEntityException](t, err, "The user with name nobody cannot be found.")
+
+	details := ok(c.GetAccountAuthorizationDetails(t.Context(), nil))(t)
+	same(t, "details", []int{len(details.UserDetailList), len(details.GroupDetailList), len(details.Policies)}, []int{3, 1, 1})
+	same(t, "versions", len(details.Policies[0].PolicyVersionList), 5)
+	same(t, "boundary", *details.UserDetailList[1].PermissionsBoundary.PermissionsBoundaryArn, *policy.Arn)
+	summary := ok(c.GetAccountSummary(t.Context(), nil))(t).SummaryMap
+	same(t, "summary", []int32{summary["Users"], summary["UsersQuota"], summary["Policies"]}, []int32{3, 5000, 1})
+
+	ok(c.CreateInstanceProfile(t.Context(), &iam.CreateInstanceProfileInput{InstanceProfileName: aws.String("web")}))(t)
+	newRole(t, rootOf(account), "web", `{"Service":"ec2.amazonaws.com"}`, "")
+	ok(c.AddRoleToInstanceProfile(t.Context(), &iam.AddRoleToInstanceProfileInput{InstanceProfileName: aws.String("web"), RoleName: aws.String("web")}))(t)
+	profiles := ok(c.ListInstanceProfilesForRole(t.Context(), &iam.ListInstanceProfilesForRoleInput{RoleName: aws.String("web")}))(t).InstanceProfiles
+	same(t, "profiles", []string{*profiles[0].InstanceProfileName, *profiles[0].Roles[0].RoleName}, []string{"web", "web"})
+	_, err = c.DeleteRole(t.Context(), &iam.DeleteRoleInput{RoleName: aws.String("web")})
+	is[*iamtypes.DeleteConflictException](t, err, "Cannot delete entity, must remove roles from instance profile first.")
+}
+
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html
+func TestIAMAccount(t *testing.T) {
+	account := newAccount()
+	c := iam.NewFromConfig(rootOf(account))
+	alias := aws.String("brume-" + account)
+	ok(c.CreateAccountAlias(t.Context(), &iam.CreateAccountAliasInput{AccountAlias: alias}))(t)
+	same(t, "aliases", ok(c.ListAccountAliases(t.Context(), nil))(t).AccountAliases, []string{*alias})
+	ok(c.DeleteAccountAlias(t.Context(), &iam.DeleteAccountAliasInput{AccountAlias: alias}))(t)
+
+	newUser(t, rootOf(account), "alice", "")
+	ok(c.CreateLoginProfile(t.Context(), &iam.CreateLoginProfileInput{UserName: aws.String("alice"), Password: aws.String("A long p4ssword")}))(t)
+	_, err := c.GetCredentialReport(t.Context(), nil)
+	is[*iamtypes.CredentialReportNotPresentException](t, err, "")
+	same(t, "state", ok(c.GenerateCredentialReport(t.Context(), nil))(t).State, iamtypes.ReportStateTypeStarted)
+	same(t, "state", ok(c.GenerateCredentialReport(t.Context(), nil))(t).State, iamtypes.ReportStateTypeComplete)
+	report := string(ok(c.GetCredentialReport(t.Context(), nil))(t).Content)
+	if lines := strings.Split(report, "\n"); !strings.HasPrefix(lines[0], "user,arn,user_creation_time,password_enabled,") ||
+		!strings.HasPrefix(lines[1], "<root_account>,arn:aws:iam::"+account+":root,") || !strings.HasPrefix(lines[2], "alice,") || !strings.Contains(lines[2], ",true,no_information,") {
+		t.Error(report)
+	}
+
+	role := ok(c.CreateServiceLinkedRole(t.Context(), &iam.CreateServiceLinkedRoleInput{AWSServiceName: aws.String("ops.apigateway.amazonaws.com")}))(t).Role
+	_, err = c.DeleteRole(t.Context(), &iam.DeleteRoleInput{RoleName: role.RoleName})
+	is[*iamtypes.UnmodifiableEntityException](t, err, "")
+	task := ok(c.DeleteServiceLinkedRole(t.Context(), &iam.DeleteServiceLinkedRoleInput{RoleName: role.RoleName}))(t).DeletionTaskId
+	same(t, "deletion", ok(c.GetServiceLinkedRoleDeletionStatus(t.Context(), &iam.GetServiceLinkedRoleDeletionStatusInput{DeletionTaskId: task}))(t).Status, iamtypes.DeletionTaskStatusTypeSucceeded)
+
+	provider := ok(c.CreateOpenIDConnectProvider(t.Context(), &iam.CreateOpenIDConnectProviderInput{Url: aws.String("https://token.example.com"), ClientIDList: []string{"sts.amazonaws.com"}}))(t).OpenIDConnectProviderArn
+	got := ok(c.GetOpenIDConnectProvider(t.Context(), &iam.GetOpenIDConnectProviderInput{OpenIDConnectProviderArn: provider}))(t)
+	same(t, "provider", []string{*got.Url, got.ClientIDList[0]}, []string{"token.example.com", "sts.amazonaws.com"})
 }

@@ -328,8 +328,9 @@ func TestNotImplemented(t *testing.T) {
 		SAMLAssertion: aws.String("PHNhbWw+"),
 	})
 	hasCode(t, err, 501, "NotImplemented", "AssumeRoleWithSAML")
-	_, err = iam.NewFromConfig(rootOf(newAccount())).GenerateCredentialReport(t.Context(), nil)
-	hasCode(t, err, 501, "NotImplemented", "GenerateCredentialReport")
+	_, err = iam.NewFromConfig(rootOf(newAccount())).GenerateOrganizationsAccessReport(t.Context(),
+		&iam.GenerateOrganizationsAccessReportInput{EntityPath: aws.String("o-a1b2c3d4e5/r-f6g7h8i9j0example")})
+	hasCode(t, err, 501, "NotImplemented", "GenerateOrganizationsAccessReport")
 }
 
 // A clock that is off by more than a quarter of an hour makes signatures that do not count.

@@ -2,11 +2,11 @@ package iam
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"brume/internal/accesskey"
 	api "brume/internal/api/iam"
-	"brume/internal/kv"
 )
 
 // maxAccessKeys is how many access keys a user, or the root of an account, may have.
@@ -130,35 +130,42 @@ func (s *Service) ListAccessKeys(ctx context.Context, in *api.ListAccessKeysInpu
 		if err != nil {
 			return err
 		}
-		out.AccessKeyMetadata, out.IsTruncated, out.Marker, err = take(p, func(yield func(item[api.AccessKeyMetadata], error) bool) {
-			for pair, err := range r.Scan(after(ownerScope(owner), p.after)) {
-				var (
-					id  string
-					row *accessKeyRow
-				)
-				if err == nil {
-					_, id, err = parseOwnerKey(pair.Key)
-				}
-				if err == nil {
-					row, err = r.accessKey(owner, id)
-				}
-				if err != nil {
-					yield(item[api.AccessKeyMetadata]{}, err)
-					return
-				}
-				if !yield(item[api.AccessKeyMetadata]{id, api.AccessKeyMetadata{
-					UserName: &userName, AccessKeyId: &id, Status: &row.Status, CreateDate: &row.Created,
-				}}, nil) {
-					return
-				}
-			}
-		})
+		var keys []namedKey
+		keys, out.IsTruncated, out.Marker, err = take(p, r.accessKeys(owner, p.after))
+		out.AccessKeyMetadata = make([]api.AccessKeyMetadata, len(keys))
+		for i, k := range keys {
+			out.AccessKeyMetadata[i] = api.AccessKeyMetadata{UserName: &userName, AccessKeyId: &k.id, Status: &k.Status, CreateDate: &k.Created}
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// A namedKey is an access key with its id.
+type namedKey struct {
+	id string
+	*accessKeyRow
+}
+
+// accessKeys lists the access keys of an owner, by id.
+func (r reader) accessKeys(owner, afterID string) iter.Seq2[item[namedKey], error] {
+	return func(yield func(item[namedKey], error) bool) {
+		for pair, err := range r.Scan(after(ownerScope(owner), afterID)) {
+			var k namedKey
+			if err == nil {
+				_, k.id, err = parseOwnerKey(pair.Key)
+			}
+			if err == nil {
+				k.accessKeyRow, err = r.accessKey(owner, k.id)
+			}
+			if !yield(item[namedKey]{k.id, k}, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateAccessKey.html
@@ -252,20 +259,12 @@ func (r reader) keyUser(id string) (*identity, error) {
 // accountCreated is when the account got its first key, nil if it has none.
 func (r reader) accountCreated() (*time.Time, error) {
 	var first *time.Time
-	for pair, err := range r.Scan(kv.Prefix(ownerScope(r.account))) {
+	for k, err := range r.accessKeys(r.account, "") {
 		if err != nil {
 			return nil, err
 		}
-		_, id, err := parseOwnerKey(pair.Key)
-		if err != nil {
-			return nil, err
-		}
-		row, err := r.accessKey(r.account, id)
-		if err != nil {
-			return nil, err
-		}
-		if first == nil || row.Created.Before(*first) {
-			first = &row.Created
+		if first == nil || k.value.Created.Before(*first) {
+			first = &k.value.Created
 		}
 	}
 	return first, nil

@@ -16,7 +16,7 @@ const serviceRolePath = "/aws-service-role/"
 
 func (s *Service) attach(ctx context.Context, k kind, name, policyARN string) error {
 	return s.update(ctx, func(t txn) error {
-		i, err := t.identity(k, name)
+		i, err := t.changeable(k, name)
 		if err != nil {
 			return err
 		}
@@ -38,16 +38,27 @@ func (s *Service) attach(ctx context.Context, k kind, name, policyARN string) er
 		if n == maxAttached {
 			return quota("PoliciesPer"+k.title(), maxAttached)
 		}
-		if err := t.tx.Set(attachedKey(i.ID, policyARN), nil); err != nil {
-			return err
-		}
-		return t.tx.Set(usedByKey(t.account, policyARN, usageAttach, i.ID), nil)
+		return t.setAttached(i, policyARN)
 	})
+}
+
+func (t txn) setAttached(i *identity, policyARN string) error {
+	if err := t.tx.Set(attachedKey(i.ID, policyARN), nil); err != nil {
+		return err
+	}
+	return t.tx.Set(usedByKey(t.account, policyARN, usageAttach, i.ID), nil)
+}
+
+func (t txn) setDetached(i *identity, policyARN string) error {
+	if err := t.tx.Delete(attachedKey(i.ID, policyARN)); err != nil {
+		return err
+	}
+	return t.tx.Delete(usedByKey(t.account, policyARN, usageAttach, i.ID))
 }
 
 func (s *Service) detach(ctx context.Context, k kind, name, policyARN string) error {
 	return s.update(ctx, func(t txn) error {
-		i, err := t.identity(k, name)
+		i, err := t.changeable(k, name)
 		if err != nil {
 			return err
 		}
@@ -58,10 +69,7 @@ func (s *Service) detach(ctx context.Context, k kind, name, policyARN string) er
 		if !attached {
 			return noSuchEntity("Policy %s was not found.", policyARN)
 		}
-		if err := t.tx.Delete(attachedKey(i.ID, policyARN)); err != nil {
-			return err
-		}
-		return t.tx.Delete(usedByKey(t.account, policyARN, usageAttach, i.ID))
+		return t.setDetached(i, policyARN)
 	})
 }
 

@@ -99,6 +99,15 @@ const (
 	onProfiles
 	onDevice // by serial number
 	onNewDevice
+	onCertificate
+	onNewCertificate
+	onCertificates
+	onSAML // by ARN
+	onNewSAML
+	onOIDC // by ARN
+	onNewOIDC
+	onTask    // the role that a deletion task is for
+	onEntity  // a user, group, role or policy by ARN
 	onAccount // no resource of its own
 )
 
@@ -113,6 +122,7 @@ type resource struct {
 	tags       []api.Tag
 	tagKeys    []string
 	showTarget bool // the target's own boundary is a condition key
+	keys       map[string]*string
 }
 
 // resourceOf returns what an input acts on, and false for the input of an operation that is not implemented.
@@ -319,6 +329,104 @@ func resourceOf(in schema.Struct) (resource, bool) {
 		return resource{target: onDevice, name: in.SerialNumber, tagKeys: in.TagKeys}, true
 	case *api.ListMFADeviceTagsInput:
 		return resource{target: onDevice, name: in.SerialNumber}, true
+
+	case *api.CreateAccountAliasInput, *api.DeleteAccountAliasInput, *api.ListAccountAliasesInput, *api.GetAccountSummaryInput,
+		*api.SetSecurityTokenServicePreferencesInput, *api.GenerateCredentialReportInput, *api.GetCredentialReportInput,
+		*api.GetAccountAuthorizationDetailsInput:
+		return resource{target: onAccount}, true
+
+	case *api.UploadSSHPublicKeyInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.GetSSHPublicKeyInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.ListSSHPublicKeysInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.UpdateSSHPublicKeyInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.DeleteSSHPublicKeyInput:
+		return resource{target: onUser, name: in.UserName}, true
+
+	case *api.UploadSigningCertificateInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.ListSigningCertificatesInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.UpdateSigningCertificateInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.DeleteSigningCertificateInput:
+		return resource{target: onUser, name: in.UserName}, true
+
+	case *api.CreateServiceSpecificCredentialInput:
+		return resource{target: onUser, name: in.UserName, keys: map[string]*string{"iam:ServiceSpecificCredentialServiceName": in.ServiceName}}, true
+	case *api.ListServiceSpecificCredentialsInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.UpdateServiceSpecificCredentialInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.ResetServiceSpecificCredentialInput:
+		return resource{target: onUser, name: in.UserName}, true
+	case *api.DeleteServiceSpecificCredentialInput:
+		return resource{target: onUser, name: in.UserName}, true
+
+	case *api.UploadServerCertificateInput:
+		return resource{target: onNewCertificate, name: in.ServerCertificateName, path: in.Path, tags: in.Tags}, true
+	case *api.GetServerCertificateInput:
+		return resource{target: onCertificate, name: in.ServerCertificateName}, true
+	case *api.ListServerCertificatesInput:
+		return resource{target: onCertificates, path: in.PathPrefix}, true
+	case *api.UpdateServerCertificateInput:
+		return resource{target: onCertificate, name: in.ServerCertificateName}, true
+	case *api.DeleteServerCertificateInput:
+		return resource{target: onCertificate, name: in.ServerCertificateName}, true
+	case *api.TagServerCertificateInput:
+		return resource{target: onCertificate, name: in.ServerCertificateName, tags: in.Tags}, true
+	case *api.UntagServerCertificateInput:
+		return resource{target: onCertificate, name: in.ServerCertificateName, tagKeys: in.TagKeys}, true
+	case *api.ListServerCertificateTagsInput:
+		return resource{target: onCertificate, name: in.ServerCertificateName}, true
+
+	case *api.CreateSAMLProviderInput:
+		return resource{target: onNewSAML, name: in.Name, tags: in.Tags}, true
+	case *api.GetSAMLProviderInput:
+		return resource{target: onSAML, name: in.SAMLProviderArn}, true
+	case *api.ListSAMLProvidersInput, *api.ListOpenIDConnectProvidersInput:
+		return resource{target: onAccount}, true
+	case *api.UpdateSAMLProviderInput:
+		return resource{target: onSAML, name: in.SAMLProviderArn}, true
+	case *api.DeleteSAMLProviderInput:
+		return resource{target: onSAML, name: in.SAMLProviderArn}, true
+	case *api.TagSAMLProviderInput:
+		return resource{target: onSAML, name: in.SAMLProviderArn, tags: in.Tags}, true
+	case *api.UntagSAMLProviderInput:
+		return resource{target: onSAML, name: in.SAMLProviderArn, tagKeys: in.TagKeys}, true
+	case *api.ListSAMLProviderTagsInput:
+		return resource{target: onSAML, name: in.SAMLProviderArn}, true
+
+	case *api.CreateOpenIDConnectProviderInput:
+		return resource{target: onNewOIDC, name: in.Url, tags: in.Tags}, true
+	case *api.GetOpenIDConnectProviderInput:
+		return resource{target: onOIDC, name: in.OpenIDConnectProviderArn}, true
+	case *api.AddClientIDToOpenIDConnectProviderInput:
+		return resource{target: onOIDC, name: in.OpenIDConnectProviderArn}, true
+	case *api.RemoveClientIDFromOpenIDConnectProviderInput:
+		return resource{target: onOIDC, name: in.OpenIDConnectProviderArn}, true
+	case *api.UpdateOpenIDConnectProviderThumbprintInput:
+		return resource{target: onOIDC, name: in.OpenIDConnectProviderArn}, true
+	case *api.DeleteOpenIDConnectProviderInput:
+		return resource{target: onOIDC, name: in.OpenIDConnectProviderArn}, true
+	case *api.TagOpenIDConnectProviderInput:
+		return resource{target: onOIDC, name: in.OpenIDConnectProviderArn, tags: in.Tags}, true
+	case *api.UntagOpenIDConnectProviderInput:
+		return resource{target: onOIDC, name: in.OpenIDConnectProviderArn, tagKeys: in.TagKeys}, true
+	case *api.ListOpenIDConnectProviderTagsInput:
+		return resource{target: onOIDC, name: in.OpenIDConnectProviderArn}, true
+
+	case *api.CreateServiceLinkedRoleInput:
+		name := linkedRoleName(str(in.AWSServiceName), in.CustomSuffix)
+		path := linkedRolePath + str(in.AWSServiceName) + "/"
+		return resource{target: onNewRole, name: &name, path: &path, keys: map[string]*string{"iam:AWSServiceName": in.AWSServiceName}}, true
+	case *api.DeleteServiceLinkedRoleInput:
+		return resource{target: onRole, name: in.RoleName}, true
+	case *api.GetServiceLinkedRoleDeletionStatusInput:
+		return resource{target: onTask, name: in.DeletionTaskId}, true
 	}
 	return resource{}, false
 }
@@ -394,6 +502,46 @@ func (r reader) check(ctx context.Context, in schema.Struct) (policy.Check, erro
 		}
 	case onNewDevice:
 		check.Resource = arn(r.account, "mfa"+path+name)
+	case onCertificate:
+		c, err := r.certificate(name)
+		switch {
+		case err == nil:
+			check.Resource, tags = c.arn(r.account), c.Tags
+		case isClientError(err):
+			check.Resource = arn(r.account, "server-certificate/"+name)
+		default:
+			return check, err
+		}
+	case onNewCertificate, onCertificates:
+		check.Resource = arn(r.account, "server-certificate"+path+name)
+	case onSAML:
+		check.Resource = name
+		p, err := r.findSAML(name)
+		if err != nil && !isClientError(err) {
+			return check, err
+		}
+		if p != nil {
+			tags = p.Tags
+		}
+	case onNewSAML:
+		check.Resource = arn(r.account, "saml-provider/"+name)
+	case onOIDC:
+		check.Resource = name
+		p, err := r.findOIDC(name)
+		if err != nil && !isClientError(err) {
+			return check, err
+		}
+		if p != nil {
+			tags = p.Tags
+		}
+	case onNewOIDC:
+		check.Resource = arn(r.account, "oidc-provider/"+strings.TrimPrefix(name, "https://"))
+	case onTask:
+		// "task/aws-service-role/SERVICE/ROLE/ID"
+		role, _ := strings.CutPrefix(name, "task/")
+		check.Resource = arn(r.account, "role/"+role[:max(0, strings.LastIndexByte(role, '/'))])
+	case onEntity:
+		check.Resource = name
 	case onAccount:
 		check.Resource = "*"
 	case onPolicies:
@@ -408,6 +556,11 @@ func (r reader) check(ctx context.Context, in schema.Struct) (policy.Check, erro
 	}
 	if res.boundary != nil {
 		check.Context["iam:PermissionsBoundary"] = []string{*res.boundary}
+	}
+	for key, value := range res.keys {
+		if value != nil {
+			check.Context[key] = []string{*value}
+		}
 	}
 	keys := res.tagKeys
 	for _, t := range res.tags {

@@ -31,7 +31,7 @@ func (t txn) bound(i *identity, policyARN *string) error {
 
 func (s *Service) setBoundary(ctx context.Context, k kind, name string, policyARN *string) error {
 	return s.update(ctx, func(t txn) error {
-		i, err := t.identity(k, name)
+		i, err := t.changeable(k, name)
 		if err != nil {
 			return err
 		}

@@ -90,6 +90,15 @@ func (r reader) identity(k kind, name string) (*identity, error) {
 	return &i, nil
 }
 
+// changeable is like identity, for one whose permissions are to be changed.
+func (t txn) changeable(k kind, name string) (*identity, error) {
+	i, err := t.identity(k, name)
+	if err == nil {
+		err = i.unprotected()
+	}
+	return i, err
+}
+
 // identityByID returns the identity with this unique id and its account, nil if there is none.
 func identityByID(r kv.Reader, id string) (account string, i *identity, err error) {
 	key, ok, err := r.Get(idKey(id))
@@ -120,7 +129,7 @@ func (t txn) create(k kind, name string, path *string) (*identity, error) {
 	if taken {
 		return nil, alreadyExists("%s with name %s already exists.", k.title(), name)
 	}
-	return i, nil
+	return i, t.add(k.quota())
 }
 
 func (t txn) put(i *identity) error {
@@ -175,6 +184,9 @@ func (t txn) remove(i *identity) error {
 		if err := t.tx.Delete(usedByKey(t.account, i.Boundary, usageBounded, i.ID)); err != nil {
 			return err
 		}
+	}
+	if err := t.drop(i.Kind.quota()); err != nil {
+		return err
 	}
 	for _, key := range [][]byte{i.key(t.account), idKey(i.ID), lastUsedKey(i.ID)} {
 		if err := t.tx.Delete(key); err != nil {

@@ -17,6 +17,10 @@ const (
 	prefixPolicy = "ANPA"
 	// prefixProfile is that of instance profiles.
 	prefixProfile = "AIPA"
+
+	prefixPublicKey   = "APKA"
+	prefixCertificate = "ASCA"
+	prefixCredential  = "ACCA"
 )
 
 // newID returns a unique id: the prefix and 85 random bits.
@@ -37,6 +41,9 @@ func cutARN(s string) (account, resource string, ok bool) {
 	}
 	return strings.Cut(rest, ":")
 }
+
+// lastPart is the name at the end of a resource with a path.
+func lastPart(resource string) string { return resource[strings.LastIndexByte(resource, '/')+1:] }
 
 // rootPrincipal is the root of an account.
 func rootPrincipal(account, accessKeyID string) call.Principal {

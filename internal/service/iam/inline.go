@@ -31,7 +31,7 @@ func (s *Service) putInline(ctx context.Context, k kind, name, policyName, docum
 		return malformedPolicy(err)
 	}
 	return s.update(ctx, func(t txn) error {
-		i, err := t.identity(k, name)
+		i, err := t.changeable(k, name)
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (s *Service) listInline(ctx context.Context, k kind, name string, marker *s
 
 func (s *Service) deleteInline(ctx context.Context, k kind, name, policyName string) error {
 	return s.update(ctx, func(t txn) error {
-		i, err := t.identity(k, name)
+		i, err := t.changeable(k, name)
 		if err != nil {
 			return err
 		}

@@ -86,6 +86,9 @@ func (s *Service) CreateInstanceProfile(ctx context.Context, in *api.CreateInsta
 		if taken {
 			return alreadyExists("Instance Profile %s already exists.", p.Name)
 		}
+		if err := t.add(profilesQuota()); err != nil {
+			return err
+		}
 		if out.InstanceProfile, err = t.outProfile(p, true); err != nil {
 			return err
 		}
@@ -210,7 +213,7 @@ func (s *Service) AddRoleToInstanceProfile(ctx context.Context, in *api.AddRoleT
 		if err != nil {
 			return err
 		}
-		role, err := t.identity(kindRole, *in.RoleName)
+		role, err := t.changeable(kindRole, *in.RoleName)
 		if err != nil {
 			return err
 		}
@@ -264,6 +267,9 @@ func (s *Service) DeleteInstanceProfile(ctx context.Context, in *api.DeleteInsta
 		}
 		if p.RoleID != "" {
 			return deleteConflict("Cannot delete entity, must remove roles from instance profile first.")
+		}
+		if err := t.drop(profilesQuota()); err != nil {
+			return err
 		}
 		return t.tx.Delete(profileKey(t.account, p.Name))
 	})

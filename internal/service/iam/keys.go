@@ -29,6 +29,20 @@ import (
 //	iam W ACCOUNT                → passwordPolicyRow, JSON
 //	iam m ACCOUNT PATH/NAME      → mfaRow, JSON: a virtual MFA device
 //	iam M OWNER PATH/NAME        → nothing: the enabled devices of a user by ID, of a root by account
+//	iam # ACCOUNT QUOTA          → number, JSON: how many things of a kind the account has
+//	iam s ACCOUNT                → settingsRow, JSON: what an account has one of
+//	iam z ALIAS                  → account: who has an alias
+//	iam C ACCOUNT                → reportRow, JSON: the credential report
+//	iam t ACCOUNT TASKID         → deletionRow, JSON: the deletion of a role that was linked to a service
+//	iam O ACCOUNT URL            → oidcRow, JSON: an OpenID Connect provider
+//	iam S ACCOUNT NAME           → samlRow, JSON: a SAML provider
+//	iam c ACCOUNT NAME           → certificateRow, JSON: a server certificate
+//	iam h USERID KEYID           → sshKeyRow, JSON
+//	iam H ACCOUNT FINGERPRINT    → nothing: the SSH keys of an account, which has each once
+//	iam e OWNER CERTIFICATEID    → signingRow, JSON: a signing certificate of a user by ID, of a root by account
+//	iam d USERID CREDENTIALID    → credentialRow, JSON: a service-specific credential
+//	iam L ID SERVICE             → accessRow, JSON: when a user or role last used a service
+//	iam j ACCOUNT JOBID          → jobRow, JSON: a report of what was last accessed
 const (
 	tagIdentity  = 'n'
 	tagID        = 'x'
@@ -48,6 +62,20 @@ const (
 	tagPwPolicy  = 'W'
 	tagDevice    = 'm'
 	tagDeviceOf  = 'M'
+	tagCount     = '#'
+	tagSettings  = 's'
+	tagAlias     = 'z'
+	tagReport    = 'C'
+	tagDeletion  = 't'
+	tagOIDC      = 'O'
+	tagSAML      = 'S'
+	tagCert      = 'c'
+	tagSSHKey    = 'h'
+	tagSSHKeyOf  = 'H'
+	tagSigning   = 'e'
+	tagService   = 'd'
+	tagAccess    = 'L'
+	tagJob       = 'j'
 	usageAttach  = 'a'
 	usageBounded = 'b'
 )
@@ -207,6 +235,57 @@ func parseDeviceOfKey(key []byte) (owner, name string, err error) {
 	err = parseRow(tagDeviceOf, key, &owner, &name)
 	return owner, name, err
 }
+
+func countKey(account, quota string) []byte { return row(tagCount, account, quota) }
+
+func settingsKey(account string) []byte { return row(tagSettings, account) }
+
+func aliasKey(alias string) []byte { return row(tagAlias, alias) }
+
+func reportKey(account string) []byte { return row(tagReport, account) }
+
+func deletionScope(account string) []byte { return row(tagDeletion, account) }
+
+func deletionKey(account, task string) []byte { return row(tagDeletion, account, task) }
+
+func oidcScope(account string) []byte { return row(tagOIDC, account) }
+
+func oidcKey(account, url string) []byte { return row(tagOIDC, account, url) }
+
+func samlScope(account string) []byte { return row(tagSAML, account) }
+
+func samlKey(account, name string) []byte { return row(tagSAML, account, name) }
+
+func certificateScope(account string) []byte { return row(tagCert, account) }
+
+func certificateKey(account, name string) []byte { return row(tagCert, account, fold(name)) }
+
+func sshKeyScope(user string) []byte { return row(tagSSHKey, user) }
+
+func sshKeyKey(user, id string) []byte { return row(tagSSHKey, user, id) }
+
+func sshKeyOfKey(account, fingerprint string) []byte { return row(tagSSHKeyOf, account, fingerprint) }
+
+func signingScope(owner string) []byte { return row(tagSigning, owner) }
+
+func signingKey(owner, id string) []byte { return row(tagSigning, owner, id) }
+
+func credentialScope(user string) []byte { return row(tagService, user) }
+
+func credentialKey(user, id string) []byte { return row(tagService, user, id) }
+
+func accessScope(id string) []byte { return row(tagAccess, id) }
+
+func accessKey(id, service string) []byte { return row(tagAccess, id, service) }
+
+func parseAccessKey(key []byte) (id, service string, err error) {
+	err = parseRow(tagAccess, key, &id, &service)
+	return id, service, err
+}
+
+func jobScope(account string) []byte { return row(tagJob, account) }
+
+func jobKey(account, id string) []byte { return row(tagJob, account, id) }
 
 // after is the range of the keys in scope that come after the one whose last element is name.
 func after(scope []byte, name string) kv.Range {

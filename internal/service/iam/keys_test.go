@@ -19,6 +19,7 @@ func TestKeysRoundTrip(t *testing.T) {
 				"member":   func() (string, string, error) { return parseMemberKey(memberKey(a, b)) },
 				"groupOf":  func() (string, string, error) { return parseGroupOfKey(groupOfKey(a, b)) },
 				"attached": func() (string, string, error) { return parseAttachedKey(attachedKey(a, b)) },
+				"access":   func() (string, string, error) { return parseAccessKey(accessKey(a, b)) },
 				"deviceOf": func() (string, string, error) { return parseDeviceOfKey(deviceOfKey(a, b)) },
 			}
 			for name, parse := range pairs {
@@ -64,6 +65,8 @@ func TestScopesAreApart(t *testing.T) {
 		groupOfScope("1"), policyScope("1"), versionScope("1"), attachedScope("1"), usedByScope("1"), usedByPolicy("2", "p"), usedByPolicy("2", "pq"), inlineScope("1"),
 		idKey("1"), accessKeyKey("1"), lastUsedKey("1"),
 		profileScope("1"), profileOfScope("1"), passwordKey("1"), passwordPolicyKey("1"), deviceScope("1"), deviceOfScope("1"),
+		countKey("1", "q"), settingsKey("1"), aliasKey("1"), reportKey("1"), deletionScope("1"), oidcScope("1"), samlScope("1"),
+		certificateScope("1"), sshKeyScope("1"), sshKeyOfKey("1", "f"), signingScope("1"), credentialScope("1"), accessScope("1"), jobScope("1"),
 	}
 	for i, a := range scopes {
 		for j, b := range scopes {

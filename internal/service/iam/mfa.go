@@ -123,6 +123,9 @@ func (s *Service) CreateVirtualMFADevice(ctx context.Context, in *api.CreateVirt
 		if taken {
 			return alreadyExists("MFADevice entity at the same path and name already exists.")
 		}
+		if err := t.add(devicesQuota()); err != nil {
+			return err
+		}
 		serial := d.serial(t.account)
 		d.Seed = s.sealer.Seal(seed, []byte(serial))
 		out.VirtualMFADevice = &api.VirtualMFADevice{
@@ -242,6 +245,9 @@ func (s *Service) DeleteVirtualMFADevice(ctx context.Context, in *api.DeleteVirt
 		}
 		if d.Owner != "" {
 			return deleteConflict("MFA VirtualDevice is in use. Must deactivate first.")
+		}
+		if err := t.drop(devicesQuota()); err != nil {
+			return err
 		}
 		return t.tx.Delete(deviceKey(t.account, d.Name))
 	})

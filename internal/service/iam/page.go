@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"iter"
 	"slices"
+
+	"brume/internal/kv"
 )
 
 // defaultPageSize is how many items a list returns if the caller does not say.
@@ -67,4 +69,34 @@ func beyond[T any](items []item[T], after string) iter.Seq2[item[T], error] {
 
 func sortItems[T any](items []item[T]) {
 	slices.SortFunc(items, func(a, b item[T]) int { return cmp.Compare(a.key, b.key) })
+}
+
+// rows lists the rows in a range of keys; keyOf is the key of one in a list.
+func rows[T any](r reader, keys kv.Range, keyOf func(*T) string) iter.Seq2[item[*T], error] {
+	return func(yield func(item[*T], error) bool) {
+		for pair, err := range r.Scan(keys) {
+			row := new(T)
+			if err == nil {
+				_, err = r.getJSON(pair.Key, row)
+			}
+			if err != nil {
+				yield(item[*T]{}, err)
+				return
+			}
+			if !yield(item[*T]{keyOf(row), row}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// only is the part of a list that is wanted.
+func only[T any](list iter.Seq2[item[T], error], wanted func(T) bool) iter.Seq2[item[T], error] {
+	return func(yield func(item[T], error) bool) {
+		for it, err := range list {
+			if (err != nil || wanted(it.value)) && !yield(it, err) {
+				return
+			}
+		}
+	}
 }

@@ -174,6 +174,9 @@ func (s *Service) CreatePolicy(ctx context.Context, in *api.CreatePolicyInput) (
 		if taken {
 			return alreadyExists("A policy called %s already exists. Duplicate names are not allowed.", *in.PolicyName)
 		}
+		if err := t.add(policiesQuota()); err != nil {
+			return err
+		}
 		now := t.tx.Now().UTC().Truncate(time.Second)
 		p := &policyRow{
 			Name: *in.PolicyName, Path: "/", ID: newID(prefixPolicy), Created: now, Updated: now, Tags: tags,
@@ -339,6 +342,9 @@ func (s *Service) DeletePolicy(ctx context.Context, in *api.DeletePolicyInput) (
 		}
 		if versions > 1 {
 			return deleteConflict("This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.")
+		}
+		if err := t.drop(policiesQuota()); err != nil {
+			return err
 		}
 		if err := t.tx.Delete(versionKey(p.ID, p.Default)); err != nil {
 			return err

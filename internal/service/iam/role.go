@@ -95,6 +95,9 @@ func (s *Service) CreateRole(ctx context.Context, in *api.CreateRoleInput) (*api
 	if err != nil {
 		return nil, err
 	}
+	if strings.HasPrefix(str(in.Path), linkedRolePath) {
+		return nil, invalidInput("The path %s is reserved for roles that are linked to a service.", linkedRolePath)
+	}
 	out := &api.CreateRoleOutput{}
 	err = s.update(ctx, func(t txn) error {
 		role, err := t.create(kindRole, *in.RoleName, in.Path)
@@ -132,20 +135,21 @@ func (s *Service) GetRole(ctx context.Context, in *api.GetRoleInput) (*api.GetRo
 			return err
 		}
 		out.Role = role.fullRole(r.account)
-		use, ok, err := s.lastUse(r, role.ID)
-		if err != nil {
-			return err
-		}
-		out.Role.RoleLastUsed = &api.RoleLastUsed{}
-		if ok {
-			out.Role.RoleLastUsed = &api.RoleLastUsed{LastUsedDate: &use.At, Region: &use.Region}
-		}
-		return nil
+		out.Role.RoleLastUsed, err = s.roleLastUsed(r, role)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+func (s *Service) roleLastUsed(r reader, role *identity) (*api.RoleLastUsed, error) {
+	use, ok, err := s.lastUse(r, role.ID)
+	if err != nil || !ok {
+		return &api.RoleLastUsed{}, err
+	}
+	return &api.RoleLastUsed{LastUsedDate: &use.At, Region: &use.Region}, nil
 }
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoles.html
@@ -192,6 +196,11 @@ func (s *Service) changeRole(ctx context.Context, name string, change func(t txn
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateRole.html
 func (s *Service) UpdateRole(ctx context.Context, in *api.UpdateRoleInput) (*api.UpdateRoleOutput, error) {
 	_, err := s.changeRole(ctx, *in.RoleName, func(_ txn, role *identity) error {
+		if in.MaxSessionDuration != nil {
+			if err := role.unprotected(); err != nil {
+				return err
+			}
+		}
 		if in.Description != nil {
 			role.Description = *in.Description
 		}
@@ -215,6 +224,9 @@ func (s *Service) UpdateRoleDescription(ctx context.Context, in *api.UpdateRoleD
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateAssumeRolePolicy.html
 func (s *Service) UpdateAssumeRolePolicy(ctx context.Context, in *api.UpdateAssumeRolePolicyInput) (*api.UpdateAssumeRolePolicyOutput, error) {
 	_, err := s.changeRole(ctx, *in.RoleName, func(t txn, role *identity) error {
+		if err := role.unprotected(); err != nil {
+			return err
+		}
 		return t.trust(role, *in.PolicyDocument)
 	})
 	return &api.UpdateAssumeRolePolicyOutput{}, err
@@ -223,7 +235,7 @@ func (s *Service) UpdateAssumeRolePolicy(ctx context.Context, in *api.UpdateAssu
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html
 func (s *Service) DeleteRole(ctx context.Context, in *api.DeleteRoleInput) (*api.DeleteRoleOutput, error) {
 	err := s.update(ctx, func(t txn) error {
-		role, err := t.identity(kindRole, *in.RoleName)
+		role, err := t.changeable(kindRole, *in.RoleName)
 		if err != nil {
 			return err
 		}

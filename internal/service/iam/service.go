@@ -90,6 +90,11 @@ func (s *Service) view(ctx context.Context, fn func(r reader) error) error {
 	return s.store.View(ctx, func(r kv.Reader) error { return fn(reader{r, account}) })
 }
 
+// viewAny runs fn on no account: on what is unique among all of them.
+func (s *Service) viewAny(ctx context.Context, fn func(r reader) error) error {
+	return s.store.View(ctx, func(r kv.Reader) error { return fn(reader{r, ""}) })
+}
+
 // A reader reads the state of one account.
 type reader struct {
 	kv.Reader

@@ -127,6 +127,9 @@ func (s *Service) DeleteUser(ctx context.Context, in *api.DeleteUserInput) (*api
 			{groupOfScope(u.ID), "Cannot delete entity, must remove users from group first."},
 			{passwordKey(u.ID), "Cannot delete entity, must delete login profile first."},
 			{deviceOfScope(u.ID), "Cannot delete entity, must delete MFA device first."},
+			{signingScope(u.ID), "Cannot delete entity, must delete signing certificates first."},
+			{sshKeyScope(u.ID), "Cannot delete entity, must delete SSH public keys first."},
+			{credentialScope(u.ID), "Cannot delete entity, must delete service-specific credentials first."},
 		} {
 			left, err := t.any(c.scope)
 			if err != nil {

@@ -127,7 +127,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	if err != nil {
 		return s, err
 	}
-	options := sts.Options{Identities: accounts{identities}, Sealer: tokenBox, Keys: jwks.NewSource()}
+	options := sts.Options{Identities: identities, Sealer: tokenBox, Keys: jwks.NewSource()}
 	if c.TestCredentials {
 		options.TestAccount = c.AccountID
 	}

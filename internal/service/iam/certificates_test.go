@@ -335,10 +335,12 @@ func TestOIDCProviders(t *testing.T) {
 	if *got.Url != "example.com/id/x" || fmt.Sprint(got.ClientIDList) != "[client0 more]" || len(got.ThumbprintList) != 2 || len(got.Tags) != 1 {
 		t.Errorf("%+v", got)
 	}
-	for issuer, want := range map[string]string{"https://example.com/id/x": *id, "https://example.com/id": "", "example.com/id/x": ""} {
-		gotARN, ids, prints, err := f.OIDCProvider(context.Background(), account, issuer)
-		if gotARN != want || err != nil || want != "" && (len(ids) != 2 || len(prints) != 2) {
-			t.Errorf("%s: %q %q %q %v", issuer, gotARN, ids, prints, err)
+	if p := must(f.OpenIDProvider(context.Background(), account, "example.com/id/x"))(t); p == nil || p.ARN != *id || len(p.ClientIDs) != 2 || len(p.Thumbprints) != 2 {
+		t.Errorf("%+v", p)
+	}
+	for _, url := range []string{"example.com/id", "https://example.com/id/x"} {
+		if p := must(f.OpenIDProvider(context.Background(), account, url))(t); p != nil {
+			t.Errorf("%s: %+v", url, p)
 		}
 	}
 	ok(t, f.do(root(), &api.TagOpenIDConnectProviderInput{OpenIDConnectProviderArn: id, Tags: []api.Tag{{Key: new("x"), Value: new("y")}}}))

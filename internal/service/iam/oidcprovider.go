@@ -9,6 +9,7 @@ import (
 
 	api "brume/internal/api/iam"
 	"brume/internal/kv"
+	"brume/internal/policy"
 )
 
 const (
@@ -255,21 +256,16 @@ func (s *Service) ListOpenIDConnectProviderTags(ctx context.Context, in *api.Lis
 	return out, nil
 }
 
-// OIDCProvider returns what an account knows of the OpenID Connect provider with an issuer URL, "https://…": its ARN,
-// the client ids that its tokens may be for, and the SHA-1 thumbprints of the certificates that it may show, in
-// hexadecimal. The ARN is empty if the account has no such provider.
-func (s *Service) OIDCProvider(ctx context.Context, account, issuer string) (providerARN string, clientIDs, thumbprints []string, err error) {
-	name, ok := strings.CutPrefix(issuer, "https://")
-	if !ok {
-		return "", nil, nil, nil
-	}
+// OpenIDProvider returns an account's registration of the provider with this URL, without its "https://"; nil if there
+// is none.
+func (s *Service) OpenIDProvider(ctx context.Context, account, url string) (provider *policy.OpenIDProvider, err error) {
 	err = s.viewAny(ctx, func(r reader) error {
 		var p oidcRow
-		ok, err := r.getJSON(oidcKey(account, name), &p)
+		ok, err := r.getJSON(oidcKey(account, url), &p)
 		if err == nil && ok {
-			providerARN, clientIDs, thumbprints = p.arn(account), p.ClientIDs, p.Thumbprints
+			provider = &policy.OpenIDProvider{ARN: p.arn(account), ClientIDs: p.ClientIDs, Thumbprints: p.Thumbprints}
 		}
 		return err
 	})
-	return providerARN, clientIDs, thumbprints, err
+	return provider, err
 }

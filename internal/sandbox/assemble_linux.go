@@ -97,6 +97,13 @@ func (h *host) assemble(c *Config, p part) (*script, error) {
 	s.call("write oom_score_adj", unix.SYS_WRITE, num(fd), s.str("500"), num(3)).forgive = forgiveAny
 	s.close(fd)
 	s.call("unshare namespaces", unix.SYS_UNSHARE, num(namespaces))
+	var later []int // for attach to come in by
+	if len(c.Later) > 0 {
+		for _, ns := range h.attachNamespaces() {
+			later = append(later, s.callFD("open "+ns, unix.SYS_OPENAT, num(atCwd), s.str("/proc/self/ns/"+ns),
+				num(unix.O_RDONLY|unix.O_CLOEXEC), num(0)))
+		}
+	}
 	hostname := c.Hostname
 	if hostname == "" {
 		hostname = "sandbox"
@@ -110,6 +117,7 @@ func (h *host) assemble(c *Config, p part) (*script, error) {
 		sockets = append(sockets, s.callFD("open /tmp", unix.SYS_OPENAT, num(atCwd), s.str("/tmp"),
 			num(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC), num(0)))
 	}
+	sockets = append(sockets, later...)
 	h.drop(s, c, p)
 	// From here on the sandbox dies with the server. Should the server have died before this call, then the exchange that
 	// follows finds no one there.
@@ -201,6 +209,9 @@ func (s *script) mountAttr(set int) arg {
 
 const sizeofMountAttr = 32
 
+// bindAttr is what all binds have.
+const bindAttr = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+
 // tree opens a detached copy of what is mounted at path, and restricts it.
 func (s *script) tree(name, path string, attr arg) int {
 	fd := s.callFD(name, unix.SYS_OPEN_TREE, num(atCwd), s.str(path),
@@ -218,7 +229,7 @@ func (s *script) attach(name string, fd int, path string) {
 
 // files builds the root directory and moves into it.
 func (h *host) files(s *script, c *Config) error {
-	readOnly := s.mountAttr(unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
+	readOnly := s.mountAttr(bindAttr)
 	device := s.mountAttr(unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC)
 	masked := s.mountAttr(unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR_NODEV)
 
@@ -259,6 +270,13 @@ func (h *host) files(s *script, c *Config) error {
 			}
 		}
 		s.attach("bind "+b.Source+" at "+b.Target, trees[i], b.Target[1:])
+	}
+
+	for _, p := range c.Later {
+		if h.covered(binds, p) {
+			return fmt.Errorf("sandbox: %s lies in a bind", p)
+		}
+		s.mkdirs(made, p)
 	}
 
 	for i, f := range c.Files {

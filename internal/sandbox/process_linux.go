@@ -18,6 +18,7 @@ import (
 
 // process is a sandbox of the Linux driver.
 type process struct {
+	driver  *driver
 	pid     int
 	sockets []Socket
 	limit   int64 // Config.MemoryBytes
@@ -25,8 +26,12 @@ type process struct {
 	control *os.File // the driver's end of slotControl
 	tmp     int      // descriptor of /tmp, -1 if there is none
 	names   []string // of the steps of its script
+	targets []string // Config.Later
 	logger  *slog.Logger
 	ended   func() // tells the driver
+
+	attach sync.Mutex // held while somebody uses later
+	later  []int      // descriptors of the namespaces in which binds are attached; none after that, or after the end
 
 	mu      sync.Mutex
 	pidfd   int // -1 once waited for
@@ -70,6 +75,9 @@ func (p *process) release() {
 	if p.tmp >= 0 {
 		_ = unix.Close(p.tmp)
 	}
+	p.attach.Lock()
+	defer p.attach.Unlock()
+	p.closeLater()
 }
 
 func (p *process) Kill() {

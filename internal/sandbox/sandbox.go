@@ -63,14 +63,21 @@ const (
 	DefaultPIDs = 1024
 )
 
-// ErrClosed is returned by Start after Close.
-var ErrClosed = errors.New("sandbox: driver is closed")
+var (
+	// ErrClosed is returned by Start after Close.
+	ErrClosed = errors.New("sandbox: driver is closed")
+	// ErrEnded is returned by what needs a process that runs.
+	ErrEnded = errors.New("sandbox: the process has ended")
+)
 
 // Config says what one sandbox holds. Paths are absolute and clean.
 type Config struct {
 	// Binds are the host directories and files that appear in the sandbox, always read-only, nosuid and nodev. When
 	// Brume runs as root, what they contain must be readable for others; the directories that lead to them need not be.
 	Binds []Bind
+	// Later are directories inside, empty at first, at which Process.Attach can show something. They lie in no Bind. It
+	// needs a driver with Features.Attach.
+	Later []string
 	// Files are small files that exist only in the sandbox, read-only for the process.
 	Files []File
 	// Command is the program, as an absolute path inside, and its arguments; Command[0] is also its argv[0].
@@ -128,6 +135,8 @@ type Features struct {
 	// same IP address and a free port, to be read from Process.Sockets; a caller that has to tell the process in its
 	// environment opens a socket of its own before the start instead.
 	FixedAddresses bool
+	// Attach says that Config.Later and Process.Attach work.
+	Attach bool
 }
 
 // A Driver starts sandboxes. Its methods may be called concurrently.
@@ -149,6 +158,9 @@ type Process interface {
 	// Sockets are open from Start until the process has ended, in the order of Config.Listen. The caller need not close
 	// them.
 	Sockets() []Socket
+	// Attach shows more of the host, in the same way as Config.Binds, at directories of Config.Later. What runs inside sees
+	// it from then on.
+	Attach(binds []Bind) error
 	// Kill ends every process of the sandbox. It does not wait.
 	Kill()
 	// Done is closed after everything of the sandbox is gone.
@@ -294,6 +306,14 @@ func (c *Config) check() error {
 			return err
 		}
 		if err := taken(b.Target); err != nil {
+			return err
+		}
+	}
+	for _, p := range c.Later {
+		if err := checkPath(p); err != nil {
+			return err
+		}
+		if err := taken(p); err != nil {
 			return err
 		}
 	}

@@ -129,7 +129,7 @@ func (d *driver) admit(c *Config, probe bool) (p *process, pt part, serial strin
 	d.serial++
 	pt.owner = d.id()
 	p = &process{
-		limit: c.MemoryBytes, tmp: -1, pidfd: -1, logger: d.logger,
+		driver: d, limit: c.MemoryBytes, tmp: -1, pidfd: -1, logger: d.logger, targets: c.Later,
 		dying: make(chan struct{}), done: make(chan struct{}),
 	}
 	p.ended = func() {
@@ -246,7 +246,7 @@ func (d *driver) converse(c *Config, p *process, pt part, failures *os.File) err
 		case msgMap:
 			err = d.mapIDs(p.pid, pt.owner)
 		case msgReady:
-			err = p.take(c, fds)
+			err = p.take(c, fds, len(d.attachNamespaces()))
 		case 0: // it has ended
 			if err := p.failure(failures); err != nil {
 				return err
@@ -266,11 +266,14 @@ func (d *driver) converse(c *Config, p *process, pt part, failures *os.File) err
 	}
 }
 
-// take takes the descriptors that came with msgReady.
-func (p *process) take(c *Config, fds []int) (err error) {
+// take takes the descriptors that came with msgReady: sockets, /tmp, and the namespaces for attach.
+func (p *process) take(c *Config, fds []int, namespaces int) (err error) {
 	want := len(c.Listen)
 	if c.TmpBytes > 0 {
 		want++
+	}
+	if len(c.Later) > 0 {
+		want += namespaces
 	}
 	if len(fds) != want { // the kernel drops what a process with too many files cannot hold
 		for _, fd := range fds {
@@ -278,20 +281,24 @@ func (p *process) take(c *Config, fds []int) (err error) {
 		}
 		return fmt.Errorf("sandbox: got %d of %d descriptors: %w", len(fds), want, unix.EMFILE)
 	}
+	fds, rest := fds[:len(c.Listen)], fds[len(c.Listen):]
 	if c.TmpBytes > 0 {
-		p.tmp = fds[want-1]
-		fds = fds[:want-1]
+		p.tmp, rest = rest[0], rest[1:]
 	}
+	p.later = rest
 	p.sockets, err = takeSockets(c.Listen, fds)
 	return err
 }
 
 // failure waits until the command was executed or the process has ended, and says which step has failed.
-func (p *process) failure(failures *os.File) error {
+func (p *process) failure(failures *os.File) error { return readFailure(failures, p.names) }
+
+// readFailure waits until the other end of failures is closed, and says which of the steps with these names has failed.
+func readFailure(failures *os.File, names []string) error {
 	var f failure
 	n, err := failures.Read(asBytes(&f))
-	if n == int(unsafe.Sizeof(f)) && int(f.step) < len(p.names) {
-		e := &stepError{name: p.names[f.step], err: unix.Errno(f.errno)}
+	if n == int(unsafe.Sizeof(f)) && int(f.step) < len(names) {
+		e := &stepError{name: names[f.step], err: unix.Errno(f.errno)}
 		if f.errno == 0 {
 			e.err = errWrongResult
 		}
@@ -310,7 +317,7 @@ func receive(control *os.File) (msg byte, fds []int, err error) {
 		return 0, nil, err
 	}
 	var b [1]byte
-	oob := make([]byte, unix.CmsgSpace(4*(MaxListen+1)))
+	oob := make([]byte, unix.CmsgSpace(4*(MaxListen+3))) // and /tmp and namespaces
 	var n, oobn int
 	var recvErr error
 	err = conn.Read(func(fd uintptr) bool {

@@ -1,0 +1,109 @@
+//go:build linux && (amd64 || arm64)
+
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// attachNamespaces are those that a process must enter to mount something in a sandbox, as /proc/self/ns calls them. An
+// ordinary user has no power over mounts but in the sandbox's own user namespace.
+func (h *host) attachNamespaces() []string {
+	if h.privileged {
+		return []string{"mnt"}
+	}
+	return []string{"mnt", "user"}
+}
+
+// The descriptors that the script of an attachment is given, in place of those for output and cgroups.
+const (
+	slotMountNS = slotStdout
+	slotUserNS  = slotStderr
+)
+
+// assembleAttach writes the script of a process that takes trees of the host into a sandbox. As an ordinary user it enters
+// the sandbox's user namespace first, and takes them from a copy of the host's mounts, as the sandbox did at its start.
+func (h *host) assembleAttach(binds []Bind) (*script, error) {
+	s := newScript()
+	for fd := range 3 {
+		s.call("standard descriptor", unix.SYS_DUP3, slot(slotErrors), num(fd), num(unix.O_CLOEXEC))
+	}
+	if !h.privileged {
+		s.call("enter user namespace", unix.SYS_SETNS, slot(slotUserNS), num(unix.CLONE_NEWUSER))
+		s.call("copy mounts", unix.SYS_UNSHARE, num(unix.CLONE_NEWNS))
+		s.call("private mounts", unix.SYS_MOUNT, num(0), s.str("/"), num(0), num(unix.MS_REC|unix.MS_PRIVATE), num(0))
+	}
+	attr := s.mountAttr(bindAttr)
+	trees := make([]int, len(binds))
+	for i, b := range binds {
+		trees[i] = s.tree("bind "+b.Source, b.Source, attr)
+	}
+	s.call("enter mount namespace", unix.SYS_SETNS, slot(slotMountNS), num(unix.CLONE_NEWNS))
+	for i, b := range binds {
+		s.attach("bind "+b.Source+" at "+b.Target, trees[i], b.Target)
+	}
+	return s, s.err
+}
+
+// Attach has a process do it that enters the sandbox's namespaces before it is in anyone's reach: nothing of the server's
+// comes near the function.
+func (p *process) Attach(binds []Bind) error {
+	for _, b := range binds {
+		if err := errors.Join(checkPath(b.Source), checkPath(b.Target)); err != nil {
+			return err
+		}
+		if !slices.Contains(p.targets, b.Target) {
+			return fmt.Errorf("sandbox: %s is not a place for later", b.Target)
+		}
+	}
+	p.attach.Lock()
+	defer p.attach.Unlock()
+	if len(p.later) == 0 {
+		return ErrEnded
+	}
+	s, err := p.driver.assembleAttach(slices.SortedFunc(slices.Values(binds),
+		func(a, b Bind) int { return strings.Compare(a.Target, b.Target) }))
+	if err != nil {
+		return err
+	}
+	return p.driver.runScript(s, p.later)
+}
+
+// runScript has a script of a process without a sandbox run, and waits for its end. given are the descriptors for its slots
+// behind slotErrors.
+func (d *driver) runScript(s *script, given []int) error {
+	memfd, err := s.memfd()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(memfd)
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return os.NewSyscallError("pipe", err)
+	}
+	failures := os.NewFile(uintptr(pipe[0]), "sandbox failures")
+	defer failures.Close()
+	fds := append([]int{memfd, pipe[1], pipe[1]}, given...) // there is nothing to say on slotControl
+	_, pidfd, err := d.spawner.spawn(spawnRequest{}, fds)
+	_ = unix.Close(pipe[1])
+	if err != nil {
+		return err
+	}
+	failed := readFailure(failures, s.names)
+	_, err = waitFor(pidfd)
+	return errors.Join(failed, err, unix.Close(pidfd))
+}
+
+// closeLater closes what Attach needs. p.attach is held.
+func (p *process) closeLater() {
+	for _, fd := range p.later {
+		_ = unix.Close(fd)
+	}
+	p.later = nil
+}

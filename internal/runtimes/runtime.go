@@ -108,8 +108,8 @@ func (r *Runtime) Command(o Options) []string {
 	switch r.family {
 	case python:
 		command = []string{r.Interpreter, "-s", "-B", o.path(r.script)}
-		for _, dir := range []string{"/python/lib/python" + r.major + "/site-packages", "/python"} {
-			command = append(command, o.path(LayerRoot+dir))
+		for _, dir := range r.LayerPaths() {
+			command = append(command, o.path(dir))
 		}
 	case nodejs:
 		command = []string{r.Interpreter, "--expose-gc"}
@@ -125,6 +125,31 @@ func (r *Runtime) Command(o Options) []string {
 	}
 	return command
 }
+
+// LayerPaths are the directories in which the runtime looks for modules that layers bring.
+// https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
+func (r *Runtime) LayerPaths() []string {
+	switch r.family {
+	case python:
+		return []string{LayerRoot + "/python/lib/python" + r.major + "/site-packages", LayerRoot + "/python"}
+	case nodejs:
+		return []string{LayerRoot + "/nodejs/node" + r.major + "/node_modules", LayerRoot + "/nodejs/node_modules"}
+	}
+	return nil
+}
+
+// WaitVariable makes a bootstrap wait before it looks at the function: it connects to the Runtime API, writes a line with
+// a JSON array, the top-level modules that it has loaded for the function's benefit, and goes on when it gets the whole
+// environment as the JSON object in the body of a response. With the value "sdk" it loads the AWS SDK beforehand.
+const WaitVariable = "_BRUME_WAIT"
+
+// CanWait says whether the bootstrap of the runtime with a name knows WaitVariable.
+func CanWait(name string) bool {
+	return strings.HasPrefix(name, "python") || strings.HasPrefix(name, "nodejs")
+}
+
+// PreloadsSDK says whether the bootstrap can load an SDK beforehand.
+func (r *Runtime) PreloadsSDK() bool { return r.family == python && r.SDK != "" }
 
 // Env is the part of the environment that the runtime determines. A function's own variables may replace those that AWS
 // does not reserve, so they are to be laid over it.
@@ -154,11 +179,11 @@ func (r *Runtime) Env(o Options) map[string]string {
 	case python:
 		env["PYTHONPATH"] = runtime
 	case nodejs:
-		env["NODE_PATH"] = strings.Join([]string{
-			o.path(LayerRoot + "/nodejs/node" + r.major + "/node_modules"),
-			o.path(LayerRoot + "/nodejs/node_modules"),
-			o.path(RuntimeDir + "/node_modules"), runtime, task,
-		}, ":")
+		var dirs []string
+		for _, dir := range append(r.LayerPaths(), RuntimeDir+"/node_modules", RuntimeDir, TaskRoot) {
+			dirs = append(dirs, o.path(dir))
+		}
+		env["NODE_PATH"] = strings.Join(dirs, ":")
 	}
 	if r.family != provided {
 		env["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + r.Name

@@ -270,7 +270,9 @@ func (d *driver) id() uint32 {
 	return d.idBase + d.next%d.idCount
 }
 
-func (d *driver) Features() Features { return Features{PrivateRoot: true, FixedAddresses: true, Attach: true} }
+func (d *driver) Features() Features {
+	return Features{PrivateRoot: true, FixedAddresses: true, Attach: true}
+}
 
 // controls says whether a cgroup limits controller, and how or why not.
 func (d *driver) controls(controller string) (bool, string) {

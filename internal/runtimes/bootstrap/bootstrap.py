@@ -23,7 +23,7 @@ _ERROR_JSON = "application/vnd.aws.lambda.error+json"
 _NBSP = "\u00a0"  # log viewers collapse plain leading spaces
 
 _request_id = None  # of the invocation under way, for log records
-_json_logs = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+_json_logs = False
 
 
 class _Fault(Exception):
@@ -51,6 +51,11 @@ class _Connection(object):
         self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         self._received = b""
         self._next = ("GET %sinvocation/next HTTP/1.1\r\nHost: %s\r\n\r\n" % (_API, address)).encode()
+
+    def wait(self, loaded):
+        """Says that this process is ready for a function and returns the environment of the one that it gets."""
+        self._socket.sendall(json.dumps(loaded).encode() + b"\n")
+        return json.loads(bytes(self._receive()[2]).decode("utf-8"))
 
     def next(self):
         """Asks for an invocation. Returns its headers, with names in lower case, and its event."""
@@ -434,8 +439,21 @@ def _invoke(handler, headers, body, encoder):
         return "error", json.dumps(error).encode(), _ERROR_JSON, error["errorType"]
 
 
+def _wait(connection, sdk):
+    """Waits until it is known whose function this is, and loads the AWS SDK before if sdk says so."""
+    before = set(sys.modules)
+    if sdk:
+        import boto3  # noqa: F401
+    loaded = sorted(set(name.split(".")[0] for name in set(sys.modules) - before))
+    environ = connection.wait(loaded)
+    os.environ.clear()
+    os.environ.update(environ)
+
+
 def _prepare():
     """Gives sys.path, standard output and logging their shape."""
+    global _json_logs
+    _json_logs = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
     task_root = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
     sys.path[:1] = [task_root] + sys.argv[1:]  # the first entry is this file's directory
     del sys.argv[1:]
@@ -453,8 +471,11 @@ def _prepare():
 
 def _main():
     global _request_id
-    _prepare()
     connection = _Connection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    wait = os.environ.get("_BRUME_WAIT")
+    if wait:
+        _wait(connection, wait == "sdk")
+    _prepare()
     try:
         handler = _load(os.environ.get("_HANDLER", ""))
     except Exception:

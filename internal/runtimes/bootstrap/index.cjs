@@ -94,6 +94,12 @@ class Connection {
     this.#socket.unref();
   }
 
+  // wait says that this process is ready for a function: done gets the environment of the one that it gets.
+  wait(done) {
+    this.#await((status, headers, body) => done(JSON.parse(body)));
+    this.#socket.write('[]\n');
+  }
+
   // next asks for an invocation: done gets its headers, with names in lower case, and its event.
   next(done) {
     this.#await(done);
@@ -219,7 +225,7 @@ const errorTrailers = (description) =>
 // Logs: https://docs.aws.amazon.com/lambda/latest/dg/nodejs-logging.html
 
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
-const jsonLogs = env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON';
+let jsonLogs = false;
 
 // writeOut writes to stdout at once, whether or not the function's own use of process.stdout made it non-blocking.
 function writeOut(text) {
@@ -264,6 +270,7 @@ const errorFields = (e) => ({
 });
 
 function patchConsole() {
+  jsonLogs = env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON';
   const least = Math.max(0, LEVELS.indexOf(env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase()));
   const log = jsonLogs ? logJSON : logText;
   LEVELS.forEach((level, i) => {
@@ -670,9 +677,16 @@ class Runtime {
 }
 
 async function main() {
+  const connection = new Connection(env.AWS_LAMBDA_RUNTIME_API);
+  if (env._BRUME_WAIT) {
+    const environment = await new Promise((done) => connection.wait(done));
+    for (const name of Object.keys(env)) if (!(name in environment)) delete env[name];
+    // What is the same already is not set again: to set TZ, for one, takes 30 ms.
+    for (const name in environment) if (env[name] !== environment[name]) env[name] = environment[name];
+  }
   patchConsole();
   provideGlobal();
-  const runtime = new Runtime(new Connection(env.AWS_LAMBDA_RUNTIME_API));
+  const runtime = new Runtime(connection);
   process.on('uncaughtException', (e) => runtime.crash('Uncaught Exception', e, 129));
   process.on('unhandledRejection', (reason, promise) =>
     runtime.crash('Unhandled Promise Rejection', new UnhandledPromiseRejection(reason, promise), 128));

@@ -34,3 +34,5 @@ func (c constant) Invoke(_ context.Context, _ *environment.Function, _ *environm
 }
 
 func (constant) Retire(account, region, name, version string, generation int64) {}
+
+func (constant) Prepare(*environment.Function) {}

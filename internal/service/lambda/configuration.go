@@ -262,6 +262,7 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.Updat
 		return nil, err
 	}
 	s.environments.Retire(r.account, r.region, r.name, latest, v.Generation)
+	s.environments.Prepare(v.function(r))
 	return s.configuration(r, v), nil
 }
 

@@ -113,6 +113,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if err != nil {
 		return nil, s.withoutCode(ctx, v.Code, err)
 	}
+	s.environments.Prepare(v.function(r))
 	if out.Number != 0 {
 		r.qualifier = out.version()
 	}

@@ -103,6 +103,8 @@ func (e *fakeEnvironments) Retire(account, region, name, version string, generat
 	e.retired = append(e.retired, name+" "+version)
 }
 
+func (e *fakeEnvironments) Prepare(*environment.Function) {}
+
 func (f *fixture) PoliciesFor(_ context.Context, p *call.Principal) (*policy.Policies, error) {
 	if own := f.policies[p.ARN]; own != nil {
 		return own, nil

@@ -78,6 +78,8 @@ type Environments interface {
 	// Retire ends the environments of a version that are older than generation, of all versions if version is empty. It
 	// does not wait for them.
 	Retire(account, region, name, version string, generation int64)
+	// Prepare says that f will be invoked soon.
+	Prepare(f *environment.Function)
 }
 
 // Links makes addresses at which clients can fetch code for a while, with no credentials but the address itself.

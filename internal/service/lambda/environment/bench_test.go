@@ -4,9 +4,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 const (
@@ -60,29 +62,42 @@ func BenchmarkWarm(b *testing.B) {
 	}
 }
 
-// BenchmarkCold measures the first invocation of a function.
+// BenchmarkCold measures the first invocation of a function: with a sandbox that was ready, and from the beginning.
 func BenchmarkCold(b *testing.B) {
-	for _, language := range []string{"python", "node"} {
-		b.Run(language, func(b *testing.B) {
-			h := newHarness(b, false, nil)
-			f := h.benchmarkFunction(language)
-			for b.Loop() {
-				next := *f
-				next.Generation++
-				f = &next
-				if got := h.invoke(f, "1"); got != "1" {
-					b.Fatal(got)
+	for _, language := range []string{"python", "boto3", "node"} {
+		for name, prebooted := range map[string]int{"ready": 0, "new": -1} {
+			b.Run(language+"/"+name, func(b *testing.B) {
+				h := newHarness(b, false, func(c *Config) { c.Prebooted = prebooted })
+				f := h.benchmarkFunction(language)
+				var times []time.Duration
+				for b.Loop() {
+					b.StopTimer()
+					h.settle()
+					b.StartTimer()
+					next := *f
+					next.Generation++
+					f = &next
+					began := time.Now()
+					if got := h.invoke(f, "1"); got != "1" {
+						b.Fatal(got)
+					}
+					times = append(times, time.Since(began))
 				}
-			}
-		})
+				slices.Sort(times)
+				b.ReportMetric(float64(times[len(times)/2].Microseconds())/1000, "ms/median")
+			})
+		}
 	}
 }
 
 func (h *harness) benchmarkFunction(language string) *Function {
 	f := h.node
 	source := nothingNode
-	if language == "python" {
+	switch language {
+	case "python":
 		f, source = h.python, nothingPython
+	case "boto3":
+		f, source = h.python, "import boto3\n"+nothingPython
 	}
 	fn := f(source)
 	h.invoke(fn, "1")

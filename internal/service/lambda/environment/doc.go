@@ -183,6 +183,9 @@ type Config struct {
 	// Endpoint is Brume's address for functions that run without a network of their own: "http://127.0.0.1:4566".
 	Endpoint string
 
+	// Prebooted is how many sandboxes of each kind in use wait for a function, with their interpreter up; 0 means
+	// DefaultPrebooted, and negative none.
+	Prebooted int
 	// IdleTimeout is how long an environment waits for its next invocation; 0 means DefaultIdleTimeout.
 	IdleTimeout time.Duration
 	// InitTimeout bounds the init phase; 0 means DefaultInitTimeout.

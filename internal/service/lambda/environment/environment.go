@@ -100,6 +100,52 @@ func (m *Manager) start(ctx context.Context, f *Function, log *logWriter) (*envi
 
 // open makes the sandbox and what belongs to it, or leaves nothing behind.
 func (e *environment) open(ctx context.Context, r *runtimes.Runtime, creds *Credentials) error {
+	if sl := e.manager.slots.take(e.fn, r, e.dir, e.layers); sl != nil {
+		err := e.openSlot(sl, r, creds)
+		if err == nil {
+			return nil
+		}
+		e.manager.c.Logger.Warn("a sandbox that was ready is of no use", "runtime", r.Name, "error", err)
+	}
+	return e.openNew(ctx, r, creds)
+}
+
+// openSlot makes sl the sandbox, or ends it.
+func (e *environment) openSlot(sl *slot, r *runtimes.Runtime, creds *Credentials) error {
+	m := e.manager
+	endpoint := "http://" + httpAddress
+	variables := m.variables(e.fn, m.baseVariables(r.Env(m.options(e.fn, nil)), endpoint), creds, e.log.stream.Stream, runtimeAPIAddress)
+	err := sl.attach(e.dir, e.layers)
+	if err == nil {
+		err = sl.tell(variables)
+	}
+	if err == nil {
+		e.log.initStart(e.fn, runtimeVersion(r))
+		e.out, err = readOutput(sl.output, func(line []byte) { e.log.write(logMessage(line)) })
+	}
+	if err != nil {
+		sl.proc.Kill()
+		<-sl.proc.Done()
+		sl.release()
+		return err
+	}
+	e.proc = sl.proc
+	e.serve(&primedListener{Listener: sl.proc.Sockets()[0].Listener, first: sl.conn})
+	return nil
+}
+
+// listen are the sockets of a sandbox that has a network of its own.
+func listen() []sandbox.ListenSpec {
+	return []sandbox.ListenSpec{
+		{Network: "tcp", Address: runtimeAPIAddress},
+		{Network: "tcp", Address: httpAddress},
+		{Network: "tcp", Address: tlsAddress},
+		{Network: "udp", Address: dnsAddress},
+	}
+}
+
+// openNew starts a sandbox from the beginning.
+func (e *environment) openNew(ctx context.Context, r *runtimes.Runtime, creds *Credentials) error {
 	m := e.manager
 	config, err := m.sandboxConfig(e.fn, r, e.dir, e.layers)
 	if err != nil {
@@ -110,19 +156,15 @@ func (e *environment) open(ctx context.Context, r *runtimes.Runtime, creds *Cred
 	apiAddress := runtimeAPIAddress
 	if m.features.FixedAddresses {
 		endpoint = "http://" + httpAddress
-		config.Listen = []sandbox.ListenSpec{
-			{Network: "tcp", Address: runtimeAPIAddress},
-			{Network: "tcp", Address: httpAddress},
-			{Network: "tcp", Address: tlsAddress},
-			{Network: "udp", Address: dnsAddress},
-		}
+		config.Listen = listen()
 	} else {
 		if api, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			return err
 		}
 		apiAddress = api.Addr().String()
 	}
-	config.Env = environ(e.fn, r.Env(m.options(e.fn, config)), m.features, creds, e.log.stream.Stream, apiAddress, endpoint)
+	base := m.baseVariables(r.Env(m.options(e.fn, config)), endpoint)
+	config.Env = environ(m.variables(e.fn, base, creds, e.log.stream.Stream, apiAddress))
 
 	reading, writing, err := newPipe()
 	if err == nil {
@@ -146,14 +188,22 @@ func (e *environment) open(ctx context.Context, r *runtimes.Runtime, creds *Cred
 		}
 		return err
 	}
-	if sockets := e.proc.Sockets(); api == nil {
-		api = sockets[0].Listener
+	if api == nil {
+		api = e.proc.Sockets()[0].Listener
+	}
+	e.serve(api)
+	return nil
+}
+
+// serve answers at the sockets of the sandbox: the Runtime API at api.
+func (e *environment) serve(api net.Listener) {
+	if m := e.manager; m.features.FixedAddresses {
+		sockets := e.proc.Sockets() // as listen has them
 		e.detach = m.c.Gateway.Attach(
 			Sockets{HTTP: sockets[1].Listener, TLS: sockets[2].Listener, DNS: sockets[3].Packet},
 			Identity{e.fn.Account, e.fn.Region, e.fn.ARN, e.id})
 	}
 	e.api = runtimeapi.New(api)
-	return nil
 }
 
 // watch waits for the end of the sandbox and ends what belongs to it.
@@ -190,15 +240,15 @@ func startError(err error, command string) error {
 // options are what the runtime has to know of the function. config says where things are if the sandbox has no file system
 // of its own.
 func (m *Manager) options(f *Function, config *sandbox.Config) runtimes.Options {
-	o := runtimes.Options{MemoryMB: f.MemoryMB, Wrapper: f.Variables["AWS_LAMBDA_EXEC_WRAPPER"]}
+	o := runtimes.Options{MemoryMB: f.MemoryMB, Wrapper: f.Variables["AWS_LAMBDA_EXEC_WRAPPER"], Layers: len(f.Layers) > 0}
 	if !m.features.PrivateRoot {
 		o.HostPath = config.HostPath
 	}
 	return o
 }
 
-// sandboxConfig says what the sandbox of f holds, apart from its environment and sockets. layers is nil if it has none.
-func (m *Manager) sandboxConfig(f *Function, r *runtimes.Runtime, dir, layers *code.Dir) (*sandbox.Config, error) {
+// sandboxBase says what the sandbox of f holds, apart from its code, command, environment and sockets.
+func (m *Manager) sandboxBase(f *Function, r *runtimes.Runtime) *sandbox.Config {
 	c := &sandbox.Config{
 		Dir:         runtimes.TaskRoot,
 		MemoryBytes: int64(f.MemoryMB) << 20,
@@ -207,15 +257,21 @@ func (m *Manager) sandboxConfig(f *Function, r *runtimes.Runtime, dir, layers *c
 	for _, b := range r.Binds(m.options(f, c)) {
 		c.Binds = append(c.Binds, sandbox.Bind{Source: b.Source, Target: b.Target})
 	}
-	c.Binds = append(c.Binds, sandbox.Bind{Source: dir.Path, Target: runtimes.TaskRoot})
-	if layers != nil {
-		c.Binds = append(c.Binds, sandbox.Bind{Source: layers.Path, Target: runtimes.LayerRoot})
-	}
 	if m.features.PrivateRoot {
 		c.Files = systemFiles()
 		c.Binds = append(c.Binds,
 			sandbox.Bind{Source: m.c.CABundle, Target: caBundlePath},
 			sandbox.Bind{Source: m.c.CACertificate, Target: caCertificatePath})
+	}
+	return c
+}
+
+// sandboxConfig says what the sandbox of f holds, apart from its environment and sockets. layers is nil if it has none.
+func (m *Manager) sandboxConfig(f *Function, r *runtimes.Runtime, dir, layers *code.Dir) (*sandbox.Config, error) {
+	c := m.sandboxBase(f, r)
+	c.Binds = append(c.Binds, sandbox.Bind{Source: dir.Path, Target: runtimes.TaskRoot})
+	if layers != nil {
+		c.Binds = append(c.Binds, sandbox.Bind{Source: layers.Path, Target: runtimes.LayerRoot})
 	}
 	c.Command = r.Command(m.options(f, c))
 	if len(c.Command) == 1 { // the function brings its own program
@@ -248,21 +304,25 @@ func systemFiles() []sandbox.File {
 	}
 }
 
-// environ is the whole environment of a function: what its runtime needs, over that the function's own variables, and over
-// that the reserved ones.
-// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
-func environ(f *Function, base map[string]string, features sandbox.Features, creds *Credentials, logStream, api, endpoint string) []string {
+// baseVariables adds to what a runtime needs what all functions have.
+func (m *Manager) baseVariables(base map[string]string, endpoint string) map[string]string {
 	// Old SDKs do not know the first one: they find Brume behind AWS's names, and trust it.
 	base["AWS_ENDPOINT_URL"] = endpoint
 	base["AWS_XRAY_DAEMON_ADDRESS"] = xrayAddress + ":" + xrayPort
 	base["_AWS_XRAY_DAEMON_ADDRESS"] = xrayAddress
 	base["_AWS_XRAY_DAEMON_PORT"] = xrayPort
-	if features.PrivateRoot {
+	if m.features.PrivateRoot {
 		base["AWS_CA_BUNDLE"] = caBundlePath
 		base["SSL_CERT_FILE"] = caBundlePath
 		base["REQUESTS_CA_BUNDLE"] = caBundlePath
 		base["NODE_EXTRA_CA_CERTS"] = caCertificatePath
 	}
+	return base
+}
+
+// variables adds the rest to the base: the function's own variables over it, and over those the reserved ones.
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+func (m *Manager) variables(f *Function, base map[string]string, creds *Credentials, logStream, api string) map[string]string {
 	maps.Copy(base, f.Variables)
 	maps.Copy(base, map[string]string{
 		"_HANDLER":                        f.Handler,
@@ -283,8 +343,13 @@ func environ(f *Function, base map[string]string, features sandbox.Features, cre
 	if f.ApplicationLogLevel != "" {
 		base["AWS_LAMBDA_LOG_LEVEL"] = f.ApplicationLogLevel
 	}
-	env := make([]string, 0, len(base))
-	for k, v := range base {
+	return base
+}
+
+// environ is the form in which a process gets its variables.
+func environ(variables map[string]string) []string {
+	env := make([]string, 0, len(variables))
+	for k, v := range variables {
 		env = append(env, k+"="+v)
 	}
 	slices.Sort(env)

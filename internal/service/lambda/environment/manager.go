@@ -24,6 +24,7 @@ type Manager struct {
 	shipper  *shipper
 	creds    credentialCache
 	starts   chan struct{} // one for each environment that may be starting
+	slots    *slots
 
 	// Whoever starts something waits for it: environments, and the ends of invocations that go on after their answer.
 	environments sync.WaitGroup
@@ -94,6 +95,14 @@ func New(c Config) *Manager {
 	}
 	m.life, m.endLife = context.WithCancel(context.Background())
 	m.creds.sessions = make(map[sessionKey]*session)
+	each := c.Prebooted
+	if each == 0 {
+		each = DefaultPrebooted
+	}
+	if !m.features.Attach {
+		each = 0
+	}
+	m.slots = newSlots(m, each)
 	m.reaper.Go(m.reap)
 	return m
 }
@@ -115,6 +124,7 @@ func (m *Manager) Close(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	m.reaper.Wait()
+	m.slots.close()
 	m.endLife()
 	m.mu.Lock()
 	for e := range m.all {
@@ -338,6 +348,7 @@ func (m *Manager) reap() {
 		case now := <-ticker.C:
 			m.reapIdle(now.Add(-m.c.IdleTimeout))
 			m.creds.prune(now)
+			m.slots.prune(now)
 		}
 	}
 }
@@ -360,6 +371,13 @@ func (m *Manager) reapIdle(before time.Time) {
 		p.idle = kept
 		m.tidy(k, p)
 	}
+}
+
+// busy says whether an invocation is under way.
+func (m *Manager) busy() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.running > 0
 }
 
 // Environments says how many environments there are, and how many of them are idle.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -153,7 +154,11 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	}
 	add(lambdaapi.Schema(), lambdaapi.Handlers(functions), functions.Checks)
 
-	apis := apigateway.New(store, lambdaIntegration{dispatcher, identities, tokens}, log)
+	public, err := url.Parse(endpoint)
+	if err != nil {
+		return s, err
+	}
+	apis := apigateway.New(store, lambdaIntegration{dispatcher, identities, tokens}, public, log)
 	s.loop(background, func(ctx context.Context) {
 		if err := apis.Run(ctx); err != nil {
 			log.Error("API Gateway's last usage is not counted", "error", err.Error())

@@ -58,10 +58,13 @@ func Validation(format string, args ...any) *Generic {
 	return New("ValidationException", format, args...)
 }
 
+// CodeNotImplemented is the code of what Brume does not have.
+const CodeNotImplemented = "NotImplemented"
+
 // NotImplemented says that Brume does not have an operation, by its name.
 func NotImplemented(operation string) *Generic {
 	return &Generic{
-		Code:    "NotImplemented",
+		Code:    CodeNotImplemented,
 		Message: "Brume does not implement the operation " + operation + ".",
 		Status:  http.StatusNotImplemented,
 	}

@@ -107,13 +107,8 @@ func uniqueAuthorizer(r kv.Reader, sc scope, apiID string, row *api.Authorizer) 
 	return nil
 }
 
-func (s *Service) CreateAuthorizer(ctx context.Context, in *api.CreateAuthorizerInput) (*api.Authorizer, error) {
-	sc := scopeOf(ctx)
-	row := &api.Authorizer{
-		Name: in.Name, Type: in.Type, ProviderARNs: in.ProviderARNs, AuthType: in.AuthType, AuthorizerUri: in.AuthorizerUri,
-		AuthorizerCredentials: in.AuthorizerCredentials, IdentitySource: in.IdentitySource,
-		IdentityValidationExpression: in.IdentityValidationExpression, AuthorizerResultTtlInSeconds: in.AuthorizerResultTtlInSeconds,
-	}
+// completeAuthorizer fills in what may be left out.
+func completeAuthorizer(row *api.Authorizer) {
 	if row.AuthorizerResultTtlInSeconds == nil {
 		row.AuthorizerResultTtlInSeconds = new(int32(defaultAuthorizerTTL))
 	}
@@ -123,6 +118,16 @@ func (s *Service) CreateAuthorizer(ctx context.Context, in *api.CreateAuthorizer
 			row.AuthType = new("cognito_user_pools")
 		}
 	}
+}
+
+func (s *Service) CreateAuthorizer(ctx context.Context, in *api.CreateAuthorizerInput) (*api.Authorizer, error) {
+	sc := scopeOf(ctx)
+	row := &api.Authorizer{
+		Name: in.Name, Type: in.Type, ProviderARNs: in.ProviderARNs, AuthType: in.AuthType, AuthorizerUri: in.AuthorizerUri,
+		AuthorizerCredentials: in.AuthorizerCredentials, IdentitySource: in.IdentitySource,
+		IdentityValidationExpression: in.IdentityValidationExpression, AuthorizerResultTtlInSeconds: in.AuthorizerResultTtlInSeconds,
+	}
+	completeAuthorizer(row)
 	if err := checkAuthorizer(row); err != nil {
 		return nil, err
 	}
@@ -175,9 +180,7 @@ func (s *Service) UpdateAuthorizer(ctx context.Context, in *api.UpdateAuthorizer
 			}},
 		}
 	}, func(r kv.Reader, row *api.Authorizer) error {
-		if row.AuthorizerResultTtlInSeconds == nil {
-			row.AuthorizerResultTtlInSeconds = new(int32(defaultAuthorizerTTL))
-		}
+		completeAuthorizer(row)
 		if err := checkAuthorizer(row); err != nil {
 			return err
 		}

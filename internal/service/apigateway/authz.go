@@ -12,6 +12,7 @@ import (
 	"brume/internal/kv"
 	"brume/internal/policy"
 	"brume/internal/schema"
+	"brume/internal/service/apigateway/openapi"
 )
 
 // Checks maps the input of an operation to the permissions it needs. The actions are HTTP methods, and the resources are
@@ -63,16 +64,16 @@ func implemented() []string {
 		"DeleteUsagePlanKey", "FlushStageCache", "GenerateClientCertificate", "GetAccount", "GetApiKey", "GetApiKeys",
 		"GetAuthorizer", "GetAuthorizers", "GetBasePathMapping", "GetBasePathMappings", "GetClientCertificate",
 		"GetClientCertificates", "GetDeployment", "GetDeployments", "GetDocumentationPart", "GetDocumentationParts",
-		"GetDocumentationVersion", "GetDocumentationVersions", "GetDomainName", "GetDomainNames", "GetGatewayResponse",
+		"GetDocumentationVersion", "GetDocumentationVersions", "GetDomainName", "GetDomainNames", "GetExport", "GetGatewayResponse",
 		"GetGatewayResponses", "GetIntegration", "GetIntegrationResponse", "GetMethod", "GetMethodResponse", "GetModel",
 		"GetModelTemplate", "GetModels", "GetRequestValidator", "GetRequestValidators", "GetResource", "GetResources", "GetRestApi",
 		"GetRestApis", "GetStage", "GetStages", "GetTags", "GetUsage", "GetUsagePlan", "GetUsagePlanKey", "GetUsagePlanKeys",
-		"GetUsagePlans", "ImportApiKeys", "PutGatewayResponse", "PutIntegration", "PutIntegrationResponse", "PutMethod",
-		"PutMethodResponse", "TagResource", "TestInvokeMethod", "UntagResource", "UpdateAccount", "UpdateApiKey", "UpdateAuthorizer",
-		"UpdateBasePathMapping", "UpdateClientCertificate", "UpdateDeployment", "UpdateDocumentationPart",
-		"UpdateDocumentationVersion", "UpdateDomainName", "UpdateGatewayResponse", "UpdateIntegration", "UpdateIntegrationResponse",
-		"UpdateMethod", "UpdateMethodResponse", "UpdateModel", "UpdateRequestValidator", "UpdateResource", "UpdateRestApi",
-		"UpdateStage", "UpdateUsage", "UpdateUsagePlan",
+		"GetUsagePlans", "ImportApiKeys", "ImportDocumentationParts", "ImportRestApi", "PutGatewayResponse", "PutIntegration",
+		"PutIntegrationResponse", "PutMethod", "PutMethodResponse", "PutRestApi", "TagResource", "TestInvokeMethod", "UntagResource",
+		"UpdateAccount", "UpdateApiKey", "UpdateAuthorizer", "UpdateBasePathMapping", "UpdateClientCertificate", "UpdateDeployment",
+		"UpdateDocumentationPart", "UpdateDocumentationVersion", "UpdateDomainName", "UpdateGatewayResponse", "UpdateIntegration",
+		"UpdateIntegrationResponse", "UpdateMethod", "UpdateMethodResponse", "UpdateModel", "UpdateRequestValidator",
+		"UpdateResource", "UpdateRestApi", "UpdateStage", "UpdateUsage", "UpdateUsagePlan",
 	}
 }
 
@@ -207,8 +208,40 @@ func passedRoles(in schema.Struct) (roles []string) {
 		}
 	case *api.UpdateIntegrationInput:
 		patched(in.PatchOperations, "/credentials")
+	case *api.CreateAuthorizerInput:
+		if value(in.AuthorizerCredentials) != "" {
+			roles = append(roles, *in.AuthorizerCredentials)
+		}
+	case *api.UpdateAuthorizerInput:
+		patched(in.PatchOperations, "/authorizerCredentials")
+	case *api.ImportRestApiInput:
+		return rolesInDocument(in.Body)
+	case *api.PutRestApiInput:
+		return rolesInDocument(in.Body)
 	case *api.UpdateAccountInput:
 		patched(in.PatchOperations, "/cloudwatchRoleArn")
+	}
+	return roles
+}
+
+// rolesInDocument lists the roles that a document hands over. One that cannot be read hands over none, and is refused later.
+func rolesInDocument(body []byte) (roles []string) {
+	def, err := openapi.Parse(body, openapi.Options{})
+	if err != nil {
+		return nil
+	}
+	add := func(role *string) {
+		if r := value(role); r != "" && !slices.Contains(roles, r) {
+			roles = append(roles, r)
+		}
+	}
+	for _, m := range def.Methods {
+		if m.MethodIntegration != nil {
+			add(m.MethodIntegration.Credentials)
+		}
+	}
+	for _, a := range def.Authorizers {
+		add(a.AuthorizerCredentials)
 	}
 	return roles
 }

@@ -17,6 +17,12 @@ type snapshot struct {
 	BinaryMediaTypes          []string       `json:"binaryMediaTypes,omitempty"`
 	APIKeySource              string         `json:"apiKeySource,omitempty"`
 	DisableExecuteAPIEndpoint bool           `json:"disableExecuteApiEndpoint,omitempty"`
+	// API is the API's own row. The rest are its parts, as they were.
+	API              *api.RestApi            `json:"api,omitempty"`
+	Models           []*api.Model            `json:"models,omitempty"`
+	Validators       []*api.RequestValidator `json:"validators,omitempty"`
+	Authorizers      []*api.Authorizer       `json:"authorizers,omitempty"`
+	GatewayResponses []*api.GatewayResponse  `json:"gatewayResponses,omitempty"`
 }
 
 // A stage is a deployment with its stage's settings, compiled for requests. It is never changed.

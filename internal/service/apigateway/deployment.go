@@ -49,6 +49,9 @@ func (s *Service) CreateDeployment(ctx context.Context, in *api.CreateDeployment
 		snap := &snapshot{
 			BinaryMediaTypes: rest.BinaryMediaTypes, APIKeySource: value(rest.ApiKeySource), DisableExecuteAPIEndpoint: value(rest.DisableExecuteApiEndpoint),
 		}
+		if err := snap.addParts(tx, sc, rest); err != nil {
+			return err
+		}
 		row = &api.Deployment{Id: new(newID(6)), Description: in.Description, CreatedDate: now(tx), ApiSummary: map[string]map[string]api.MethodSnapshot{}}
 		for _, r := range resources {
 			if len(r.ResourceMethods) == 0 {
@@ -92,6 +95,22 @@ func (s *Service) CreateDeployment(ctx context.Context, in *api.CreateDeployment
 		return nil, err
 	}
 	return summarized(row, nil), nil
+}
+
+// addParts takes in what an API has besides its resources.
+func (snap *snapshot) addParts(r kv.Reader, sc scope, rest *api.RestApi) (err error) {
+	snap.API = rest
+	if snap.Models, err = models().all(r, sc, *rest.Id); err != nil {
+		return err
+	}
+	if snap.Validators, err = validators().all(r, sc, *rest.Id); err != nil {
+		return err
+	}
+	if snap.Authorizers, err = authorizers().all(r, sc, *rest.Id); err != nil {
+		return err
+	}
+	snap.GatewayResponses, err = gatewayResponses().all(r, sc, *rest.Id)
+	return err
 }
 
 // deployTo points a stage to a new deployment, making the stage if it does not exist.

@@ -67,6 +67,21 @@ func checkGatewayResponse(row *api.GatewayResponse) error {
 	return checkTemplates(row.ResponseTemplates)
 }
 
+// completeGatewayResponse fills in what may be left out of a customised response.
+func completeGatewayResponse(row *api.GatewayResponse) {
+	fallback := defaultGatewayResponse(*row.ResponseType)
+	row.DefaultResponse = new(false)
+	if value(row.StatusCode) == "" {
+		row.StatusCode = fallback.StatusCode
+	}
+	if row.ResponseParameters == nil {
+		row.ResponseParameters = fallback.ResponseParameters
+	}
+	if row.ResponseTemplates == nil {
+		row.ResponseTemplates = fallback.ResponseTemplates
+	}
+}
+
 // gatewayResponseOf is a type as an API has it: customised, or the default.
 func gatewayResponseOf(r kv.Reader, sc scope, apiID, kind string) (*api.GatewayResponse, error) {
 	if _, ok := gatewayResponseStatus()[kind]; !ok {
@@ -90,20 +105,11 @@ func (s *Service) PutGatewayResponse(ctx context.Context, in *api.PutGatewayResp
 		if err != nil {
 			return err
 		}
-		fallback := defaultGatewayResponse(*in.ResponseType)
 		row = &api.GatewayResponse{
 			ResponseType: shown.ResponseType, StatusCode: in.StatusCode, ResponseParameters: in.ResponseParameters,
-			ResponseTemplates: in.ResponseTemplates, DefaultResponse: new(false),
+			ResponseTemplates: in.ResponseTemplates,
 		}
-		if value(row.StatusCode) == "" {
-			row.StatusCode = fallback.StatusCode
-		}
-		if row.ResponseParameters == nil {
-			row.ResponseParameters = fallback.ResponseParameters
-		}
-		if row.ResponseTemplates == nil {
-			row.ResponseTemplates = fallback.ResponseTemplates
-		}
+		completeGatewayResponse(row)
 		if err := checkGatewayResponse(row); err != nil {
 			return err
 		}

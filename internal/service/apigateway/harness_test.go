@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +64,7 @@ func newGateway(t *testing.T) *gateway { return newGatewayOn(t, newMemStore()) }
 
 func newGatewayOn(t *testing.T, store kv.Store) *gateway {
 	l := &fakeLambda{}
-	return &gateway{t, New(store, l, slog.New(slog.DiscardHandler)), callContext(t.Context()), l}
+	return &gateway{t, New(store, l, &url.URL{Scheme: "http", Host: "127.0.0.1:4566"}, slog.New(slog.DiscardHandler)), callContext(t.Context()), l}
 }
 
 // must returns v, or ends the test.

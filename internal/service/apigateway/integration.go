@@ -80,13 +80,8 @@ func checkTemplates(templates map[string]string) error {
 	return nil
 }
 
-func (s *Service) PutIntegration(ctx context.Context, in *api.PutIntegrationInput) (*api.Integration, error) {
-	row := &api.Integration{
-		Type: in.Type, HttpMethod: in.IntegrationHttpMethod, Uri: in.Uri, ConnectionType: in.ConnectionType, ConnectionId: in.ConnectionId,
-		Credentials: in.Credentials, RequestParameters: in.RequestParameters, RequestTemplates: in.RequestTemplates,
-		PassthroughBehavior: in.PassthroughBehavior, ContentHandling: in.ContentHandling, TimeoutInMillis: in.TimeoutInMillis,
-		CacheNamespace: in.CacheNamespace, CacheKeyParameters: in.CacheKeyParameters, TlsConfig: in.TlsConfig,
-	}
+// completeIntegration fills in what may be left out.
+func completeIntegration(row *api.Integration, resourceID string) {
 	if value(row.PassthroughBehavior) == "" {
 		row.PassthroughBehavior = new("WHEN_NO_MATCH")
 	}
@@ -94,11 +89,21 @@ func (s *Service) PutIntegration(ctx context.Context, in *api.PutIntegrationInpu
 		row.TimeoutInMillis = new(int32(maxIntegrationTimeout.Milliseconds()))
 	}
 	if row.CacheNamespace == nil {
-		row.CacheNamespace = in.ResourceId
+		row.CacheNamespace = &resourceID
 	}
 	if row.CacheKeyParameters == nil {
 		row.CacheKeyParameters = []string{}
 	}
+}
+
+func (s *Service) PutIntegration(ctx context.Context, in *api.PutIntegrationInput) (*api.Integration, error) {
+	row := &api.Integration{
+		Type: in.Type, HttpMethod: in.IntegrationHttpMethod, Uri: in.Uri, ConnectionType: in.ConnectionType, ConnectionId: in.ConnectionId,
+		Credentials: in.Credentials, RequestParameters: in.RequestParameters, RequestTemplates: in.RequestTemplates,
+		PassthroughBehavior: in.PassthroughBehavior, ContentHandling: in.ContentHandling, TimeoutInMillis: in.TimeoutInMillis,
+		CacheNamespace: in.CacheNamespace, CacheKeyParameters: in.CacheKeyParameters, TlsConfig: in.TlsConfig,
+	}
+	completeIntegration(row, *in.ResourceId)
 	if err := checkIntegration(row); err != nil {
 		return nil, err
 	}

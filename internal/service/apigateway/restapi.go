@@ -32,16 +32,14 @@ func (s *Service) CreateRestApi(ctx context.Context, in *api.CreateRestApiInput)
 	if value(in.Policy) != "" {
 		return nil, noResourcePolicies()
 	}
-	row := &api.RestApi{
-		Name: in.Name, Description: in.Description, Version: in.Version, BinaryMediaTypes: in.BinaryMediaTypes,
-		MinimumCompressionSize: in.MinimumCompressionSize, ApiKeySource: in.ApiKeySource, EndpointConfiguration: in.EndpointConfiguration,
-		Tags: in.Tags, DisableExecuteApiEndpoint: new(value(in.DisableExecuteApiEndpoint)),
+	row := newRestAPI(*in.Name)
+	row.Description, row.Version, row.BinaryMediaTypes, row.MinimumCompressionSize = in.Description, in.Version, in.BinaryMediaTypes, in.MinimumCompressionSize
+	row.Tags, row.DisableExecuteApiEndpoint = in.Tags, new(value(in.DisableExecuteApiEndpoint))
+	if in.ApiKeySource != nil {
+		row.ApiKeySource = in.ApiKeySource
 	}
-	if row.ApiKeySource == nil {
-		row.ApiKeySource = new("HEADER")
-	}
-	if row.EndpointConfiguration == nil || len(row.EndpointConfiguration.Types) == 0 {
-		row.EndpointConfiguration = &api.EndpointConfiguration{Types: []string{"EDGE"}}
+	if in.EndpointConfiguration != nil && len(in.EndpointConfiguration.Types) > 0 {
+		row.EndpointConfiguration = in.EndpointConfiguration
 	}
 	if err := checkAPI(row); err != nil {
 		return nil, err
@@ -49,37 +47,48 @@ func (s *Service) CreateRestApi(ctx context.Context, in *api.CreateRestApiInput)
 	if err := checkTags(row.Tags); err != nil {
 		return nil, err
 	}
-	err := s.store.Update(ctx, func(tx kv.Tx) error {
-		id, root := newID(10), newID(10)
-		// Ids are unique across accounts: a request to an API names nothing else.
-		for {
-			_, taken, err := tx.Get(indexKey(id))
-			if err != nil {
-				return err
-			}
-			if !taken {
-				break
-			}
-			id = newID(10)
-		}
-		row.Id, row.RootResourceId, row.CreatedDate = &id, &root, now(tx)
-		if err := put(tx, restAPIKey(sc, id), row); err != nil {
-			return err
-		}
-		if err := put(tx, resourceKey(sc, id, root), &api.Resource{Id: &root, Path: new("/")}); err != nil {
-			return err
-		}
-		for _, m := range defaultModels() {
-			if err := putNewModel(tx, sc, id, m); err != nil {
-				return err
-			}
-		}
-		return touchAPI(tx, sc, id)
-	})
+	err := s.store.Update(ctx, func(tx kv.Tx) error { return insertRestAPI(tx, sc, row) })
 	if err != nil {
 		return nil, err
 	}
 	return row, nil
+}
+
+// newRestAPI is an API with nothing but a name set.
+func newRestAPI(name string) *api.RestApi {
+	return &api.RestApi{
+		Name: &name, ApiKeySource: new("HEADER"), DisableExecuteApiEndpoint: new(false),
+		EndpointConfiguration: &api.EndpointConfiguration{Types: []string{"EDGE"}},
+	}
+}
+
+// insertRestAPI gives a new API its ids, and writes it with a root resource and the default models.
+func insertRestAPI(tx kv.Tx, sc scope, row *api.RestApi) error {
+	id, root := newID(10), newID(10)
+	// Ids are unique across accounts: a request to an API names nothing else.
+	for {
+		_, taken, err := tx.Get(indexKey(id))
+		if err != nil {
+			return err
+		}
+		if !taken {
+			break
+		}
+		id = newID(10)
+	}
+	row.Id, row.RootResourceId, row.CreatedDate = &id, &root, now(tx)
+	if err := put(tx, restAPIKey(sc, id), row); err != nil {
+		return err
+	}
+	if err := put(tx, resourceKey(sc, id, root), &api.Resource{Id: &root, Path: new("/")}); err != nil {
+		return err
+	}
+	for _, m := range defaultModels() {
+		if err := putNewModel(tx, sc, id, m); err != nil {
+			return err
+		}
+	}
+	return touchAPI(tx, sc, id)
 }
 
 // noResourcePolicies refuses what would otherwise be ignored: a policy that keeps nobody out.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -63,13 +64,6 @@ func (ok) Invoke(context.Context, *apigateway.LambdaInvocation) (*apigateway.Lam
 	return &apigateway.LambdaResult{Payload: []byte(`{"body":"ok"}`)}, nil
 }
 
-type dataPlane struct{ *executeapi.Handler }
-
-func (dataPlane) Serves(r *http.Request) bool {
-	_, ok := executeapi.Match(r)
-	return ok
-}
-
 // serve starts the service behind the real wire layer, and returns its address and a client of an access key.
 func serve(t *testing.T) (address string, client func(accessKeyID string) *sdk.Client) {
 	log := slog.New(slog.DiscardHandler)
@@ -78,13 +72,13 @@ func serve(t *testing.T) (address string, client func(accessKeyID string) *sdk.C
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	service := apigateway.New(store, ok{}, log)
+	service := apigateway.New(store, ok{}, &url.URL{Scheme: "http", Host: "127.0.0.1:4566"}, log)
 	metrics := obs.NewMetrics()
 	d := dispatch.New(principals{}, metrics)
 	d.Add(api.Schema(), api.Handlers(service), service.Checks)
 	server, err := wire.NewServer(wire.Config{
 		Services: []*schema.Service{api.Schema()}, Dispatcher: d, Credentials: principals{}, Uses: principals{},
-		DataPlane: dataPlane{executeapi.New(service)}, Region: "us-east-1", Metrics: metrics, Log: log, Now: time.Now,
+		DataPlane: executeapi.New(service), Region: "us-east-1", Metrics: metrics, Log: log, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"net/url"
 	"sync"
 
 	api "brume/internal/api/apigateway"
@@ -20,6 +21,8 @@ type Service struct {
 	store  kv.Store
 	lambda Lambda
 	log    *slog.Logger
+	// endpoint is where clients reach Brume, as documents and SDKs name it.
+	endpoint *url.URL
 
 	apis     apiCache
 	keys     keyCache
@@ -30,9 +33,10 @@ type Service struct {
 
 var _ api.Service = (*Service)(nil)
 
-// New returns the service over store, which runs functions through lambda. Run must run beside it.
-func New(store kv.Store, lambda Lambda, log *slog.Logger) *Service {
-	return &Service{store: store, lambda: lambda, log: log, buckets: newBuckets()}
+// New returns the service over store, which runs functions through lambda, and which clients reach at endpoint. Run must run
+// beside it.
+func New(store kv.Store, lambda Lambda, endpoint *url.URL, log *slog.Logger) *Service {
+	return &Service{store: store, lambda: lambda, endpoint: endpoint, log: log, buckets: newBuckets()}
 }
 
 // scope is whose state a call acts on.

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -213,7 +214,7 @@ func deployed(t testing.TB) (h *Handler, apiID, key string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	s := apigateway.New(store, lambda{}, slog.New(slog.DiscardHandler))
+	s := apigateway.New(store, lambda{}, &url.URL{}, slog.New(slog.DiscardHandler))
 	ctx := call.With(context.Background(), &call.Info{Account: "000000000000", Region: "us-east-1"})
 	check := func(err error) {
 		t.Helper()

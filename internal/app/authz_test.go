@@ -93,17 +93,18 @@ func TestChecksAreThePublishedOnes(t *testing.T) {
 var unpublished = map[string]string{
 	// Lists of IAM name their path in the message of a denial, and policies with "*" match it.
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
-	"iam ListGroups iam:ListGroups":                     namesPath,
-	"iam ListInstanceProfiles iam:ListInstanceProfiles": namesPath,
-	"iam ListPolicies iam:ListPolicies":                 namesPath,
-	"iam ListRoles iam:ListRoles":                       namesPath,
-	"iam ListUsers iam:ListUsers":                       namesPath,
-	"logs DescribeLogGroups logs:DescribeLogGroups":     namesPath,
-	"dynamodbstreams ListStreams dynamodb:ListStreams":  "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.Lambda.Tutorial.html",
-	"lambda ListLayerVersions lambda:ListLayerVersions": "https://docs.aws.amazon.com/lambda/latest/dg/permissions-user-layer.html",
-	"apigateway CreateResource apigateway:POST":         "a resource is made below its parent: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateResource.html",
-	"sts GetFederationToken sts:TagSession":             "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_adding-getfederationtoken",
-	"apigateway TestInvokeMethod apigateway:POST":       "https://docs.aws.amazon.com/apigateway/latest/api/API_TestInvokeMethod.html",
+	"iam ListGroups iam:ListGroups":                         namesPath,
+	"iam ListInstanceProfiles iam:ListInstanceProfiles":     namesPath,
+	"iam ListPolicies iam:ListPolicies":                     namesPath,
+	"iam ListRoles iam:ListRoles":                           namesPath,
+	"iam ListServerCertificates iam:ListServerCertificates": namesPath,
+	"iam ListUsers iam:ListUsers":                           namesPath,
+	"logs DescribeLogGroups logs:DescribeLogGroups":         namesPath,
+	"dynamodbstreams ListStreams dynamodb:ListStreams":      "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.Lambda.Tutorial.html",
+	"lambda ListLayerVersions lambda:ListLayerVersions":     "https://docs.aws.amazon.com/lambda/latest/dg/permissions-user-layer.html",
+	"apigateway CreateResource apigateway:POST":             "a resource is made below its parent: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateResource.html",
+	"sts GetFederationToken sts:TagSession":                 "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_adding-getfederationtoken",
+	"apigateway TestInvokeMethod apigateway:POST":           "https://docs.aws.amazon.com/apigateway/latest/api/API_TestInvokeMethod.html",
 }
 
 const namesPath = "its message names a path, which only * matches"
@@ -293,6 +294,7 @@ var madeUp = map[string]map[string]string{
 	"iam": {
 		"pathType": "/", "pathPrefixType": "/", "arnType": "arn:aws:iam::000000000000:policy/name", "policyPathType": "/",
 		"serialNumberType": "arn:aws:iam::000000000000:mfa/name", "NewPath": "/",
+		"OpenIDConnectProviderArn": "arn:aws:iam::000000000000:oidc-provider/name", "SAMLProviderArn": "arn:aws:iam::000000000000:saml-provider/name",
 	},
 	"sts":  {"arnType": "arn:aws:iam::000000000000:role/name"},
 	"logs": {"AmazonResourceName": "arn:aws:logs:us-east-1:000000000000:log-group:name"},
@@ -305,7 +307,9 @@ var madeUp = map[string]map[string]string{
 		"RoleArn": "arn:aws:iam::000000000000:role/name", "LayerVersionArn": "arn:aws:lambda:us-east-1:000000000000:layer:name:1",
 		"TaggableResource": "arn:aws:lambda:us-east-1:000000000000:function:name",
 	},
-	"apigateway": {"credentials": "arn:aws:iam::000000000000:role/name", "type": "AWS"},
+	"apigateway": {
+		"credentials": "arn:aws:iam::000000000000:role/name", "authorizerCredentials": "arn:aws:iam::000000000000:role/name", "type": "AWS",
+	},
 }
 
 // unasked are operations whose inputs cannot be made up; the tests of their service look at their checks.

@@ -114,13 +114,15 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 		Packages:     packages,
 		Links:        s.codeLinks,
 		Authorizer:   p.dispatcher,
+		Destinations: destinations{p.identities, p.dispatcher},
 		Logger:       s.log,
 		Architecture: architecture(),
 	})
 
 	jobs := outbox.New(outbox.Options{Store: p.store, Logger: s.log})
 	jobs.Handle(lambda.CodeQueue, 1, packages.Remove)
-	jobs.Handle(lambda.EventQueue, lambda.EventConcurrency, service.DeliverEvent)
+	jobs.Handle(lambda.DestinationQueue, lambda.DestinationConcurrency, service.Deliver)
+	jobs.Handle(lambda.EventQueue, lambda.EventConcurrency(), service.DeliverEvent)
 	s.loop(background, func(ctx context.Context) {
 		if err := jobs.Run(ctx); err != nil {
 			s.log.Error("delivering jobs ended", "error", err.Error())

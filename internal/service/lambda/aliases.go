@@ -283,6 +283,9 @@ func (s *Service) DeleteAlias(ctx context.Context, in *api.DeleteAliasInput) (*a
 		if err := tx.Delete(policyKey(r.scope, r.name, r.qualifier)); err != nil {
 			return err
 		}
+		if err := tx.Delete(eventConfigKey(r)); err != nil {
+			return err
+		}
 		if row, err := getURL(tx, r); err == nil {
 			if err := deleteURL(tx, r, row); err != nil {
 				return err

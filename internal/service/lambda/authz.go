@@ -178,6 +178,24 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 	case *api.ListFunctionUrlConfigsInput:
 		return onURL(in.FunctionName, nil, nil)
 
+	case *api.InvokeAsyncInput:
+		action = "lambda:InvokeFunction"
+		return onFunction(in.FunctionName, nil)
+	case *api.PutFunctionEventInvokeConfigInput:
+		return onFunction(in.FunctionName, in.Qualifier)
+	case *api.UpdateFunctionEventInvokeConfigInput:
+		return onFunction(in.FunctionName, in.Qualifier)
+	case *api.GetFunctionEventInvokeConfigInput:
+		return onFunction(in.FunctionName, in.Qualifier)
+	case *api.DeleteFunctionEventInvokeConfigInput:
+		return onFunction(in.FunctionName, in.Qualifier)
+	case *api.ListFunctionEventInvokeConfigsInput:
+		return onFunction(in.FunctionName, nil)
+	case *api.PutFunctionRecursionConfigInput:
+		return onFunction(in.FunctionName, nil)
+	case *api.GetFunctionRecursionConfigInput:
+		return onFunction(in.FunctionName, nil)
+
 	case *api.PutFunctionConcurrencyInput:
 		return onFunction(in.FunctionName, nil)
 	case *api.GetFunctionConcurrencyInput:

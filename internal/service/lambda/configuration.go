@@ -61,6 +61,11 @@ func (s *Service) vet(ctx context.Context, in *api.UpdateFunctionConfigurationIn
 	if in.Timeout != nil && *in.Timeout > maxTimeout {
 		return failsConstraint(*in.Timeout, "timeout", "Member must have value less than or equal to 900")
 	}
+	if in.DeadLetterConfig != nil && in.DeadLetterConfig.TargetArn != nil && *in.DeadLetterConfig.TargetArn != "" {
+		if err := s.checkDeadLetter(*in.DeadLetterConfig.TargetArn); err != nil {
+			return err
+		}
+	}
 	if in.Environment != nil {
 		if err := checkVariables(in.Environment.Variables); err != nil {
 			return err
@@ -80,6 +85,10 @@ func (s *Service) apply(r ref, v *versionRow, in *api.UpdateFunctionConfiguratio
 	set(&v.Description, in.Description)
 	set(&v.Timeout, in.Timeout)
 	set(&v.MemorySize, in.MemorySize)
+	if in.DeadLetterConfig != nil {
+		v.DeadLetter = ""
+		set(&v.DeadLetter, in.DeadLetterConfig.TargetArn)
+	}
 	if in.EphemeralStorage != nil {
 		set(&v.TmpSize, in.EphemeralStorage.Size)
 	}
@@ -125,8 +134,6 @@ func refuseMissing(in *api.UpdateFunctionConfigurationInput) error {
 		return invalid("CapacityProviderConfig is not supported: Brume has no capacity providers. Leave it out.")
 	case in.ImageConfig != nil:
 		return invalid("ImageConfig is for functions with PackageType Image, which Brume does not support.")
-	case in.DeadLetterConfig != nil && in.DeadLetterConfig.TargetArn != nil && *in.DeadLetterConfig.TargetArn != "":
-		return invalid("DeadLetterConfig is not supported: Brume has no Amazon SQS and no Amazon SNS. Leave it out.")
 	case in.KMSKeyArn != nil && *in.KMSKeyArn != "":
 		return invalid("KMSKeyArn is not supported: Brume has no AWS KMS. Environment variables are encrypted with a key of Brume's own.")
 	}

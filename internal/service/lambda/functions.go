@@ -311,7 +311,7 @@ func (s *Service) DeleteFunction(ctx context.Context, in *api.DeleteFunctionInpu
 		if err != nil {
 			return err
 		}
-		for _, prefix := range [][]byte{aliasesPrefix(r.scope, r.name), policiesPrefix(r.scope, r.name)} {
+		for _, prefix := range [][]byte{aliasesPrefix(r.scope, r.name), policiesPrefix(r.scope, r.name), eventConfigsPrefix(r.scope, r.name)} {
 			if err := deletePrefix(tx, prefix, func([]byte) error { return nil }); err != nil {
 				return err
 			}

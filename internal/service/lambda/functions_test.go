@@ -117,7 +117,7 @@ func TestCreateFunctionRefuses(t *testing.T) {
 			in.Layers = []string{"arn:aws:lambda:eu-central-1:123456789012:layer:l:1"}
 		}, "InvalidParameterValueException", "Layer version arn:aws:lambda:eu-central-1:123456789012:layer:l:1 does not exist."},
 		"dead letters": {func(in *api.CreateFunctionInput) {
-			in.DeadLetterConfig = &api.DeadLetterConfig{TargetArn: new("arn:aws:sqs:eu-central-1:123456789012:q")}
+			in.DeadLetterConfig = &api.DeadLetterConfig{TargetArn: new("arn:aws:sns:eu-central-1:123456789012:q")}
 		}, "InvalidParameterValueException", "DeadLetterConfig"},
 		"key":            {func(in *api.CreateFunctionInput) { in.KMSKeyArn = new("arn:aws:kms:eu-central-1:123456789012:key/k") }, "InvalidParameterValueException", "KMSKeyArn"},
 		"levels of text": {func(in *api.CreateFunctionInput) { in.LoggingConfig = &api.LoggingConfig{SystemLogLevel: new("WARN")} }, "InvalidParameterValueException", "LogFormat JSON"},

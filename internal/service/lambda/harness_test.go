@@ -54,6 +54,7 @@ type fixture struct {
 	policies map[string]*policy.Policies // by the principal's ARN
 	roles    *fakeRoles
 	envs     *fakeEnvironments
+	to       *fakeDestinations
 	links    *SignedLinks
 	blobDir  string
 }
@@ -124,7 +125,7 @@ func newFixture(t testing.TB) *fixture {
 	dir := t.TempDir()
 	f := &fixture{
 		t: t, store: store, outbox: outbox.New(outbox.Options{Store: store}), policies: map[string]*policy.Policies{},
-		roles: &fakeRoles{denied: map[string]bool{}}, envs: &fakeEnvironments{}, blobDir: filepath.Join(dir, "blobs"),
+		roles: &fakeRoles{denied: map[string]bool{}}, envs: &fakeEnvironments{}, to: &fakeDestinations{}, blobDir: filepath.Join(dir, "blobs"),
 	}
 	blobs, err := fileblob.Open(t.Context(), fileblob.Options{Dir: f.blobDir})
 	must(t, err)
@@ -139,13 +140,14 @@ func newFixture(t testing.TB) *fixture {
 	f.links = NewSignedLinks("http://127.0.0.1:4566/", []byte("key"), packages)
 	f.calls = dispatch.New(f, obs.NewMetrics())
 	f.Service = New(Config{
-		Authorizer: f.calls,
-		Store:      store, Sealer: box, Roles: f.roles, Runtimes: fakeRuntimes{}, Environments: f.envs, Packages: packages,
+		Authorizer: f.calls, Destinations: f.to,
+		Store: store, Sealer: box, Roles: f.roles, Runtimes: fakeRuntimes{}, Environments: f.envs, Packages: packages,
 		Links: f.links, Logger: slog.New(slog.DiscardHandler), Architecture: api.ArchitectureX8664,
 	})
 	f.calls.Add(api.Schema(), api.Handlers(f.Service), f.Checks)
 	f.outbox.Handle(CodeQueue, 4, packages.Remove)
-	f.outbox.Handle(EventQueue, EventConcurrency, f.DeliverEvent)
+	f.outbox.Handle(DestinationQueue, DestinationConcurrency, f.Deliver)
+	f.outbox.Handle(EventQueue, EventConcurrency(), f.DeliverEvent)
 	return f
 }
 

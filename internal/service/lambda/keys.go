@@ -17,6 +17,7 @@ import (
 //	lambda h ACCOUNT REGION LAYER           → layerHead
 //	lambda u ACCOUNT REGION NAME QUALIFIER  → urlRow; QUALIFIER is empty or an alias
 //	lambda i ID                             → urlIndex, of a function URL
+//	lambda e ACCOUNT REGION NAME QUALIFIER  → eventConfigRow; QUALIFIER is empty for $LATEST
 //	lambda c BLOB ACCOUNT REGION NAME NUMBER → nothing: this version (0: $LATEST) has that code. The name of a blob begins
 //	                                          with its digest.
 const (
@@ -30,6 +31,7 @@ const (
 	tagHead     = 'h'
 	tagURL      = 'u'
 	tagURLIndex = 'i'
+	tagEvents   = 'e'
 )
 
 func table(tag byte) []byte { return tuple.AppendByte(tuple.AppendString(nil, "lambda"), tag) }
@@ -138,10 +140,24 @@ func urlsPrefix(sc scope, name string) []byte { return tuple.AppendString(inScop
 
 func urlKey(r ref) []byte { return tuple.AppendString(urlsPrefix(r.scope, r.name), r.qualifier) }
 
-func parseURLKey(key []byte) (at ref, err error) {
-	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagURL)))
+func parseURLKey(key []byte) (at ref, err error) { return parseRefKey(tagURL, key) }
+
+// parseRefKey reads the key of something that a function, a version or an alias has.
+func parseRefKey(tag byte, key []byte) (at ref, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tag)))
 	at.account, at.region, at.name, at.qualifier = r.String(), r.String(), r.String(), r.String()
 	return at, r.End()
 }
 
 func urlIndexKey(id string) []byte { return tuple.AppendString(table(tagURLIndex), id) }
+
+// eventConfigsPrefix begins the keys of all event invoke configurations of a function.
+func eventConfigsPrefix(sc scope, name string) []byte {
+	return tuple.AppendString(inScope(tagEvents, sc), name)
+}
+
+func eventConfigKey(r ref) []byte {
+	return tuple.AppendString(eventConfigsPrefix(r.scope, r.name), r.qualifier)
+}
+
+func parseEventConfigKey(key []byte) (ref, error) { return parseRefKey(tagEvents, key) }

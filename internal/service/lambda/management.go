@@ -41,3 +41,43 @@ func (s *Service) existing(ctx context.Context, name, qualifier *string) (ref, e
 		return err
 	})
 }
+
+// https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionRecursionConfig.html
+func (s *Service) PutFunctionRecursionConfig(ctx context.Context, in *api.PutFunctionRecursionConfigInput) (*api.PutFunctionRecursionConfigOutput, error) {
+	r, err := resolveName(ctx, in.FunctionName, nil)
+	if err != nil {
+		return nil, err
+	}
+	err = s.store.Update(ctx, func(tx kv.Tx) error {
+		f, err := s.getFunction(tx, r.function())
+		if err != nil {
+			return err
+		}
+		f.Recursion = *in.RecursiveLoop
+		return putJSON(tx, functionKey(r.scope, r.name), f)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.PutFunctionRecursionConfigOutput{RecursiveLoop: in.RecursiveLoop}, nil
+}
+
+// https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionRecursionConfig.html
+func (s *Service) GetFunctionRecursionConfig(ctx context.Context, in *api.GetFunctionRecursionConfigInput) (*api.GetFunctionRecursionConfigOutput, error) {
+	r, err := resolveName(ctx, in.FunctionName, nil)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.GetFunctionRecursionConfigOutput{RecursiveLoop: new(api.RecursiveLoopTerminate)}
+	err = s.store.View(ctx, func(rd kv.Reader) error {
+		f, err := s.peek(rd, r.function())
+		if err == nil && f.row.Recursion != "" {
+			out.RecursiveLoop = new(f.row.Recursion)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}

@@ -26,6 +26,8 @@ type functionRow struct {
 	Tags      map[string]string `json:"tags,omitempty"`
 	// Reserved is the function's own concurrency, if it has one.
 	Reserved *int32 `json:"reserved,omitempty"`
+	// Recursion is what becomes of recursive loops; empty stands for Terminate.
+	Recursion string `json:"recursion,omitempty"`
 }
 
 // versionRow is the configuration of a version. That of a published one never changes.
@@ -54,6 +56,8 @@ type versionRow struct {
 	// Environment holds the variables as JSON, sealed; nil if the function never had any.
 	Environment []byte     `json:"environment,omitempty"`
 	Logging     loggingRow `json:"logging"`
+	// DeadLetter is the ARN of a queue or a topic, or empty.
+	DeadLetter string `json:"deadLetter,omitempty"`
 
 	// variables is Environment in the clear. It is there for rows that came from the store, and must not be changed.
 	variables map[string]string
@@ -147,6 +151,9 @@ func (s *Service) configuration(r ref, v *versionRow) *api.FunctionConfiguration
 	for _, l := range v.Layers {
 		c.Layers = append(c.Layers, api.Layer{Arn: new(l.ARN), CodeSize: new(l.Code.Size)})
 	}
+	if v.DeadLetter != "" {
+		c.DeadLetterConfig = &api.DeadLetterConfig{TargetArn: new(v.DeadLetter)}
+	}
 	if v.variables != nil {
 		c.Environment = &api.EnvironmentResponse{Variables: maps.Clone(v.variables)}
 	}
@@ -166,7 +173,7 @@ func (v *versionRow) function(r ref) *environment.Function {
 	return &environment.Function{
 		Account: r.account, Region: r.region, Name: r.name, Version: v.version(), ARN: r.at(v.version()).arn(),
 		Generation: v.Generation,
-		Runtime:    v.Runtime, RuntimeARN: runtimeVersionARN(r.region, v.Runtime), Handler: v.Handler, Role: v.Role,
+		Runtime:    v.Runtime, RuntimeARN: runtimeVersionARN(r.region, v.Runtime), Handler: v.Handler, Role: v.Role, DeadLetter: v.DeadLetter,
 		MemoryMB: int(v.MemorySize), TmpMB: int(v.TmpSize), Timeout: time.Duration(v.Timeout) * time.Second,
 		Code: v.Code.String(), Layers: layers, Variables: v.variables,
 		LogGroup: v.logGroup(r.name), LogFormat: v.Logging.Format,

@@ -41,6 +41,7 @@ type Service struct {
 	links        Links
 	objects      Objects
 	authorizer   Authorizer
+	destinations Destinations
 	packages     *Packages
 	log          *slog.Logger
 	architecture string
@@ -114,6 +115,8 @@ type Config struct {
 	Packages     *Packages
 	Links        Links
 	Authorizer   Authorizer
+	// Destinations may be nil: then nothing can be sent anywhere.
+	Destinations Destinations
 	// Objects may be nil: then code comes from requests only.
 	Objects Objects
 	Logger  *slog.Logger
@@ -127,14 +130,14 @@ type Config struct {
 // https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 const DefaultConcurrency = 1000
 
-// New returns the service. Jobs of CodeQueue and EventQueue are for its Packages and for itself.
+// New returns the service. Jobs of CodeQueue are for its Packages, those of EventQueue and DestinationQueue for itself.
 func New(c Config) *Service {
 	if c.Concurrency == 0 {
 		c.Concurrency = DefaultConcurrency
 	}
 	return &Service{
 		store: c.Store, sealer: c.Sealer, roles: c.Roles, runtimes: c.Runtimes, environments: c.Environments,
-		packages: c.Packages, links: c.Links, objects: c.Objects, authorizer: c.Authorizer, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
+		packages: c.Packages, links: c.Links, objects: c.Objects, authorizer: c.Authorizer, destinations: c.Destinations, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
 	}
 }
 

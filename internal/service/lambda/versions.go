@@ -140,6 +140,9 @@ func (s *Service) deleteVersion(ctx context.Context, r ref) (*api.DeleteFunction
 		if err := tx.Delete(policyKey(r.scope, r.name, r.qualifier)); err != nil {
 			return err
 		}
+		if err := tx.Delete(eventConfigKey(r)); err != nil {
+			return err
+		}
 		return s.packages.dropAll(tx, v, r)
 	})
 	if err != nil {

@@ -42,6 +42,7 @@ type Function struct {
 	RuntimeARN string // of the runtime's version, for the log
 	Handler    string
 	Role       string // ARN of the execution role
+	DeadLetter string // ARN of what gets failed events; not used here
 	MemoryMB   int
 	TmpMB      int // size of /tmp
 	Timeout    time.Duration

@@ -201,7 +201,9 @@ func (e *evaluation) resourceEffect(d *Document) resourceOutcome {
 		}
 		var g grant
 		if s.notPrincipal {
-			if !s.principals.excludes(&e.info.Principal) {
+			// A Deny exempts nobody who has a permissions boundary.
+			// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
+			if s.deny && e.policies.Boundary != nil || !s.principals.excludes(&e.info.Principal) {
 				g = grantDirect
 			}
 		} else {

@@ -91,20 +91,12 @@ func TestChecksAreThePublishedOnes(t *testing.T) {
 
 // unpublished are checks that the published lists do not have, each with its reason.
 var unpublished = map[string]string{
-	// Lists of IAM name their path in the message of a denial, and policies with "*" match it.
-	// https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
-	"iam ListGroups iam:ListGroups":                         namesPath,
-	"iam ListInstanceProfiles iam:ListInstanceProfiles":     namesPath,
-	"iam ListPolicies iam:ListPolicies":                     namesPath,
-	"iam ListRoles iam:ListRoles":                           namesPath,
-	"iam ListServerCertificates iam:ListServerCertificates": namesPath,
-	"iam ListUsers iam:ListUsers":                           namesPath,
-	"logs DescribeLogGroups logs:DescribeLogGroups":         namesPath,
-	"dynamodbstreams ListStreams dynamodb:ListStreams":      "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.Lambda.Tutorial.html",
-	"lambda ListLayerVersions lambda:ListLayerVersions":     "https://docs.aws.amazon.com/lambda/latest/dg/permissions-user-layer.html",
-	"apigateway CreateResource apigateway:POST":             "a resource is made below its parent: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateResource.html",
-	"sts GetFederationToken sts:TagSession":                 "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_adding-getfederationtoken",
-	"apigateway TestInvokeMethod apigateway:POST":           "https://docs.aws.amazon.com/apigateway/latest/api/API_TestInvokeMethod.html",
+	"logs DescribeLogGroups logs:DescribeLogGroups":     namesPath,
+	"dynamodbstreams ListStreams dynamodb:ListStreams":  "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.Lambda.Tutorial.html",
+	"lambda ListLayerVersions lambda:ListLayerVersions": "https://docs.aws.amazon.com/lambda/latest/dg/permissions-user-layer.html",
+	"apigateway CreateResource apigateway:POST":         "a resource is made below its parent: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateResource.html",
+	"sts GetFederationToken sts:TagSession":             "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_adding-getfederationtoken",
+	"apigateway TestInvokeMethod apigateway:POST":       "https://docs.aws.amazon.com/apigateway/latest/api/API_TestInvokeMethod.html",
 }
 
 const namesPath = "its message names a path, which only * matches"
@@ -123,9 +115,13 @@ func (r *reference) problem(c *policy.Check, name string) string {
 			}
 		}
 	} else if len(a.ResourceTypes) == 0 {
-		return "the action has no resource types, so it needs *"
+		// Lists of IAM name a path in the message of a denial, which policies with "*" match.
+		// https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+		if !strings.HasPrefix(c.Action, "iam:List") || !strings.HasSuffix(c.Resource, "/") {
+			return "the action has no resource types, so it needs *"
+		}
 	} else {
-		matched := false
+		matched := isGiven(c.Resource)
 		var forms []string
 		for _, t := range a.ResourceTypes {
 			resource := r.resources[strings.ToLower(strings.TrimSuffix(t.Name, "*"))]
@@ -134,7 +130,7 @@ func (r *reference) problem(c *policy.Check, name string) string {
 			}
 			for form := range strings.SplitSeq(resource.ARN, ", ") {
 				forms = append(forms, form)
-				if arnForm(form).MatchString(c.Resource) {
+				if isGiven(c.Resource) || arnForm(form).MatchString(c.Resource) {
 					matched = true
 					keys = append(append(keys, t.ConditionKeys...), resource.ConditionKeys...)
 				}
@@ -312,6 +308,21 @@ var madeUp = map[string]map[string]string{
 	},
 }
 
+// isGiven says that a resource is an ARN that stood in the input as it is.
+func isGiven(resource string) bool {
+	for _, values := range madeUp {
+		for _, v := range values {
+			if v == resource {
+				return true
+			}
+		}
+	}
+	return resource == nothing
+}
+
+// nothing is the value of members that madeUp does not name.
+const nothing = "name"
+
 // unasked are operations whose inputs cannot be made up; the tests of their service look at their checks.
 var unasked = map[string]string{
 	"dynamodbstreams GetRecords": "an iterator is sealed",
@@ -358,7 +369,7 @@ func (f *filler) String() string {
 			return v
 		}
 	}
-	return "name"
+	return nothing
 }
 
 func (f *filler) Bool() bool              { return true }

@@ -41,6 +41,26 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		a.onTable(in.TableName)
 	case *api.UpdateTimeToLiveInput:
 		a.onTable(in.TableName)
+	case *api.UpdateContinuousBackupsInput:
+		a.onTable(in.TableName)
+	case *api.CreateBackupInput:
+		a.onTable(in.TableName)
+	case *api.ListBackupsInput:
+		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: "*"}}
+	case *api.DescribeBackupInput:
+		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: *in.BackupArn}}
+	case *api.DeleteBackupInput:
+		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: *in.BackupArn}}
+	case *api.RestoreTableFromBackupInput:
+		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: *in.BackupArn}}
+		a.restores(in.TargetTableName)
+	case *api.RestoreTableToPointInTimeInput:
+		source, err := a.scope.restoreSource(in)
+		if err != nil {
+			return nil, true, err
+		}
+		a.onTable(&source)
+		a.restores(in.TargetTableName)
 	case *api.TagResourceInput:
 		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: *in.ResourceArn, Context: requestTags(in.Tags)}}
 	case *api.UntagResourceInput:
@@ -157,6 +177,17 @@ func (a *authorization) arn(table *string) (name, arn string, ok bool) {
 func (a *authorization) onTable(table *string) {
 	if _, arn, ok := a.arn(table); ok {
 		a.checks = append(a.checks, policy.Check{Action: "dynamodb:" + a.operation, Resource: arn})
+	}
+}
+
+// restores adds the checks of a restore into a table: of the operation, and of what it does to the items.
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
+func (a *authorization) restores(target *string) {
+	a.onTable(target)
+	if _, arn, ok := a.arn(target); ok {
+		for _, action := range [...]string{"BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "Scan", "UpdateItem"} {
+			a.checks = append(a.checks, policy.Check{Action: "dynamodb:" + action, Resource: arn})
+		}
 	}
 }
 

@@ -33,6 +33,21 @@ var authzCases = []struct {
 	{"DescribeContinuousBackups", &api.DescribeContinuousBackupsInput{TableName: new("table")}, "dynamodb:DescribeContinuousBackups table/table"},
 	{"DescribeTimeToLive", &api.DescribeTimeToLiveInput{TableName: new("table")}, "dynamodb:DescribeTimeToLive table/table"},
 	{"UpdateTimeToLive", &api.UpdateTimeToLiveInput{TableName: new("table")}, "dynamodb:UpdateTimeToLive table/table"},
+	{"UpdateContinuousBackups", &api.UpdateContinuousBackupsInput{TableName: new("table")}, "dynamodb:UpdateContinuousBackups table/table"},
+	{"CreateBackup", &api.CreateBackupInput{TableName: new("table")}, "dynamodb:CreateBackup table/table"},
+	{"DescribeBackup", &api.DescribeBackupInput{BackupArn: new("ARN")}, "dynamodb:DescribeBackup ARN"},
+	{"DeleteBackup", &api.DeleteBackupInput{BackupArn: new("ARN")}, "dynamodb:DeleteBackup ARN"},
+	{"ListBackups", &api.ListBackupsInput{}, "dynamodb:ListBackups *"},
+	{
+		"RestoreTableFromBackup", &api.RestoreTableFromBackupInput{BackupArn: new("ARN"), TargetTableName: new("new")},
+		"dynamodb:RestoreTableFromBackup ARN; dynamodb:RestoreTableFromBackup table/new; dynamodb:BatchWriteItem table/new; dynamodb:DeleteItem table/new; " +
+			"dynamodb:GetItem table/new; dynamodb:PutItem table/new; dynamodb:Query table/new; dynamodb:Scan table/new; dynamodb:UpdateItem table/new",
+	},
+	{
+		"RestoreTableToPointInTime", &api.RestoreTableToPointInTimeInput{SourceTableName: new("table"), TargetTableName: new("new")},
+		"dynamodb:RestoreTableToPointInTime table/table; dynamodb:RestoreTableToPointInTime table/new; dynamodb:BatchWriteItem table/new; dynamodb:DeleteItem table/new; " +
+			"dynamodb:GetItem table/new; dynamodb:PutItem table/new; dynamodb:Query table/new; dynamodb:Scan table/new; dynamodb:UpdateItem table/new",
+	},
 	{"TagResource", &api.TagResourceInput{ResourceArn: new("ARN"), Tags: []api.Tag{{Key: new("k"), Value: new("v")}}}, "dynamodb:TagResource ARN aws:RequestTag/k=[v] aws:TagKeys=[k]"},
 	{"UntagResource", &api.UntagResourceInput{ResourceArn: new("ARN"), TagKeys: []string{"k"}}, "dynamodb:UntagResource ARN aws:TagKeys=[k]"},
 	{"ListTagsOfResource", &api.ListTagsOfResourceInput{ResourceArn: new("ARN")}, "dynamodb:ListTagsOfResource ARN"},

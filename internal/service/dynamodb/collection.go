@@ -72,8 +72,8 @@ func (t *table) collection(r kv.Reader, partition []byte, m item.Map) (*api.Item
 		if err != nil {
 			return nil, err
 		}
-		bytes += n.bytes
-		rest -= int(n.items)
+		bytes += n.Bytes
+		rest -= int(n.Items)
 	}
 	lower := float64(bytes >> 30)
 	return &api.ItemCollectionMetrics{ItemCollectionKey: key, SizeEstimateRangeGB: []float64{lower, lower + 1}}, nil

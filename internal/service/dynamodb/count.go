@@ -19,7 +19,7 @@ const (
 	maxCounts = 10_000
 )
 
-type rowCount struct{ items, bytes int64 }
+type rowCount struct{ Items, Bytes int64 }
 
 // tableSizes are the numbers of items of a table and its indexes, and their sizes.
 type tableSizes struct {
@@ -55,7 +55,7 @@ func (s *Service) sizes(r kv.Reader, t *table) (*tableSizes, error) {
 		rng := kv.Prefix(prefix)
 		rng.Limit = rest + 1
 		n, _, err := countRows(r, rng)
-		rest -= int(n.items)
+		rest -= int(n.Items)
 		return n, err
 	}
 	var err error
@@ -102,8 +102,8 @@ func countRows(r kv.Reader, rng kv.Range) (n rowCount, last []byte, err error) {
 		if err != nil {
 			return n, nil, err
 		}
-		n.items++
-		n.bytes += int64(size)
+		n.Items++
+		n.Bytes += int64(size)
 		last = pair.Key
 	}
 	return n, bytes.Clone(last), nil
@@ -164,9 +164,9 @@ func (s *Service) countAll(ctx context.Context, prefix []byte) (rowCount, error)
 		if err != nil {
 			return rowCount{}, err
 		}
-		sum.items += n.items
-		sum.bytes += n.bytes
-		if n.items < chunk {
+		sum.Items += n.Items
+		sum.Bytes += n.Bytes
+		if n.Items < chunk {
 			return sum, nil
 		}
 		rng = after(rng, last)

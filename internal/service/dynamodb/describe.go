@@ -20,10 +20,11 @@ func (t *table) describe(status string, sizes *tableSizes) *api.TableDescription
 	d := &api.TableDescription{
 		TableName: new(t.Name), TableArn: new(t.scope.tableARN(t.Name)), TableId: new(t.UUID), TableStatus: new(status),
 		CreationDateTime: new(t.Created), KeySchema: describeKey(&t.Key),
-		ItemCount: new(sizes.table.items), TableSizeBytes: new(sizes.table.bytes),
+		ItemCount: new(sizes.table.Items), TableSizeBytes: new(sizes.table.Bytes),
 		ProvisionedThroughput:     t.Throughput.describe(),
 		DeletionProtectionEnabled: new(t.Protected),
 		OnDemandThroughput:        t.OnDemand.describe(),
+		RestoreSummary:            t.Restored.describe(status),
 		WarmThroughput: &api.TableWarmThroughputDescription{
 			ReadUnitsPerSecond: new(warm.Read), WriteUnitsPerSecond: new(warm.Write), Status: new(status),
 		},
@@ -67,14 +68,14 @@ func (t *table) describe(status string, sizes *tableSizes) *api.TableDescription
 		if !x.Global {
 			d.LocalSecondaryIndexes = append(d.LocalSecondaryIndexes, api.LocalSecondaryIndexDescription{
 				IndexName: new(x.Name), IndexArn: new(arn), KeySchema: describeKey(&x.Key), Projection: projection,
-				ItemCount: new(size.items), IndexSizeBytes: new(size.bytes),
+				ItemCount: new(size.Items), IndexSizeBytes: new(size.Bytes),
 			})
 			continue
 		}
 		warm := x.Warm.effective(t.PayPerRequest, &x.Throughput)
 		g := api.GlobalSecondaryIndexDescription{
 			IndexName: new(x.Name), IndexArn: new(arn), KeySchema: describeKey(&x.Key), Projection: projection,
-			ItemCount: new(size.items), IndexSizeBytes: new(size.bytes), IndexStatus: new(indexStatus),
+			ItemCount: new(size.Items), IndexSizeBytes: new(size.Bytes), IndexStatus: new(indexStatus),
 			ProvisionedThroughput: x.Throughput.describe(), OnDemandThroughput: x.OnDemand.describe(),
 			WarmThroughput: &api.GlobalSecondaryIndexWarmThroughputDescription{
 				ReadUnitsPerSecond: new(warm.Read), WriteUnitsPerSecond: new(warm.Write), Status: new(indexStatus),

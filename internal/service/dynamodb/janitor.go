@@ -38,6 +38,8 @@ func (s *Service) clean(ctx context.Context) {
 			{"removing deleted tables", s.emptyTrash},
 			{"removing expired tokens", s.expire},
 			{"removing old stream records", s.trimStreams},
+			{"removing old changes", s.trimLogs},
+			{"removing old backups", s.dropOldBackups},
 			{"counting items", s.count},
 		} {
 			if err := job.run(ctx); err != nil && ctx.Err() == nil {

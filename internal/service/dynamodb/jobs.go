@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -18,14 +19,19 @@ import (
 
 // The kinds of jobs.
 const (
-	jobFillIndex   = "fill-index"
-	jobEmptyIndex  = "empty-index"
-	jobIndexExpiry = "index-expiry"
+	jobFillIndex     = "fill-index"
+	jobEmptyIndex    = "empty-index"
+	jobIndexExpiry   = "index-expiry"
+	jobBackUp        = "back-up"
+	jobRestoreBackup = "restore-backup"
+	jobRestorePoint  = "restore-point"
 )
 
 const (
-	// jobStep is how many rows a step touches.
+	// jobStep is how many rows a step touches at most.
 	jobStep = 500
+	// jobStepSize is how many bytes of items a step reads, but for the last item.
+	jobStepSize = 4 << 20
 	// eagerSteps is how many steps the call takes that begins a job: small tables are done when it returns.
 	eagerSteps = 2
 	// jobPause is how long Run waits after a step has failed.
@@ -40,8 +46,16 @@ type jobRow struct {
 	Index                  uint32
 	// Source is the id of what the job is about besides the table.
 	Source uint64
+	// Backup is the id of the backup that is made, or the ARN of the one that is restored.
+	Backup string
+	// From is the name of the table that is restored, as it was At.
+	From string
+	At   time.Time
 	// Cursor is where the next step begins, after the prefix of the rows it walks over; empty at the beginning.
 	Cursor []byte
+
+	limit int       // of rows in this step
+	copy  *stepCopy // of this step
 }
 
 func (j *jobRow) scope() scope { return scope{account: j.Account, region: j.Region} }
@@ -124,21 +138,27 @@ func (s *Service) finishJobs(ctx context.Context) error {
 
 // step takes one step of a job, and reports whether it was the last.
 func (s *Service) step(ctx context.Context, key []byte) (done bool, err error) {
+	c, err := s.nextCopy(ctx, key)
+	if err != nil {
+		return false, err
+	}
 	var kind string
+	limit := 2 * jobStep
 	err = s.write(ctx, func(tx *writeTx) error {
-		data, ok, err := tx.Get(key)
+		// Where others keep writing to the same rows, smaller and smaller steps get through.
+		limit = max(1, limit/2)
+		j, err := readJob(tx, key)
 		if err != nil {
 			return err
 		}
-		if !ok {
+		if j == nil {
 			done = true
 			return nil
 		}
-		j := new(jobRow)
-		if err := json.Unmarshal(data, j); err != nil {
-			return fmt.Errorf("dynamodb: job: %w", err)
+		if c != nil && !bytes.Equal(c.from, j.Cursor) {
+			return nil // somebody else took this step
 		}
-		kind = j.Kind
+		kind, j.limit, j.copy = j.Kind, limit, c
 		if done, err = s.stepOf(tx, j); err != nil {
 			return err
 		}
@@ -151,6 +171,63 @@ func (s *Service) step(ctx context.Context, key []byte) (done bool, err error) {
 		return false, fmt.Errorf("%s: %w", kind, err)
 	}
 	return done, nil
+}
+
+// readJob returns a job, nil if it is done.
+func readJob(r kv.Reader, key []byte) (*jobRow, error) {
+	data, ok, err := r.Get(key)
+	if err != nil || !ok {
+		return nil, err
+	}
+	j := new(jobRow)
+	if err := json.Unmarshal(data, j); err != nil {
+		return nil, fmt.Errorf("dynamodb: job: %w", err)
+	}
+	return j, nil
+}
+
+// A stepCopy is what a step copies of a table as it was. That does not change any more, so it is read before the step's
+// transaction, which then conflicts with nobody who writes to the table.
+type stepCopy struct {
+	from, next []byte // cursors
+	items      []kv.Pair
+}
+
+// nextCopy reads what a job copies next, nil if it is a job of another kind.
+func (s *Service) nextCopy(ctx context.Context, key []byte) (c *stepCopy, err error) {
+	writing := s.sequences.oldest() // before the view, which sees what is older
+	err = s.view(ctx, func(r kv.Reader) error {
+		c = nil
+		j, err := readJob(r, key)
+		if err != nil || j == nil {
+			return err
+		}
+		var from string
+		switch j.Kind {
+		case jobBackUp:
+			from = j.Table
+		case jobRestorePoint:
+			if from = j.From; writing <= sequenceAt(j.At.Add(recoveryLag)) {
+				return errors.New("what is to be restored is still being written")
+			}
+		default:
+			return nil
+		}
+		t, err := s.table(r, j.scope(), from)
+		if err != nil {
+			return err
+		}
+		c = &stepCopy{from: j.Cursor}
+		if c.items, c.next, err = t.stateAt(r, j.At, j.Cursor); err != nil {
+			return err
+		}
+		for i := range c.items {
+			it := &c.items[i]
+			it.Key, it.Value = bytes.Clone(it.Key), bytes.Clone(it.Value)
+		}
+		return nil
+	})
+	return c, err
 }
 
 func (s *Service) stepOf(tx *writeTx, j *jobRow) (done bool, err error) {
@@ -168,6 +245,12 @@ func (s *Service) stepOf(tx *writeTx, j *jobRow) (done bool, err error) {
 		return t.emptyIndex(tx, j)
 	case jobIndexExpiry:
 		return t.indexExpiry(tx, j)
+	case jobBackUp:
+		return t.backUp(tx, j)
+	case jobRestoreBackup:
+		return t.restoreBackup(tx, j)
+	case jobRestorePoint:
+		return s.restorePoint(tx, t, j)
 	}
 	return false, fmt.Errorf("dynamodb: unknown kind of job %q", j.Kind)
 }
@@ -176,19 +259,23 @@ func (s *Service) stepOf(tx *writeTx, j *jobRow) (done bool, err error) {
 // the last.
 func (j *jobRow) walk(r kv.Reader, prefix []byte, visit func(key, value []byte) error) (last bool, err error) {
 	rng := kv.Prefix(prefix)
-	rng.Start, rng.Limit = append(bytes.Clone(prefix), j.Cursor...), jobStep
-	n := 0
+	rng.Start, rng.Limit = append(bytes.Clone(prefix), j.Cursor...), j.limit
+	n, size := 0, 0
 	for pair, err := range r.Scan(rng) {
 		if err != nil {
 			return false, err
 		}
 		n++
+		size += len(pair.Value)
 		j.Cursor = append(bytes.Clone(pair.Key[len(prefix):]), 0)
 		if err := visit(pair.Key, pair.Value); err != nil {
 			return false, err
 		}
+		if n == j.limit || size > jobStepSize {
+			return false, nil
+		}
 	}
-	return n < jobStep, nil
+	return true, nil
 }
 
 // indexNumber returns the index with a number, nil if there is none.

@@ -14,7 +14,7 @@ import (
 )
 
 // The layout of this service's part of the store. TABLE is the unique id that a table has from its creation on, and INDEX
-// a number that the table gives to an index once; STREAM, TTL and JOB are such ids too.
+// a number that the table gives to an index once; STREAM, TTL, LOG and JOB are such ids too.
 //
 //	dynamodb t ACCOUNT REGION NAME                    → tableRow, JSON
 //	dynamodb i TABLE HASH PARTITION SORT              → item (package item)
@@ -25,6 +25,9 @@ import (
 //	dynamodb r STREAM SEQUENCE                        → record
 //	dynamodb l TTL SECONDS HASH PARTITION SORT        → nothing: an item expires at SECONDS
 //	dynamodb g TTL                                    → ttlRow, JSON: whose items
+//	dynamodb b ACCOUNT REGION NAME BACKUP             → backupRow, JSON
+//	dynamodb c LOG HASH PARTITION SORT TIME           → item before its change at TIME, empty for none
+//	dynamodb q LOG TIME HASH PARTITION SORT           → nothing: the item was changed at TIME
 //	dynamodb j JOB                                    → jobRow, JSON
 //	dynamodb d PREFIX                                 → nothing: what lies under PREFIX is to be removed
 //
@@ -42,6 +45,9 @@ const (
 	tagRecord   = 'r'
 	tagTTL      = 'l'
 	tagTTLTable = 'g'
+	tagBackup   = 'b'
+	tagLog      = 'c'
+	tagLogTime  = 'q'
 	tagJob      = 'j'
 	tagTrash    = 'd'
 	namespace   = "dynamodb"
@@ -216,6 +222,55 @@ func parseTTLTableKey(key []byte) (id uint64, err error) {
 	r := tuple.NewReader(bytes.TrimPrefix(key, rows(tagTTLTable)))
 	id = r.Uint64()
 	return id, r.End()
+}
+
+func backupScope(sc scope) []byte {
+	return tuple.AppendString(tuple.AppendString(rows(tagBackup), sc.account), sc.region)
+}
+
+// backupsOf is before all backups of a table.
+func backupsOf(sc scope, table string) []byte { return tuple.AppendString(backupScope(sc), table) }
+
+func backupKey(sc scope, name backupName) []byte {
+	return tuple.AppendString(backupsOf(sc, name.table), name.id)
+}
+
+func parseBackupKey(key []byte) (name backupName, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, rows(tagBackup)))
+	_, _ = r.String(), r.String() // account and region
+	name.table, name.id = r.String(), r.String()
+	return name, r.End()
+}
+
+// logPrefix is before all changes of a log, logTimePrefix before their times.
+func logPrefix(log uint64) []byte { return tuple.AppendUint64(rows(tagLog), log) }
+
+func logTimePrefix(log uint64) []byte { return tuple.AppendUint64(rows(tagLogTime), log) }
+
+// logKey is the key of a change. No item's key is a prefix of another's, so that the changes of one item stand together.
+func logKey(log uint64, suffix []byte, at uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(logPrefix(log), suffix...), at)
+}
+
+// parseLogKey returns what stands behind the prefix in the key of the changed item.
+func parseLogKey(log uint64, key []byte) (suffix []byte, err error) {
+	rest, ok := bytes.CutPrefix(key, logPrefix(log))
+	if !ok || len(rest) < 8 {
+		return nil, tuple.ErrMalformed
+	}
+	return bytes.Clone(rest[:len(rest)-8]), nil
+}
+
+func logTimeKey(log, at uint64, suffix []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(logTimePrefix(log), at), suffix...)
+}
+
+func parseLogTimeKey(log uint64, key []byte) (at uint64, suffix []byte, err error) {
+	rest, ok := bytes.CutPrefix(key, logTimePrefix(log))
+	if !ok || len(rest) < 8 {
+		return 0, nil, tuple.ErrMalformed
+	}
+	return binary.BigEndian.Uint64(rest), rest[8:], nil
 }
 
 func jobKey(id uint64) []byte { return tuple.AppendUint64(rows(tagJob), id) }

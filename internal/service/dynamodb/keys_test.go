@@ -48,6 +48,16 @@ func TestKeysRoundTrip(t *testing.T) {
 	if id, err := parseTTLTableKey(ttlTableKey(1 << 63)); err != nil || id != 1<<63 {
 		t.Errorf("an id came back as %d, %v", id, err)
 	}
+	if suffix, err := parseLogKey(3, logKey(3, []byte("suffix"), 77)); err != nil || string(suffix) != "suffix" {
+		t.Errorf("a change came back as %q, %v", suffix, err)
+	}
+	if at, suffix, err := parseLogTimeKey(3, logTimeKey(3, 77, []byte("suffix"))); err != nil || at != 77 || string(suffix) != "suffix" {
+		t.Errorf("a change came back as %d, %q, %v", at, suffix, err)
+	}
+	backup := backupName{"table", newBackupID(at)}
+	if got, err := parseBackupKey(backupKey(scope{"a", "b"}, backup)); err != nil || got != backup {
+		t.Errorf("backup %v came back as %v, %v", backup, got, err)
+	}
 	for _, key := range [][]byte{nil, rows(tagTable), tableKey(scope{"a", "b"}, "c")[:12], append(tableKey(scope{"a", "b"}, "c"), 0)} {
 		if _, _, err := parseTableKey(key); err == nil {
 			t.Errorf("%q passes for the key of a table", key)
@@ -62,6 +72,7 @@ func TestKeysAreApart(t *testing.T) {
 		indexPrefix(1, 0), indexPrefix(1, 1), indexPrefix(256, 0), rows(tagToken), rows(tagExpiry), rows(tagTrash),
 		streamsOf(scope{"a", "b"}, "c"), recordPrefix(1), recordPrefix(256),
 		ttlPrefix(1), ttlPrefix(256), rows(tagTTLTable), rows(tagJob),
+		backupsOf(scope{"a", "b"}, "c"), logPrefix(1), logPrefix(256), logTimePrefix(1), logTimePrefix(256),
 	}
 	for i, a := range prefixes {
 		for j, b := range prefixes {

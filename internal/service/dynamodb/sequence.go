@@ -116,6 +116,16 @@ func (q *sequencer) horizon() uint64 {
 	return q.last + 1
 }
 
+// oldest is the first number of the oldest write under way, the largest of all if there is none.
+func (q *sequencer) oldest() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.open) == 0 {
+		return math.MaxUint64
+	}
+	return q.open[0].first
+}
+
 // end is a number after those of all writes that have returned, and not after those of writes that begin later.
 func (q *sequencer) end() uint64 {
 	q.mu.Lock()

@@ -42,6 +42,10 @@ type tableRow struct {
 	// Status is CREATING while a table is restored; empty for ACTIVE. One that is deleted has no row.
 	Status       string
 	TTL          *timeToLive // nil if items do not expire
+	Recovery     *recovery   // nil without point-in-time recovery
+	Holds        []hold      // what is being copied
+	Log          uint64      // of the changes, 0 if nobody needs them
+	Restored     *restored   // nil if it is not a restored table
 	Warm         *warmThroughput
 	Switches     []time.Time // to PAY_PER_REQUEST, of a day
 	ClassChanges []time.Time // of 30 days
@@ -121,7 +125,9 @@ func (t *tableRow) index(name string) *index {
 }
 
 // needsOld reports whether a write must know what it replaces for the table's own sake.
-func (t *tableRow) needsOld() bool { return len(t.Indexes) > 0 || t.streams() || t.TTL != nil }
+func (t *tableRow) needsOld() bool {
+	return len(t.Indexes) > 0 || t.streams() || t.TTL != nil || t.Log != 0
+}
 
 func (sc scope) tableARN(name string) string {
 	return fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", sc.region, sc.account, name)

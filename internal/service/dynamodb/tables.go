@@ -97,7 +97,15 @@ func (s *Service) DeleteTable(ctx context.Context, in *api.DeleteTableInput) (*a
 			return awserr.Validation("Resource cannot be deleted as it is currently protected against deletion. " +
 				"Disable deletion protection first.")
 		}
-		if err := tx.Set(trashKey(itemPrefix(t.ID)), nil); err != nil {
+		if t.Recovery != nil {
+			sizes, err := s.sizes(tx, t)
+			if err != nil {
+				return err
+			}
+			if err := t.leaveBackup(tx, sizes.table); err != nil {
+				return err
+			}
+		} else if err := tx.Set(trashKey(itemPrefix(t.ID)), nil); err != nil {
 			return err
 		}
 		if len(t.Indexes) > 0 {
@@ -115,6 +123,10 @@ func (s *Service) DeleteTable(ctx context.Context, in *api.DeleteTableInput) (*a
 			if err := row.disableTTL(tx); err != nil {
 				return err
 			}
+		}
+		row.Recovery = nil
+		if err := row.setLog(tx); err != nil {
+			return err
 		}
 		return tx.Delete(tableKey(sc, name))
 	})
@@ -143,28 +155,4 @@ func (s *Service) DescribeEndpoints(ctx context.Context, _ *api.DescribeEndpoint
 	return &api.DescribeEndpointsOutput{Endpoints: []api.Endpoint{{
 		Address: new(fmt.Sprintf("dynamodb.%s.amazonaws.com", call.From(ctx).Region)), CachePeriodInMinutes: new(int64(1440)),
 	}}}, nil
-}
-
-// DescribeContinuousBackups tells that point-in-time recovery is off, which is how a table begins.
-// https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DescribeContinuousBackups.html
-func (s *Service) DescribeContinuousBackups(ctx context.Context, in *api.DescribeContinuousBackupsInput) (*api.DescribeContinuousBackupsOutput, error) {
-	sc := scopeOf(ctx)
-	name, err := sc.tableName(in.TableName)
-	if err != nil {
-		return nil, err
-	}
-	err = s.view(ctx, func(r kv.Reader) error {
-		t, err := s.findTable(r, sc, name)
-		if err == nil && t == nil {
-			err = &api.TableNotFoundException{Message: new("Table not found: " + name)}
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &api.DescribeContinuousBackupsOutput{ContinuousBackupsDescription: &api.ContinuousBackupsDescription{
-		ContinuousBackupsStatus:        new("ENABLED"),
-		PointInTimeRecoveryDescription: &api.PointInTimeRecoveryDescription{PointInTimeRecoveryStatus: new("DISABLED")},
-	}}, nil
 }

@@ -557,6 +557,8 @@ func (row *tableRow) mayBeDeleted() error {
 	switch {
 	case row.Status != "":
 		return inUse("Attempt to change a resource which is still in use: Table is being created: %s", row.Name)
+	case len(row.Holds) > 0:
+		return inUse("Attempt to change a resource which is still in use: Table is being backed up or restored: %s", row.Name)
 	case row.indexInWork(""):
 		var names []string
 		for _, x := range row.Indexes {

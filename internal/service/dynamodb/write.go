@@ -179,8 +179,8 @@ func (w *write) update(t *table, old item.Encoded) (item.Map, item.Encoded, erro
 	return m, item.Append(make([]byte, 0, size+size/4+32), m, size), nil
 }
 
-// replace puts the row encoded, which holds m, or nothing, in the place of the row old, and brings the indexes, the stream
-// and the time of expiry in line.
+// replace puts the row encoded, which holds m, or nothing, in the place of the row old, and brings the indexes, the
+// stream, the time of expiry and the change log in line.
 // It is the only place where items change. old need not be known if the table does not need it.
 func (t *table) replace(tx *writeTx, key []byte, old, encoded item.Encoded, m item.Map, used *consumption) error {
 	if bytes.Equal(old, encoded) {
@@ -211,9 +211,17 @@ func (t *table) replace(tx *writeTx, key []byte, old, encoded item.Encoded, m it
 			return err
 		}
 	}
-	if t.TTL != nil {
-		if err := t.TTL.replaceExpiry(tx, key[len(itemPrefix(t.ID)):], old, encoded); err != nil {
-			return err
+	if t.TTL != nil || t.Log != 0 {
+		suffix := key[len(itemPrefix(t.ID)):]
+		if t.TTL != nil {
+			if err := t.TTL.replaceExpiry(tx, suffix, old, encoded); err != nil {
+				return err
+			}
+		}
+		if t.Log != 0 {
+			if err := t.logChange(tx, suffix, old); err != nil {
+				return err
+			}
 		}
 	}
 	if len(encoded) == 0 {

@@ -18,8 +18,8 @@ import (
 type scenario struct {
 	Name   string
 	Source string
-	// Principal is "root", "user/bob", "role/worker/session", "service/name.amazonaws.com" or "anonymous", followed by
-	// "@account" if the account is not the resource's.
+	// Principal is "root", "user/bob", "role/worker/session", "federated/name/bob" for whom bob asked (or root), "web/ARN of
+	// a provider", "service/name.amazonaws.com" or "anonymous", followed by "@account" if the account is not the resource's.
 	Principal   string
 	Action      string
 	Resource    string
@@ -33,6 +33,8 @@ type scenario struct {
 	Tags        map[string]string
 	Call        struct {
 		SourceIP, ViaService, SourceARN, SourceAccount, Region, Time, SourceIdentity string
+		Referer, UserAgent, FederatedProvider                                        string
+		Keys                                                                         map[string][]string
 		Insecure, MFA, Temporary                                                     bool
 	}
 	// Want is "allow", or the end of the message: "because no …", "with an explicit deny in …".
@@ -55,7 +57,8 @@ func (s *scenario) info(t testing.TB) *call.Info {
 		}
 	}
 	p := call.Principal{Account: account}
-	session := &call.Session{IssuedAt: now.Add(-time.Minute), MFA: s.Call.MFA, SourceIdentity: s.Call.SourceIdentity}
+	session := &call.Session{IssuedAt: now.Add(-time.Minute), MFA: s.Call.MFA, SourceIdentity: s.Call.SourceIdentity,
+		FederatedProvider: s.Call.FederatedProvider, Keys: s.Call.Keys}
 	if s.Call.Temporary {
 		p.Session = session
 	}
@@ -71,6 +74,16 @@ func (s *scenario) info(t testing.TB) *call.Info {
 		session.Name, session.RoleARN = sessionName, "arn:aws:iam::"+account+":role/"+role
 		p.Type, p.ARN, p.Session = call.AssumedRole, "arn:aws:sts::"+account+":assumed-role/"+name, session
 		p.ID, p.Name = "AROAROLE"+strings.ToUpper(role)+":"+sessionName, role
+	case "federated":
+		federated, issuer, _ := strings.Cut(name, "/")
+		session.Name, session.IssuerID, session.IssuerARN = federated, "AIDAUSER"+strings.ToUpper(issuer), "arn:aws:iam::"+account+":user/"+issuer
+		if issuer == "root" {
+			session.IssuerID, session.IssuerARN = account, "arn:aws:iam::"+account+":root"
+		}
+		p.Type, p.ARN, p.Session = call.FederatedUser, "arn:aws:sts::"+account+":federated-user/"+federated, session
+		p.ID, p.Name = account+":"+federated, federated
+	case "web":
+		p = call.Principal{Type: call.WebIdentity, ARN: name}
 	case "service":
 		p = call.Principal{Type: call.Service, ARN: name}
 	case "anonymous":
@@ -81,6 +94,7 @@ func (s *scenario) info(t testing.TB) *call.Info {
 	info := &call.Info{
 		Account: testAccount, Region: "us-east-1", Principal: p, Secure: !s.Call.Insecure, Time: now,
 		ViaService: s.Call.ViaService, SourceARN: s.Call.SourceARN, SourceAccount: s.Call.SourceAccount,
+		Referer: s.Call.Referer, UserAgent: s.Call.UserAgent,
 	}
 	if s.Call.Region != "" {
 		info.Region = s.Call.Region

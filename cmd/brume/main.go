@@ -26,6 +26,7 @@ type cli struct {
 	Env      envCmd      `cmd:"" help:"Print shell exports that point AWS clients here: eval \"$(brume env)\"."`
 	Exec     execCmd     `cmd:"" help:"Run one command with that environment: brume exec -- aws sts get-caller-identity."`
 	Runtimes runtimesCmd `cmd:"" help:"Show what functions can be written in on this machine, and what to install for more."`
+	Admin    adminCmd    `cmd:"" help:"Replace the root key of a data directory: for whoever may use that directory."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
@@ -36,9 +37,9 @@ type dataDir struct {
 type serveCmd struct {
 	dataDir
 	runtimesDir
-	Listen          string `default:"127.0.0.1:4566" placeholder:"ADDR" env:"BRUME_LISTEN" help:"Address to listen on (${default})."`
-	AccountID       string `name:"account-id" default:"000000000000" placeholder:"ID" env:"BRUME_ACCOUNT_ID" help:"The default account, 12 digits (${default})."`
-	Region          string `default:"us-east-1" env:"BRUME_REGION" help:"Region of clients that name none (${default})."`
+	Listen          string `default:"${listen}" placeholder:"ADDR" env:"BRUME_LISTEN" help:"Address to listen on (${default})."`
+	AccountID       string `name:"account-id" default:"${account_id}" placeholder:"ID" env:"BRUME_ACCOUNT_ID" help:"The default account, 12 digits (${default})."`
+	Region          string `default:"${region}" env:"BRUME_REGION" help:"Region of clients that name none (${default})."`
 	LogFormat       string `default:"text" enum:"text,json" env:"BRUME_LOG_FORMAT" help:"Format of the log on standard error: text or json (${default})."`
 	TrailMegabytes  int64  `name:"trail-megabytes" default:"1024" placeholder:"MB" env:"BRUME_TRAIL_MEGABYTES" help:"How large the audit trail grows before its oldest records make room (${default}). They go after 90 days in any case."`
 	TestCredentials bool   `env:"BRUME_TEST_CREDENTIALS" help:"For throw-away test runs on a loopback address: accept test/test as root, any 12-digit access key id with the secret test as root of that account, and POST /_brume/reset, which empties everything."`
@@ -128,7 +129,9 @@ func run(args []string) int {
 		kong.Name("brume"),
 		kong.Description("AWS Lambda and the services around it, on your own machine: durable, isolated, with IAM enforced.\n\n"+
 			"Start with `brume serve`, then `eval \"$(brume env)\"` in another shell, and use any AWS client."),
-		kong.Vars{"data_dir": defaultDataDir()},
+		kong.Vars{
+			"data_dir": defaultDataDir(), "listen": app.DefaultListen, "account_id": app.DefaultAccount, "region": app.DefaultRegion,
+		},
 	)
 	if err != nil {
 		return fail(err)
@@ -137,7 +140,8 @@ func run(args []string) int {
 	if err != nil {
 		return fail(err)
 	}
-	for _, dir := range []*string{&c.Serve.DataDir, &c.Env.DataDir, &c.Exec.DataDir, &c.Runtimes.List.DataDir, &c.Runtimes.Install.DataDir} {
+	for _, dir := range []*string{&c.Serve.DataDir, &c.Env.DataDir, &c.Exec.DataDir, &c.Runtimes.List.DataDir, &c.Runtimes.Install.DataDir,
+		&c.Admin.RotateRoot.DataDir, &c.Admin.ResetRoot.DataDir} {
 		if *dir == "" {
 			*dir = defaultDataDir()
 		}

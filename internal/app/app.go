@@ -61,6 +61,12 @@ func Run(ctx context.Context, c Config, stdout, stderr io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, host.close()) }()
 
+	if stopAdmin, refused := host.serveAdmin(); refused != nil {
+		log.Warn("brume admin works only while this server is stopped", "error", refused.Error())
+	} else {
+		defer func() { err = errors.Join(err, stopAdmin()) }()
+	}
+
 	server := &http.Server{
 		Handler:           host,
 		ReadHeaderTimeout: headerTime,
@@ -123,6 +129,7 @@ type host struct {
 	log    *slog.Logger
 
 	resetting sync.Mutex
+	ordering  sync.Mutex   // held while an administrator's order is carried out
 	mu        sync.RWMutex // held for reading by every request
 	// stack is written with both locked, so that either will do for reading.
 	stack *stack

@@ -17,6 +17,7 @@ import (
 
 	"brume/internal/runtimes"
 	"brume/internal/sandbox"
+	"brume/internal/seal"
 	"brume/internal/wire/sigv4"
 )
 
@@ -217,11 +218,19 @@ func TestRefusedStarts(t *testing.T) {
 		"region":              {func(c *Config) { c.Region = "here" }, "is not a region"},
 		"open to all":         {func(c *Config) { c.TestCredentials, c.Listen = true, ":0" }, "loopback"},
 		"log format":          {func(c *Config) { c.LogFormat = "xml" }, "unknown log format"},
+		"lost master key": {func(c *Config) {
+			if err := os.MkdirAll(filepath.Join(c.DataDir, storeDir), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, "master.key is not there, and without it no secret"},
 		"damaged store": {func(c *Config) {
 			for _, dir := range []string{c.DataDir, filepath.Join(c.DataDir, storeDir)} {
 				if err := os.Mkdir(dir, 0o700); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if _, err := seal.LoadMaster(filepath.Join(c.DataDir, masterKey)); err != nil {
+				t.Fatal(err)
 			}
 			if err := os.WriteFile(filepath.Join(c.DataDir, storeDir, "MANIFEST-000001"), []byte("x"), 0o600); err != nil {
 				t.Fatal(err)

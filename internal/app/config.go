@@ -10,6 +10,13 @@ import (
 	"brume/internal/runtimes"
 )
 
+// What a server uses where the user decides nothing.
+const (
+	DefaultListen  = "127.0.0.1:4566"
+	DefaultAccount = "000000000000"
+	DefaultRegion  = "us-east-1"
+)
+
 // Config is what a user decides about a server.
 type Config struct {
 	Listen    string // address and port

@@ -48,6 +48,9 @@ const (
 	masterKey = "master.key"
 )
 
+// accessKeyBox is what the secrets of access keys are sealed in.
+const accessKeyBox = "access-key"
+
 var stateDirs = []string{storeDir, blobDir, cacheDir}
 
 // stack is everything that stands on one opened data directory.
@@ -56,6 +59,7 @@ type stack struct {
 	handler    http.Handler
 	dispatcher *dispatch.Dispatcher
 	services   []*schema.Service
+	identities *iam.Service
 	log        *slog.Logger
 	// missing are the protections that functions do not have on this machine, one line each.
 	missing   []string
@@ -90,6 +94,11 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	}
 	_, err = os.Stat(filepath.Join(c.DataDir, storeDir))
 	isNew := errors.Is(err, fs.ErrNotExist)
+	// Before the store: without the key nothing that is sealed there can be opened.
+	master, err := loadMaster(c.DataDir, isNew)
+	if err != nil {
+		return s, err
+	}
 	store, err := pebblekv.Open(ctx, pebblekv.Options{Dir: filepath.Join(c.DataDir, storeDir), Logger: log})
 	switch {
 	case errors.Is(err, pebblekv.ErrLocked):
@@ -99,15 +108,12 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	}
 	s.onClose(store.Close)
 
-	master, err := loadMaster(c.DataDir)
-	if err != nil {
-		return s, err
-	}
-	keyBox, err := master.Box("access-key")
+	keyBox, err := master.Box(accessKeyBox)
 	if err != nil {
 		return s, err
 	}
 	identities := iam.New(store, keyBox, log)
+	s.identities = identities
 	s.loop(background, identities.Run)
 
 	metrics := obs.NewMetrics()
@@ -222,8 +228,9 @@ func (s *stack) close() error {
 	return err
 }
 
-// loadMaster is the key that secrets are sealed with: out of BRUME_MASTER_KEY, or a file beside the store.
-func loadMaster(dataDir string) (*seal.Master, error) {
+// loadMaster is the key that secrets are sealed with: out of BRUME_MASTER_KEY, or a file beside the store. Only for a new
+// store is a file made.
+func loadMaster(dataDir string, isNew bool) (*seal.Master, error) {
 	if text := os.Getenv("BRUME_MASTER_KEY"); text != "" {
 		master, err := seal.ParseMaster(text)
 		if err != nil {
@@ -231,7 +238,12 @@ func loadMaster(dataDir string) (*seal.Master, error) {
 		}
 		return master, nil
 	}
-	return seal.LoadMaster(filepath.Join(dataDir, masterKey))
+	file := filepath.Join(dataDir, masterKey)
+	if _, err := os.Stat(file); !isNew && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not there, and without it no secret in %s can be opened: put it back, or set BRUME_MASTER_KEY to what it was",
+			file, dataDir)
+	}
+	return seal.LoadMaster(file)
 }
 
 // writeClient sees that the default account's root has a key, and tells clients. In a new store that is the key that

@@ -200,18 +200,21 @@ func (s *Service) DeleteAccessKey(ctx context.Context, in *api.DeleteAccessKeyIn
 		if err != nil {
 			return err
 		}
-		id := *in.AccessKeyId
-		if _, err := t.accessKey(owner, id); err != nil {
+		if _, err := t.accessKey(owner, *in.AccessKeyId); err != nil {
 			return err
 		}
-		for _, key := range [][]byte{accessKeyKey(id), ownerKey(owner, id), lastUsedKey(id)} {
-			if err := t.tx.Delete(key); err != nil {
-				return err
-			}
-		}
-		return nil
+		return t.deleteAccessKey(owner, *in.AccessKeyId)
 	})
 	return &api.DeleteAccessKeyOutput{}, err
+}
+
+func (t txn) deleteAccessKey(owner, id string) error {
+	for _, key := range [][]byte{accessKeyKey(id), ownerKey(owner, id), lastUsedKey(id)} {
+		if err := t.tx.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccessKeyLastUsed.html

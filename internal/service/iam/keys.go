@@ -43,6 +43,7 @@ import (
 //	iam d USERID CREDENTIALID    → credentialRow, JSON: a service-specific credential
 //	iam L ID SERVICE             → accessRow, JSON: when a user or role last used a service
 //	iam j ACCOUNT JOBID          → jobRow, JSON: a report of what was last accessed
+//	iam r ACCOUNT                → rootRow, JSON
 const (
 	tagIdentity  = 'n'
 	tagID        = 'x'
@@ -76,6 +77,7 @@ const (
 	tagService   = 'd'
 	tagAccess    = 'L'
 	tagJob       = 'j'
+	tagRoot      = 'r'
 	usageAttach  = 'a'
 	usageBounded = 'b'
 )
@@ -286,6 +288,7 @@ func parseAccessKey(key []byte) (id, service string, err error) {
 func jobScope(account string) []byte { return row(tagJob, account) }
 
 func jobKey(account, id string) []byte { return row(tagJob, account, id) }
+func rootKey(account string) []byte    { return row(tagRoot, account) }
 
 // after is the range of the keys in scope that come after the one whose last element is name.
 func after(scope []byte, name string) kv.Range {

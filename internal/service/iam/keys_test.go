@@ -67,6 +67,7 @@ func TestScopesAreApart(t *testing.T) {
 		profileScope("1"), profileOfScope("1"), passwordKey("1"), passwordPolicyKey("1"), deviceScope("1"), deviceOfScope("1"),
 		countKey("1", "q"), settingsKey("1"), aliasKey("1"), reportKey("1"), deletionScope("1"), oidcScope("1"), samlScope("1"),
 		certificateScope("1"), sshKeyScope("1"), sshKeyOfKey("1", "f"), signingScope("1"), credentialScope("1"), accessScope("1"), jobScope("1"),
+		rootKey("1"),
 	}
 	for i, a := range scopes {
 		for j, b := range scopes {

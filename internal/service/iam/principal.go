@@ -60,50 +60,6 @@ func (s *Service) loadKey(ctx context.Context, id string) (k *longTermKey, ok bo
 // maxAccessKeyID is the longest access key id that is looked for.
 const maxAccessKeyID = 128
 
-// EnsureRootKey returns an active access key of an account's root. If there is none it takes the one that clients know
-// already, if such is given and free, so that they go on working with an emptied store, or else makes one. It needs no
-// caller.
-func (s *Service) EnsureRootKey(ctx context.Context, account, knownID, knownSecret string) (id, secret string, err error) {
-	defer s.changed()
-	err = s.store.Update(ctx, func(tx kv.Tx) error {
-		t := txn{reader{tx, account}, tx}
-		for pair, err := range t.Scan(kv.Prefix(ownerScope(account))) {
-			if err != nil {
-				return err
-			}
-			if _, id, err = parseOwnerKey(pair.Key); err != nil {
-				return err
-			}
-			row, err := t.accessKey(account, id)
-			if err != nil {
-				return err
-			}
-			if row.Status == statusActive {
-				opened, err := s.sealer.Open(row.Secret, []byte(id))
-				secret = string(opened)
-				return err
-			}
-		}
-		if knownID != "" && knownSecret != "" {
-			taken, err := t.has(accessKeyKey(knownID))
-			if err != nil {
-				return err
-			}
-			if !taken {
-				id, secret = knownID, knownSecret
-				_, err := s.putAccessKey(t, account, id, secret)
-				return err
-			}
-		}
-		id, secret, _, err = s.newAccessKey(t, account)
-		return err
-	})
-	if err != nil {
-		return "", "", err
-	}
-	return id, secret, nil
-}
-
 // principalPolicies is what a user or role brings to every call.
 type principalPolicies struct {
 	exists   bool
@@ -199,7 +155,8 @@ func (s *Service) managedPolicy(ctx context.Context, account, policyARN string) 
 	return doc, err
 }
 
-// Exists says whether the user or role behind p still does. Principals of other types always exist.
+// Exists says whether the user or role behind p still does, or the root's session was not ended. Principals of other types
+// always exist.
 func (s *Service) Exists(ctx context.Context, p *call.Principal) (bool, error) {
 	own, err := s.principal(ctx, p)
 	return err == nil && own.exists, err
@@ -207,10 +164,13 @@ func (s *Service) Exists(ctx context.Context, p *call.Principal) (bool, error) {
 
 func (s *Service) principal(ctx context.Context, p *call.Principal) (*principalPolicies, error) {
 	id, _, _ := strings.Cut(p.ID, ":")
-	switch {
-	case p.Type == call.FederatedUser && p.Session != nil && p.Session.IssuerID != p.Account:
+	if p.Type == call.FederatedUser && p.Session != nil {
 		id = p.Session.IssuerID
-	case p.Type != call.User && p.Type != call.AssumedRole:
+	}
+	switch {
+	case p.Session != nil && id == p.Account:
+		return s.rootSession(ctx, p)
+	case p.Type != call.User && p.Type != call.AssumedRole && p.Type != call.FederatedUser:
 		return &principalPolicies{exists: true}, nil
 	}
 	own, ok, err := s.principals.get(id, func() (own *principalPolicies, ok bool, err error) {

@@ -34,6 +34,7 @@ type Service struct {
 
 	keys       *cache[string, *longTermKey]
 	principals *cache[string, *principalPolicies]
+	roots      *cache[string, rootRow]
 	// sessionDocuments are managed policies that were passed as session policies, by account and ARN.
 	sessionDocuments *cache[[2]string, *policy.Document]
 	documents        *documents
@@ -60,6 +61,7 @@ func New(store kv.Store, sealer Sealer, log *slog.Logger) *Service {
 		store:    store, sealer: sealer, log: log,
 		keys:             newCache[string, *longTermKey](maxCachedKeys),
 		principals:       newCache[string, *principalPolicies](maxCachedPrincipals),
+		roots:            newCache[string, rootRow](maxCachedPrincipals),
 		sessionDocuments: newCache[[2]string, *policy.Document](maxCachedPrincipals),
 		documents:        newDocuments(),
 		uses:             newUses(),
@@ -72,6 +74,7 @@ func (s *Service) changed() {
 	s.keys.invalidate()
 	s.principals.invalidate()
 	s.sessionDocuments.invalidate()
+	s.roots.invalidate()
 }
 
 // update runs fn in a transaction on the caller's account. What the transaction changes is in effect when it returns.

@@ -30,10 +30,11 @@ type oidcRow struct {
 
 func (p *oidcRow) arn(account string) string { return arn(account, "oidc-provider/"+p.URL) }
 
-// issuerURL checks the URL of a provider and returns it without its scheme.
+// issuerURL checks the URL of a provider and returns it without its scheme. Unlike AWS's it may have a port: providers on
+// one's own ground do.
 func issuerURL(text string) (string, error) {
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Port() != "" || u.User != nil || u.RawQuery != "" || u.ForceQuery ||
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery ||
 		strings.Contains(text, "#") {
 		return "", validation("Invalid Open ID Connect Provider URL")
 	}

@@ -291,6 +291,7 @@ var madeUp = map[string]map[string]string{
 		"pathType": "/", "pathPrefixType": "/", "arnType": "arn:aws:iam::000000000000:policy/name", "policyPathType": "/",
 		"serialNumberType": "arn:aws:iam::000000000000:mfa/name", "NewPath": "/",
 		"OpenIDConnectProviderArn": "arn:aws:iam::000000000000:oidc-provider/name", "SAMLProviderArn": "arn:aws:iam::000000000000:saml-provider/name",
+		"PolicySourceArn": "arn:aws:iam::000000000000:user/name", "Arn": "arn:aws:iam::000000000000:user/name",
 	},
 	"sts":  {"arnType": "arn:aws:iam::000000000000:role/name"},
 	"logs": {"AmazonResourceName": "arn:aws:logs:us-east-1:000000000000:log-group:name"},

@@ -118,6 +118,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 
 	metrics := obs.NewMetrics()
 	dispatcher := dispatch.New(identities, metrics)
+	dispatcher.SetAccesses(identities)
 	s.dispatcher = dispatcher
 	// It is closed after all that makes calls, and before the store.
 	audit := cloudtrail.New(cloudtrail.Options{Store: store, Log: log, MaxBytes: c.TrailBytes})

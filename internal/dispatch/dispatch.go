@@ -27,6 +27,13 @@ type Policies interface {
 	PoliciesFor(ctx context.Context, p *call.Principal) (*policy.Policies, error)
 }
 
+// Accesses is told what callers ask for, as authorisation decides it.
+type Accesses interface {
+	// RecordAccess is told the permissions that the caller of info asks for, whether they are given or not. It must be
+	// quick, and keep neither of its arguments.
+	RecordAccess(info *call.Info, checks []policy.Check)
+}
+
 // A Trail keeps records of calls.
 type Trail interface {
 	// Records says, once for each operation, whether calls of it are recorded. Those of others cost nothing.
@@ -71,6 +78,7 @@ type Dispatcher struct {
 	policies Policies
 	metrics  *obs.Metrics
 	trail    Trail
+	accesses Accesses
 	services map[string]map[string]*Operation
 }
 
@@ -81,6 +89,9 @@ func New(policies Policies, metrics *obs.Metrics) *Dispatcher {
 
 // SetTrail makes t keep records of the calls to services that are added afterwards.
 func (d *Dispatcher) SetTrail(t Trail) { d.trail = t }
+
+// SetAccesses makes a hear of what callers ask for. It must be set before the first call.
+func (d *Dispatcher) SetAccesses(a Accesses) { d.accesses = a }
 
 // Add adds a service. handlers belong to the operations of svc, in their order.
 func (d *Dispatcher) Add(svc *schema.Service, handlers []schema.Handler, checks Checks) {
@@ -142,6 +153,9 @@ func (d *Dispatcher) Authorize(ctx context.Context, checks []policy.Check) error
 	policies, err := d.policies.PoliciesFor(ctx, &info.Principal)
 	if err != nil {
 		return err
+	}
+	if d.accesses != nil {
+		d.accesses.RecordAccess(info, checks)
 	}
 	return policy.Authorize(info, policies, checks)
 }

@@ -23,6 +23,8 @@ type node struct {
 	text    string // of a string, number or boolean
 	members []member
 	items   []node
+	// start and end are where an object's text begins and ends, in bytes.
+	start, end int
 }
 
 type member struct {
@@ -100,7 +102,7 @@ func readArray(dec *json.Decoder, depth int) (node, error) {
 }
 
 func readObject(dec *json.Decoder, depth int) (node, error) {
-	n := node{kind: nodeObject}
+	n := node{kind: nodeObject, start: int(dec.InputOffset()) - 1}
 	seen := make(map[string]bool)
 	for dec.More() {
 		token, err := dec.Token()
@@ -119,6 +121,7 @@ func readObject(dec *json.Decoder, depth int) (node, error) {
 		n.members = append(n.members, member{name: name, value: value})
 	}
 	_, err := dec.Token()
+	n.end = int(dec.InputOffset())
 	return n, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -150,4 +151,61 @@ func TestIAMAccount(t *testing.T) {
 	provider := ok(c.CreateOpenIDConnectProvider(t.Context(), &iam.CreateOpenIDConnectProviderInput{Url: aws.String("https://token.example.com"), ClientIDList: []string{"sts.amazonaws.com"}}))(t).OpenIDConnectProviderArn
 	got := ok(c.GetOpenIDConnectProvider(t.Context(), &iam.GetOpenIDConnectProviderInput{OpenIDConnectProviderArn: provider}))(t)
 	same(t, "provider", []string{*got.Url, got.ClientIDList[0]}, []string{"token.example.com", "sts.amazonaws.com"})
+}
+
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html
+func TestIAMSimulation(t *testing.T) {
+	account := newAccount()
+	root := rootOf(account)
+	c := iam.NewFromConfig(root)
+	arn, _ := newUser(t, root, "alice", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"arn:aws:s3:::${aws:username}/*"},{"Effect":"Deny","Action":"s3:GetObjectAcl","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}`)
+	in := &iam.SimulatePrincipalPolicyInput{
+		PolicySourceArn: &arn, ActionNames: []string{"s3:GetObject", "s3:GetObjectAcl", "s3:PutObject"}, ResourceArns: []string{"arn:aws:s3:::alice/k"},
+		ContextEntries: []iamtypes.ContextEntry{{ContextKeyName: aws.String("aws:SecureTransport"), ContextKeyType: iamtypes.ContextKeyTypeEnumBoolean, ContextKeyValues: []string{"false"}}},
+		MaxItems:       aws.Int32(2),
+	}
+	var got []string
+	pages := iam.NewSimulatePrincipalPolicyPaginator(c, in)
+	for pages.HasMorePages() {
+		for _, r := range ok(pages.NextPage(t.Context()))(t).EvaluationResults {
+			got = append(got, *r.EvalActionName+" "+string(r.EvalDecision))
+			if r.EvalDecision == iamtypes.PolicyEvaluationDecisionTypeAllowed {
+				m := r.MatchedStatements[0]
+				same(t, "statement", []any{*m.SourcePolicyId, m.StartPosition.Line, m.StartPosition.Column}, []any{"user_alice_inline", int32(1), int32(39)})
+			}
+		}
+	}
+	same(t, "decisions", got, []string{"s3:GetObject allowed", "s3:GetObjectAcl explicitDeny", "s3:PutObject implicitDeny"})
+	keys := ok(c.GetContextKeysForPrincipalPolicy(t.Context(), &iam.GetContextKeysForPrincipalPolicyInput{PolicySourceArn: &arn}))(t).ContextKeyNames
+	same(t, "keys", keys, []string{"aws:username", "aws:SecureTransport"})
+	custom := ok(c.SimulateCustomPolicy(t.Context(), &iam.SimulateCustomPolicyInput{
+		PolicyInputList: []string{allow("s3:*", "*")}, PermissionsBoundaryPolicyInputList: []string{allow("s3:Get*", "*")}, ActionNames: []string{"s3:PutObject"},
+	}))(t).EvaluationResults[0]
+	same(t, "bounded", []any{custom.EvalDecision, custom.PermissionsBoundaryDecisionDetail.AllowedByPermissionsBoundary}, []any{iamtypes.PolicyEvaluationDecisionTypeImplicitDeny, false})
+	_, err := c.SimulateCustomPolicy(t.Context(), &iam.SimulateCustomPolicyInput{PolicyInputList: []string{"{}"}, ActionNames: []string{"s3:PutObject"}})
+	is[*iamtypes.InvalidInputException](t, err, "PolicyInputList.1")
+}
+
+// Reports of what was last accessed come from what was really called, through whatever service.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.html
+func TestIAMLastAccessed(t *testing.T) {
+	account := newAccount()
+	root := rootOf(account)
+	c := iam.NewFromConfig(root)
+	arn, alice := newUser(t, root, "alice", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["dynamodb:*","lambda:*"],"Resource":"*"}}`)
+	before := time.Now().Add(-2 * time.Second)
+	ok(dynamodb.NewFromConfig(alice).ListTables(t.Context(), nil))(t)
+	job := ok(c.GenerateServiceLastAccessedDetails(t.Context(), &iam.GenerateServiceLastAccessedDetailsInput{Arn: &arn, Granularity: iamtypes.AccessAdvisorUsageGranularityTypeActionLevel}))(t).JobId
+	out := ok(c.GetServiceLastAccessedDetails(t.Context(), &iam.GetServiceLastAccessedDetailsInput{JobId: job}))(t)
+	same(t, "job", []any{out.JobStatus, len(out.ServicesLastAccessed)}, []any{iamtypes.JobStatusTypeCompleted, 2})
+	used, unused := out.ServicesLastAccessed[0], out.ServicesLastAccessed[1]
+	same(t, "services", []string{*used.ServiceNamespace, *unused.ServiceNamespace}, []string{"dynamodb", "lambda"})
+	if used.LastAuthenticated == nil || used.LastAuthenticated.Before(before) || unused.LastAuthenticated != nil {
+		t.Errorf("%v, %v", used.LastAuthenticated, unused.LastAuthenticated)
+	}
+	same(t, "action", []string{*used.TrackedActionsLastAccessed[0].ActionName, *used.LastAuthenticatedRegion, *used.LastAuthenticatedEntity}, []string{"ListTables", region, arn})
+	with := ok(c.GetServiceLastAccessedDetailsWithEntities(t.Context(), &iam.GetServiceLastAccessedDetailsWithEntitiesInput{JobId: job, ServiceNamespace: aws.String("dynamodb")}))(t)
+	same(t, "entities", []any{len(with.EntityDetailsList), *with.EntityDetailsList[0].EntityInfo.Name}, []any{1, "alice"})
+	granting := ok(c.ListPoliciesGrantingServiceAccess(t.Context(), &iam.ListPoliciesGrantingServiceAccessInput{Arn: &arn, ServiceNamespaces: []string{"lambda", "s3"}}))(t).PoliciesGrantingServiceAccess
+	same(t, "granting", []int{len(granting[0].Policies), len(granting[1].Policies)}, []int{1, 0})
 }

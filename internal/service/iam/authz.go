@@ -425,6 +425,17 @@ func resourceOf(in schema.Struct) (resource, bool) {
 		return resource{target: onNewRole, name: &name, path: &path, keys: map[string]*string{"iam:AWSServiceName": in.AWSServiceName}}, true
 	case *api.DeleteServiceLinkedRoleInput:
 		return resource{target: onRole, name: in.RoleName}, true
+	case *api.SimulateCustomPolicyInput, *api.GetContextKeysForCustomPolicyInput, *api.GetServiceLastAccessedDetailsInput,
+		*api.GetServiceLastAccessedDetailsWithEntitiesInput:
+		return resource{target: onAccount}, true
+	case *api.SimulatePrincipalPolicyInput:
+		return resource{target: onEntity, name: in.PolicySourceArn}, true
+	case *api.GetContextKeysForPrincipalPolicyInput:
+		return resource{target: onEntity, name: in.PolicySourceArn}, true
+	case *api.GenerateServiceLastAccessedDetailsInput:
+		return resource{target: onEntity, name: in.Arn}, true
+	case *api.ListPoliciesGrantingServiceAccessInput:
+		return resource{target: onEntity, name: in.Arn}, true
 	case *api.GetServiceLinkedRoleDeletionStatusInput:
 		return resource{target: onTask, name: in.DeletionTaskId}, true
 	}
@@ -542,6 +553,15 @@ func (r reader) check(ctx context.Context, in schema.Struct) (policy.Check, erro
 		check.Resource = arn(r.account, "role/"+role[:max(0, strings.LastIndexByte(role, '/'))])
 	case onEntity:
 		check.Resource = name
+		if account, resource, ok := cutARN(name); ok && account == r.account && !strings.HasPrefix(resource, "policy/") {
+			i, err := r.entity(name)
+			if err != nil && !isClientError(err) {
+				return check, err
+			}
+			if err == nil {
+				tags = i.Tags
+			}
+		}
 	case onAccount:
 		check.Resource = "*"
 	case onPolicies:

@@ -42,10 +42,7 @@ func (s *Service) GetGroup(ctx context.Context, in *api.GetGroupInput) (*api.Get
 		if err != nil {
 			return err
 		}
-		members, err := r.related(memberScope(g.ID), func(key []byte) (string, error) {
-			_, user, err := parseMemberKey(key)
-			return user, err
-		})
+		members, err := r.membersOf(g.ID)
 		if err != nil {
 			return err
 		}
@@ -182,6 +179,14 @@ func (r reader) groupsOf(userID string) ([]item[*identity], error) {
 	return r.related(groupOfScope(userID), func(key []byte) (string, error) {
 		_, group, err := parseGroupOfKey(key)
 		return group, err
+	})
+}
+
+// membersOf returns the users in a group, by name.
+func (r reader) membersOf(groupID string) ([]item[*identity], error) {
+	return r.related(memberScope(groupID), func(key []byte) (string, error) {
+		_, user, err := parseMemberKey(key)
+		return user, err
 	})
 }
 

@@ -188,6 +188,14 @@ func (t txn) remove(i *identity) error {
 	if err := t.drop(i.Kind.quota()); err != nil {
 		return err
 	}
+	for pair, err := range t.Scan(kv.Prefix(accessScope(i.ID))) {
+		if err == nil {
+			err = t.tx.Delete(pair.Key)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	for _, key := range [][]byte{i.key(t.account), idKey(i.ID), lastUsedKey(i.ID)} {
 		if err := t.tx.Delete(key); err != nil {
 			return err

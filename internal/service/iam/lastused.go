@@ -19,20 +19,21 @@ type useRow struct {
 	Service, Region string
 }
 
-// uses holds the uses that the store does not have yet, by access key id and by role id.
+// uses holds the uses that the store does not have yet: of keys and roles by their ids, and of services.
 type uses struct {
-	mu      sync.Mutex
-	pending map[string]useRow
+	mu       sync.Mutex
+	pending  map[string]useRow
+	accesses map[access]seen
 }
 
-func newUses() *uses { return &uses{pending: map[string]useRow{}} }
+func newUses() *uses { return &uses{pending: map[string]useRow{}, accesses: map[access]seen{}} }
 
-func (u *uses) drain() map[string]useRow {
+func (u *uses) drain() (map[string]useRow, map[access]seen) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	pending := u.pending
-	u.pending = map[string]useRow{}
-	return pending
+	pending, accesses := u.pending, u.accesses
+	u.pending, u.accesses = map[string]useRow{}, map[access]seen{}
+	return pending, accesses
 }
 
 // RecordUse notes that a call was made with an access key or by a role. It writes nothing: Run does, once in a while.
@@ -71,8 +72,8 @@ func (s *Service) Run(ctx context.Context) {
 
 // flushUses writes what is pending. What cannot be written now is tried again later.
 func (s *Service) flushUses(ctx context.Context) {
-	pending := s.uses.drain()
-	if len(pending) == 0 {
+	pending, accesses := s.uses.drain()
+	if len(pending)+len(accesses) == 0 {
 		return
 	}
 	err := s.store.Update(ctx, func(tx kv.Tx) error {
@@ -93,17 +94,22 @@ func (s *Service) flushUses(ctx context.Context) {
 				return err
 			}
 		}
-		return nil
+		return t.writeAccesses(accesses)
 	})
 	if err == nil {
 		return
 	}
-	s.log.ErrorContext(ctx, "writing when access keys were last used", "error", err)
+	s.log.ErrorContext(ctx, "writing when access keys and services were last used", "error", err)
 	s.uses.mu.Lock()
 	defer s.uses.mu.Unlock()
 	for id, use := range pending {
 		if _, newer := s.uses.pending[id]; !newer {
 			s.uses.pending[id] = use
+		}
+	}
+	for a, at := range accesses {
+		if _, newer := s.uses.accesses[a]; !newer && len(s.uses.accesses) < maxPendingAccesses {
+			s.uses.accesses[a] = at
 		}
 	}
 }

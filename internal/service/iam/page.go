@@ -3,6 +3,7 @@ package iam
 import (
 	"cmp"
 	"encoding/base64"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -39,6 +40,9 @@ type item[T any] struct {
 	key   string
 	value T
 }
+
+// ordinal is the key of the nth item of a list that is in no other order.
+func ordinal(n int) string { return fmt.Sprintf("%09d", n) }
 
 // take returns the page of a list, which must begin after p.after. marker is nil on the last page.
 func take[T any](p page, list iter.Seq2[item[T], error]) (values []T, truncated *bool, marker *string, err error) {

@@ -67,13 +67,14 @@ func implemented() []string {
 		"GetDocumentationVersion", "GetDocumentationVersions", "GetDomainName", "GetDomainNames", "GetExport", "GetGatewayResponse",
 		"GetGatewayResponses", "GetIntegration", "GetIntegrationResponse", "GetMethod", "GetMethodResponse", "GetModel",
 		"GetModelTemplate", "GetModels", "GetRequestValidator", "GetRequestValidators", "GetResource", "GetResources", "GetRestApi",
-		"GetRestApis", "GetStage", "GetStages", "GetTags", "GetUsage", "GetUsagePlan", "GetUsagePlanKey", "GetUsagePlanKeys",
-		"GetUsagePlans", "ImportApiKeys", "ImportDocumentationParts", "ImportRestApi", "PutGatewayResponse", "PutIntegration",
-		"PutIntegrationResponse", "PutMethod", "PutMethodResponse", "PutRestApi", "TagResource", "TestInvokeMethod", "UntagResource",
-		"UpdateAccount", "UpdateApiKey", "UpdateAuthorizer", "UpdateBasePathMapping", "UpdateClientCertificate", "UpdateDeployment",
-		"UpdateDocumentationPart", "UpdateDocumentationVersion", "UpdateDomainName", "UpdateGatewayResponse", "UpdateIntegration",
-		"UpdateIntegrationResponse", "UpdateMethod", "UpdateMethodResponse", "UpdateModel", "UpdateRequestValidator",
-		"UpdateResource", "UpdateRestApi", "UpdateStage", "UpdateUsage", "UpdateUsagePlan",
+		"GetRestApis", "GetSdk", "GetSdkType", "GetSdkTypes", "GetStage", "GetStages", "GetTags", "GetUsage", "GetUsagePlan",
+		"GetUsagePlanKey", "GetUsagePlanKeys", "GetUsagePlans", "ImportApiKeys", "ImportDocumentationParts", "ImportRestApi",
+		"PutGatewayResponse", "PutIntegration", "PutIntegrationResponse", "PutMethod", "PutMethodResponse", "PutRestApi",
+		"TagResource", "TestInvokeMethod", "UntagResource", "UpdateAccount", "UpdateApiKey", "UpdateAuthorizer",
+		"UpdateBasePathMapping", "UpdateClientCertificate", "UpdateDeployment", "UpdateDocumentationPart",
+		"UpdateDocumentationVersion", "UpdateDomainName", "UpdateGatewayResponse", "UpdateIntegration", "UpdateIntegrationResponse",
+		"UpdateMethod", "UpdateMethodResponse", "UpdateModel", "UpdateRequestValidator", "UpdateResource", "UpdateRestApi",
+		"UpdateStage", "UpdateUsage", "UpdateUsagePlan",
 	}
 }
 

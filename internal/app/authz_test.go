@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -95,6 +96,8 @@ var unpublished = map[string]string{
 	"dynamodbstreams ListStreams dynamodb:ListStreams":  "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.Lambda.Tutorial.html",
 	"lambda ListLayerVersions lambda:ListLayerVersions": "https://docs.aws.amazon.com/lambda/latest/dg/permissions-user-layer.html",
 	"apigateway CreateResource apigateway:POST":         "a resource is made below its parent: https://docs.aws.amazon.com/apigateway/latest/api/API_CreateResource.html",
+	"apigateway GetSdkType apigateway:GET":              "https://docs.aws.amazon.com/apigateway/latest/api/API_GetSdkType.html",
+	"apigateway GetSdkTypes apigateway:GET":             "https://docs.aws.amazon.com/apigateway/latest/api/API_GetSdkTypes.html",
 	"sts GetFederationToken sts:TagSession":             "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_adding-getfederationtoken",
 	"apigateway TestInvokeMethod apigateway:POST":       "https://docs.aws.amazon.com/apigateway/latest/api/API_TestInvokeMethod.html",
 }
@@ -137,7 +140,7 @@ func (r *reference) problem(c *policy.Check, name string) string {
 			}
 		}
 		if !matched {
-			return "the resource has none of the forms " + strings.Join(forms, ", ")
+			return fmt.Sprintf("the resource has none of %d forms, %s and others", len(forms), strings.Join(forms[:min(4, len(forms))], ", "))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.Context)) {

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"runtime/pprof"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -42,10 +43,22 @@ type serveCmd struct {
 	Region          string `default:"${region}" env:"BRUME_REGION" help:"Region of clients that name none (${default})."`
 	LogFormat       string `default:"text" enum:"text,json" env:"BRUME_LOG_FORMAT" help:"Format of the log on standard error: text or json (${default})."`
 	TrailMegabytes  int64  `name:"trail-megabytes" default:"1024" placeholder:"MB" env:"BRUME_TRAIL_MEGABYTES" help:"How large the audit trail grows before its oldest records make room (${default}). They go after 90 days in any case."`
+	CPUProfile      string `name:"cpu-profile" hidden:"" placeholder:"FILE" help:"Write a CPU profile of the server's whole life, for go tool pprof."`
 	TestCredentials bool   `env:"BRUME_TEST_CREDENTIALS" help:"For throw-away test runs on a loopback address: accept test/test as root, any 12-digit access key id with the secret test as root of that account, and POST /_brume/reset, which empties everything."`
 }
 
 func (c *serveCmd) Run(ctx context.Context) error {
+	if c.CPUProfile != "" {
+		f, err := os.Create(c.CPUProfile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	catalog, err := newCatalog(c.path(c.DataDir))
 	if err != nil {
 		return err

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func config(t *testing.T) Config {
+func config(t testing.TB) Config {
 	dir := t.TempDir()
 	return Config{
 		Listen: "127.0.0.1:0", DataDir: filepath.Join(dir, "data"), AccountID: "000000000000", Region: "us-east-1",

@@ -65,30 +65,48 @@ type operation struct {
 	sdk  func(ctx context.Context, client *dynamodb.Client, p, at int) error
 }
 
-func (b *bench) dynamoDB(ctx context.Context) error {
+// prepare makes a table with an item for each put, and returns the requests of each operation, and a client.
+func (b *bench) prepare(ctx context.Context) (requests map[string][][]byte, client *dynamodb.Client, err error) {
 	cfg, err := b.user(ctx, "bench")
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	client := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
+	client = dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
 		o.HTTPClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: b.workers}}
 	})
 	if err := createTable(ctx, client, "bench"); err != nil {
-		return err
+		return nil, nil, err
 	}
-	operations := dynamoOperations("bench")
-	requests := map[string][][]byte{}
-	for _, op := range operations {
+	requests = map[string][][]byte{}
+	for _, op := range dynamoOperations("bench") {
 		for i := range partitions * partitionItems {
 			r, err := b.signed(cfg, "dynamodb", http.MethodPost, "/", "DynamoDB_20120810."+op.name,
 				[]byte(op.body(i%partitions, i/partitions)))
 			if err != nil {
-				return err
+				return nil, nil, err
 			}
 			requests[op.name] = append(requests[op.name], r)
 		}
 	}
-	for _, op := range operations { // puts come first
+	send, closeIt, err := b.raw(b.address(), requests["PutItem"])()
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range requests["PutItem"] {
+		if err := send(i); err != nil {
+			return nil, nil, err
+		}
+	}
+	return requests, client, closeIt()
+}
+
+func (b *bench) dynamoDB(ctx context.Context) error {
+	requests, client, err := b.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	operations := dynamoOperations("bench")
+	for _, op := range operations {
 		if err := b.measure(op.name, 0, requests[op.name]); err != nil {
 			return err
 		}

@@ -55,6 +55,9 @@ func (b *bench) raw(addr string, requests [][]byte) func() (request, func() erro
 // load lets all workers send requests, and divides the CPU time that the process pid spent by their number. With a
 // perSecond they keep to that many requests in a second. The first second warms up and is not counted.
 func (b *bench) load(name string, pid, perSecond int, connect func() (request, func() error, error)) error {
+	if b.echo != 0 && !b.loads.MatchString(name) {
+		return nil
+	}
 	begin := time.Now()
 	warm := begin.Add(time.Second)
 	end := warm.Add(b.duration)
@@ -91,9 +94,7 @@ func (b *bench) load(name string, pid, perSecond int, connect func() (request, f
 	slices.Sort(all)
 	n := len(all)
 	cpu := (after - before) / time.Duration(n)
-	if b.echo == 0 {
-		b.echo = cpu
-	}
+	b.echo = cmp.Or(b.echo, cpu)
 	fmt.Printf("%-40s %10.0f %9.1f µs %10.2f %6.2f ms %6.2f ms\n", name, float64(n)/b.duration.Seconds(), cpu.Seconds()*1e6,
 		cpu.Seconds()/b.echo.Seconds(), all[n/2].Seconds()*1e3, all[n*99/100].Seconds()*1e3)
 	return nil

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -37,8 +38,21 @@ func main() {
 	duration := flag.Duration("duration", 2*time.Second, "how long each load runs")
 	workers := flag.Int("workers", 16, "connections that load at once")
 	only := flag.String("only", "", "the parts to run, with commas between; empty for all")
+	loads := flag.String("loads", "", "a regular expression for the names of the loads to run; empty for all")
+	profiles := flag.String("profiles", "", "show where the CPU time of DynamoDB goes instead, and leave the profiles in this directory")
 	flag.Parse()
-	if err := run(context.Background(), *brume, *duration, *workers, *only); err != nil {
+	ctx := context.Background()
+	names, err := regexp.Compile(*loads)
+	if err != nil {
+		log.Fatal(err)
+	}
+	b := &bench{loads: names, duration: *duration, workers: *workers}
+	if *profiles != "" {
+		err = b.profile(ctx, *brume, *profiles)
+	} else {
+		err = b.run(ctx, *brume, *only)
+	}
+	if err != nil {
 		log.Fatal(err)
 	}
 }
@@ -52,7 +66,7 @@ var parts = []struct {
 	{"functions", (*bench).functions},
 }
 
-func run(ctx context.Context, brume string, duration time.Duration, workers int, only string) (err error) {
+func (b *bench) run(ctx context.Context, brume, only string) (err error) {
 	wanted := func(part string) bool { return only == "" || slices.Contains(strings.Split(only, ","), part) }
 	dir, err := os.MkdirTemp("", "brume-bench-")
 	if err != nil {
@@ -69,13 +83,10 @@ func run(ctx context.Context, brume string, duration time.Duration, workers int,
 		return err
 	}
 	defer func() { err = errors.Join(err, echo.Process.Kill(), ignoreKilled(echo.Wait())) }()
-	server, err := story.StartServer(ctx, brume, filepath.Join(dir, "load"), "127.0.0.1:0")
-	if err != nil {
+	if err := b.start(ctx, brume, filepath.Join(dir, "load")); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	b := &bench{server: server, duration: duration, workers: workers}
-	b.cfg = b.config(server.AccessKeyID, server.SecretAccessKey)
+	defer func() { err = errors.Join(err, b.server.Stop()) }()
 
 	echoRequest, err := http.NewRequest(http.MethodPost, "http://"+echoAddr+"/", nil)
 	if err != nil {
@@ -83,7 +94,7 @@ func run(ctx context.Context, brume string, duration time.Duration, workers int,
 	}
 	body := []byte(`{"TableName":"bench","Item":` + item("0") + `}`)
 	echoes := b.raw(echoAddr, [][]byte{rawRequest(echoRequest, body)})
-	fmt.Printf("\n%-40s %10s %12s %10s %9s %9s\n", fmt.Sprint(workers, " workers, 400 B"), "per second", "CPU per op", "× echo", "p50", "p99")
+	fmt.Printf("\n%-40s %10s %12s %10s %9s %9s\n", fmt.Sprint(b.workers, " workers, 400 B"), "per second", "CPU per op", "× echo", "p50", "p99")
 	for _, part := range parts {
 		if !wanted(part.name) {
 			continue
@@ -93,7 +104,7 @@ func run(ctx context.Context, brume string, duration time.Duration, workers int,
 			return err
 		}
 		if err := part.measure(b, ctx); err != nil {
-			return fmt.Errorf("%w\n%s", err, server.LogTail())
+			return fmt.Errorf("%w\n%s", err, b.server.LogTail())
 		}
 	}
 	return nil
@@ -158,11 +169,22 @@ func measureStart(ctx context.Context, brume, dir string) error {
 const idleTime = 10 * time.Second
 
 type bench struct {
-	server   *story.Server
-	cfg      aws.Config // root's
+	loads    *regexp.Regexp // names of those to run
 	duration time.Duration
 	workers  int
-	echo     time.Duration // what an operation of the echo server costs
+
+	server *story.Server
+	cfg    aws.Config    // root's
+	echo   time.Duration // what an operation of the echo server costs
+}
+
+// start starts the server that is measured.
+func (b *bench) start(ctx context.Context, brume, dir string, flags ...string) (err error) {
+	if b.server, err = story.StartServer(ctx, brume, dir, "127.0.0.1:0", flags...); err != nil {
+		return err
+	}
+	b.cfg = b.config(b.server.AccessKeyID, b.server.SecretAccessKey)
+	return nil
 }
 
 // config is that of a client with an access key.
@@ -191,5 +213,7 @@ func (b *bench) signed(cfg aws.Config, service, method, path, target string, bod
 
 // measure loads Brume with requests made before.
 func (b *bench) measure(name string, perSecond int, requests [][]byte) error {
-	return b.load(name, b.server.PID(), perSecond, b.raw(strings.TrimPrefix(b.server.Endpoint, "http://"), requests))
+	return b.load(name, b.server.PID(), perSecond, b.raw(b.address(), requests))
 }
+
+func (b *bench) address() string { return strings.TrimPrefix(b.server.Endpoint, "http://") }

@@ -24,6 +24,10 @@ type Check struct {
 	// the keys does not matter. A key given here wins over the global key of the same name; one with no values counts as
 	// absent, and of keys that differ in case only, all values count.
 	Context map[string][]string
+	// More, if not nil, returns further keys of the service's own, in the form of Context. It is called once at most, and
+	// only if a policy asks for a key that is not global: for keys that cost something to find. If it fails, the check
+	// is not allowed.
+	More func() (map[string][]string, error)
 	// ResourcePolicy is the policy on the resource itself, nil if it has none: a function's policy, a role's trust policy.
 	ResourcePolicy *Document
 }
@@ -42,11 +46,15 @@ type Policies struct {
 }
 
 // Authorize decides all checks for the caller of info, and returns nil if each is allowed. Otherwise it returns an
-// AccessDenied (403) that explains the first one that is not. No checks at all are allowed: for an operation that needs
+// AccessDenied (403) that explains the first one that is not, or the error of its More. No checks at all are allowed: for an operation that needs
 // no permission. A caller must tell that from an operation without a mapping.
 func Authorize(info *call.Info, policies *Policies, checks []Check) error {
 	for i := range checks {
-		if d := Evaluate(info, policies, &checks[i]); !d.Allowed {
+		d := Evaluate(info, policies, &checks[i])
+		if d.Err != nil {
+			return d.Err
+		}
+		if !d.Allowed {
 			return d.Error(info, &checks[i])
 		}
 	}

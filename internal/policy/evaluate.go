@@ -29,6 +29,8 @@ type Decision struct {
 	// Document is the policy whose statement decided, and Sid that statement's Sid. Document is nil for an implicit deny.
 	Document *Document
 	Sid      string
+	// Err is that of the check's More; nothing is allowed then.
+	Err error
 }
 
 // Evaluate decides whether the caller of info may do what check says. An explicit deny in any policy wins. Then, within
@@ -39,6 +41,15 @@ type Decision struct {
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 func Evaluate(info *call.Info, policies *Policies, check *Check) Decision {
 	e := newEvaluation(info, policies, check)
+	d := e.decide()
+	if e.err != nil {
+		return Decision{Err: e.err}
+	}
+	return d
+}
+
+func (e *evaluation) decide() Decision {
+	info, policies, check := e.info, e.policies, e.check
 
 	// Explicit denies first, and on the way what is allowed.
 	identity := e.identityEffect(policies.Identity)
@@ -146,6 +157,10 @@ type evaluation struct {
 	action   string // lower-cased
 	arn      arnParts
 	isARN    bool
+	// more is what check.More has returned.
+	asked bool
+	more  map[string][]string
+	err   error
 }
 
 func newEvaluation(info *call.Info, policies *Policies, check *Check) *evaluation {

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -205,6 +207,44 @@ func TestDecisionNamesStatement(t *testing.T) {
 }
 
 // Authorize needs every check, and reports the first that fails.
+// More is asked once, for keys of the service alone, and its failure is no permission.
+func TestMore(t *testing.T) {
+	doc := func(text string) *Document {
+		d, err := Parse(text, Identity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	info := &call.Info{Account: "000000000000", Principal: call.Principal{Type: call.User, Account: "000000000000"}}
+	const statement = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":%s}}`
+	for _, test := range []struct {
+		condition string
+		more      map[string][]string
+		err       error
+		calls     int
+		allowed   bool
+	}{
+		{`{"StringEquals":{"aws:PrincipalAccount":"000000000000"}}`, nil, nil, 0, true},
+		{`{"StringEquals":{"svc:k":"v"}}`, map[string][]string{"Svc:K": {"v"}}, nil, 1, true},
+		{`{"StringEquals":{"svc:k":"v"}}`, map[string][]string{"svc:k": {"w"}}, nil, 1, false},
+		{`{"StringEquals":{"svc:k":"v","svc:l":"v"}}`, map[string][]string{"svc:k": {"v"}, "svc:l": {"v"}}, nil, 1, true},
+		{`{"StringNotEquals":{"svc:k":"v"}}`, nil, nil, 1, true},
+		{`{"StringNotEquals":{"svc:k":"v"}}`, nil, errors.New("disk"), 1, false},
+	} {
+		calls := 0
+		checks := []Check{{Action: "svc:Do", Resource: "*", More: func() (map[string][]string, error) {
+			calls++
+			return test.more, test.err
+		}}}
+		policies := &Policies{Identity: []*Document{doc(fmt.Sprintf(statement, test.condition))}}
+		err := Authorize(info, policies, checks)
+		if (err == nil) != test.allowed || calls != test.calls || test.err != nil && !errors.Is(err, test.err) {
+			t.Errorf("%s: %v after %d calls", test.condition, err, calls)
+		}
+	}
+}
+
 func TestAuthorizeSeveralChecks(t *testing.T) {
 	doc := mustParse(t, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"lambda:*","Resource":"*"}}`, Identity)
 	info := (&scenario{Principal: "user/bob"}).info(t)

@@ -11,22 +11,18 @@ import (
 
 // lookup returns the values of a condition key, given in lower case; none if it is absent. buf holds a single value.
 func (e *evaluation) lookup(key string, buf *[1]string) []string {
-	found, given := []string(nil), false
-	for name, values := range e.check.Context {
-		if !strings.EqualFold(name, key) {
-			continue
-		}
-		// Two tags may differ in case only. Then the key has both values.
-		if given {
-			values = slices.Concat(found, values)
-		}
-		found, given = values, true
-	}
-	if given {
+	if found, given := find(e.check.Context, key); given {
 		return found
 	}
 	name, isGlobal := strings.CutPrefix(key, "aws:")
 	if !isGlobal {
+		if e.check.More != nil && !e.asked {
+			e.asked = true
+			e.more, e.err = e.check.More()
+		}
+		if found, given := find(e.more, key); given {
+			return found
+		}
 		if session := e.info.Principal.Session; session != nil {
 			return session.Keys[key]
 		}
@@ -50,6 +46,20 @@ func (e *evaluation) lookup(key string, buf *[1]string) []string {
 	}
 	buf[0] = value
 	return buf[:]
+}
+
+func find(context map[string][]string, key string) (found []string, given bool) {
+	for name, values := range context {
+		if !strings.EqualFold(name, key) {
+			continue
+		}
+		// Two tags may differ in case only. Then the key has both values.
+		if given {
+			values = slices.Concat(found, values)
+		}
+		found, given = values, true
+	}
+	return found, given
 }
 
 // calledVia answers aws:CalledVia, aws:CalledViaFirst and aws:CalledViaLast. A chain of services is one long here.

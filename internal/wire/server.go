@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -68,6 +69,7 @@ type Server struct {
 	strangers     strangers
 	verifier      *sigv4.Verifier
 	metrics       http.Handler
+	bodies        sync.Pool // of *[]byte, empty: room for responses
 }
 
 // NewServer returns the server for c.
@@ -78,6 +80,7 @@ func NewServer(c Config) (*Server, error) {
 		strangers:     newStrangers(),
 		verifier:      sigv4.NewVerifier(c.Credentials),
 		metrics:       promhttp.HandlerFor(c.Metrics.Gatherer(), promhttp.HandlerOpts{}),
+		bodies:        sync.Pool{New: func() any { return new([]byte) }},
 	}
 	for _, svc := range c.Services {
 		resolver, err := codec.NewResolver(svc)
@@ -166,6 +169,16 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request) {
 	resp := codec.Response{Header: w.Header()}
 	var err error
 	if x.endpoint = s.find(r); x.endpoint != nil {
+		if x.endpoint.svc.Protocol == schema.AWSJSON { // the codecs of the others may hand on what they do not own
+			buf := s.bodies.Get().(*[]byte)
+			resp.Body = *buf
+			defer func() {
+				if cap(resp.Body) <= maxKeptBody {
+					*buf = resp.Body[:0]
+				}
+				s.bodies.Put(buf)
+			}()
+		}
 		x.info.Service = x.endpoint.svc.Name
 		err = s.operate(w, r, x, &resp)
 	} else {
@@ -184,6 +197,9 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request) {
 	}
 	s.send(w, r, x, &resp, code)
 }
+
+// maxKeptBody is the largest room for a response, in bytes, that is kept for later ones.
+const maxKeptBody = 64 << 10
 
 // operate runs the operation that r asks for and encodes its output into resp.
 func (s *Server) operate(w http.ResponseWriter, r *http.Request, x *exchange, resp *codec.Response) (err error) {

@@ -17,7 +17,7 @@ import (
 // Checks maps the input of an operation to the permissions that it needs.
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
 func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct) (checks []policy.Check, mapped bool, err error) {
-	a := authorization{service: s, ctx: ctx, scope: scopeOf(ctx), operation: operation}
+	a := &authorization{service: s, ctx: ctx, scope: scopeOf(ctx), operation: operation}
 	switch in := in.(type) {
 	case *api.ListTablesInput, *api.DescribeLimitsInput, *api.DescribeEndpointsInput:
 		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: "*"}}
@@ -70,79 +70,97 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: *in.ResourceArn}}
 
 	case *api.PutItemInput:
-		v := values{returnValues: in.ReturnValues, returnConsumedCapacity: in.ReturnConsumedCapacity}
-		v.item(in.Item)
-		v.expression(expression.Condition, in.ConditionExpression, in.ExpressionAttributeNames)
-		named(&v, in.Expected)
-		a.onItems("PutItem", in.TableName, nil, v, in.Item)
+		a.onItems("PutItem", in.TableName, nil, func(v *values) []item.Map {
+			v.returnValues, v.returnConsumedCapacity = in.ReturnValues, in.ReturnConsumedCapacity
+			v.item(in.Item)
+			v.expression(expression.Condition, in.ConditionExpression, in.ExpressionAttributeNames)
+			named(v, in.Expected)
+			return []item.Map{in.Item}
+		})
 	case *api.DeleteItemInput:
-		v := values{returnValues: in.ReturnValues, returnConsumedCapacity: in.ReturnConsumedCapacity}
-		v.item(in.Key)
-		v.expression(expression.Condition, in.ConditionExpression, in.ExpressionAttributeNames)
-		named(&v, in.Expected)
-		a.onItems("DeleteItem", in.TableName, nil, v, in.Key)
+		a.onItems("DeleteItem", in.TableName, nil, func(v *values) []item.Map {
+			v.returnValues, v.returnConsumedCapacity = in.ReturnValues, in.ReturnConsumedCapacity
+			v.item(in.Key)
+			v.expression(expression.Condition, in.ConditionExpression, in.ExpressionAttributeNames)
+			named(v, in.Expected)
+			return []item.Map{in.Key}
+		})
 	case *api.UpdateItemInput:
-		v := values{returnValues: in.ReturnValues, returnConsumedCapacity: in.ReturnConsumedCapacity}
-		v.item(in.Key)
-		v.expression(expression.Condition, in.ConditionExpression, in.ExpressionAttributeNames)
-		v.expression(expression.Update, in.UpdateExpression, in.ExpressionAttributeNames)
-		named(&v, in.Expected)
-		named(&v, in.AttributeUpdates)
-		a.onItems("UpdateItem", in.TableName, nil, v, in.Key)
+		a.onItems("UpdateItem", in.TableName, nil, func(v *values) []item.Map {
+			v.returnValues, v.returnConsumedCapacity = in.ReturnValues, in.ReturnConsumedCapacity
+			v.item(in.Key)
+			v.expression(expression.Condition, in.ConditionExpression, in.ExpressionAttributeNames)
+			v.expression(expression.Update, in.UpdateExpression, in.ExpressionAttributeNames)
+			named(v, in.Expected)
+			named(v, in.AttributeUpdates)
+			return []item.Map{in.Key}
+		})
 	case *api.GetItemInput:
-		v := values{returnConsumedCapacity: in.ReturnConsumedCapacity}
-		v.item(in.Key)
-		v.selected(nil, in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet, nil)
-		a.onItems("GetItem", in.TableName, nil, v, in.Key)
+		a.onItems("GetItem", in.TableName, nil, func(v *values) []item.Map {
+			v.returnConsumedCapacity = in.ReturnConsumedCapacity
+			v.item(in.Key)
+			v.selected(nil, in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet, nil)
+			return []item.Map{in.Key}
+		})
 	case *api.QueryInput:
-		v := values{returnConsumedCapacity: in.ReturnConsumedCapacity}
-		v.expression(expression.KeyCondition, in.KeyConditionExpression, in.ExpressionAttributeNames)
-		v.expression(expression.Filter, in.FilterExpression, in.ExpressionAttributeNames)
-		v.selected(in.Select, in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet, in.IndexName)
-		named(&v, in.KeyConditions)
-		named(&v, in.QueryFilter)
-		a.onItems("Query", in.TableName, in.IndexName, v, a.queriedKey(in))
+		a.onItems("Query", in.TableName, in.IndexName, func(v *values) []item.Map {
+			v.returnConsumedCapacity = in.ReturnConsumedCapacity
+			v.expression(expression.KeyCondition, in.KeyConditionExpression, in.ExpressionAttributeNames)
+			v.expression(expression.Filter, in.FilterExpression, in.ExpressionAttributeNames)
+			v.selected(in.Select, in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet, in.IndexName)
+			named(v, in.KeyConditions)
+			named(v, in.QueryFilter)
+			return []item.Map{a.queriedKey(in)}
+		})
 	case *api.ScanInput:
-		v := values{returnConsumedCapacity: in.ReturnConsumedCapacity}
-		v.expression(expression.Filter, in.FilterExpression, in.ExpressionAttributeNames)
-		v.selected(in.Select, in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet, in.IndexName)
-		named(&v, in.ScanFilter)
-		a.onItems("Scan", in.TableName, in.IndexName, v)
+		a.onItems("Scan", in.TableName, in.IndexName, func(v *values) []item.Map {
+			v.returnConsumedCapacity = in.ReturnConsumedCapacity
+			v.expression(expression.Filter, in.FilterExpression, in.ExpressionAttributeNames)
+			v.selected(in.Select, in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet, in.IndexName)
+			named(v, in.ScanFilter)
+			return nil
+		})
 
 	case *api.BatchGetItemInput:
 		for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
 			request := in.RequestItems[name]
-			v := values{returnConsumedCapacity: in.ReturnConsumedCapacity}
-			for _, key := range request.Keys {
-				v.item(key)
-			}
-			v.selected(nil, request.ProjectionExpression, request.ExpressionAttributeNames, request.AttributesToGet, nil)
-			a.onItems("BatchGetItem", &name, nil, v, request.Keys...)
+			a.onItems("BatchGetItem", &name, nil, func(v *values) []item.Map {
+				v.returnConsumedCapacity = in.ReturnConsumedCapacity
+				for _, key := range request.Keys {
+					v.item(key)
+				}
+				v.selected(nil, request.ProjectionExpression, request.ExpressionAttributeNames, request.AttributesToGet, nil)
+				return request.Keys
+			})
 		}
 	case *api.BatchWriteItemInput:
 		for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
-			v := values{returnConsumedCapacity: in.ReturnConsumedCapacity}
-			var items []item.Map
-			for _, r := range in.RequestItems[name] {
-				if r.PutRequest != nil {
-					items = append(items, r.PutRequest.Item)
+			a.onItems("BatchWriteItem", &name, nil, func(v *values) []item.Map {
+				v.returnConsumedCapacity = in.ReturnConsumedCapacity
+				var items []item.Map
+				for _, r := range in.RequestItems[name] {
+					if r.PutRequest != nil {
+						items = append(items, r.PutRequest.Item)
+					}
+					if r.DeleteRequest != nil {
+						items = append(items, r.DeleteRequest.Key)
+					}
 				}
-				if r.DeleteRequest != nil {
-					items = append(items, r.DeleteRequest.Key)
+				for _, m := range items {
+					v.item(m)
 				}
-			}
-			for _, m := range items {
-				v.item(m)
-			}
-			a.onItems("BatchWriteItem", &name, nil, v, items...)
+				return items
+			})
 		}
 	case *api.TransactGetItemsInput:
 		for i := range in.TransactItems {
 			g := in.TransactItems[i].Get
-			v := values{returnConsumedCapacity: in.ReturnConsumedCapacity, enclosing: operation}
-			v.item(g.Key)
-			v.selected(nil, g.ProjectionExpression, g.ExpressionAttributeNames, nil, nil)
-			a.onItems("GetItem", g.TableName, nil, v, g.Key)
+			a.onItems("GetItem", g.TableName, nil, func(v *values) []item.Map {
+				v.returnConsumedCapacity, v.enclosing = in.ReturnConsumedCapacity, operation
+				v.item(g.Key)
+				v.selected(nil, g.ProjectionExpression, g.ExpressionAttributeNames, nil, nil)
+				return []item.Map{g.Key}
+			})
 		}
 	case *api.TransactWriteItemsInput:
 		for i := range in.TransactItems {
@@ -191,9 +209,10 @@ func (a *authorization) restores(target *string) {
 	}
 }
 
-// onItems adds a check of an action on items of a table or index. keys hold at least the partition keys that the action is
-// confined to; without them it is confined to none.
-func (a *authorization) onItems(action string, table, index *string, v values, keys ...item.Map) {
+// onItems adds a check of an action on items of a table or index. describe, called only if a policy has conditions on
+// them, takes the values of the condition keys, and returns items that hold at least the partition keys that the action
+// is confined to; without them it is confined to none.
+func (a *authorization) onItems(action string, table, index *string, describe func(*values) []item.Map) {
 	name, arn, ok := a.arn(table)
 	if !ok {
 		return
@@ -201,18 +220,21 @@ func (a *authorization) onItems(action string, table, index *string, v values, k
 	if index != nil {
 		arn += "/index/" + *index
 	}
-	check := policy.Check{Action: "dynamodb:" + action, Resource: arn, Context: v.context()}
-	if len(keys) > 0 {
-		k, err := a.key(name, index)
-		if err != nil {
-			a.err = err
-			return
+	a.checks = append(a.checks, policy.Check{Action: "dynamodb:" + action, Resource: arn, More: func() (map[string][]string, error) {
+		var v values
+		keys := describe(&v)
+		context := v.context()
+		if len(keys) > 0 {
+			k, err := a.key(name, index)
+			if err != nil {
+				return nil, err
+			}
+			if leading := leadingKeys(k, keys); leading != nil {
+				context["dynamodb:LeadingKeys"] = leading
+			}
 		}
-		if leading := leadingKeys(k, keys); leading != nil {
-			check.Context["dynamodb:LeadingKeys"] = leading
-		}
-	}
-	a.checks = append(a.checks, check)
+		return context, nil
+	}})
 }
 
 // key returns the key schema of a table or index, nil if there is none.
@@ -286,27 +308,26 @@ func (a *authorization) queriedKey(in *api.QueryInput) item.Map {
 }
 
 func (a *authorization) transactItem(in *api.TransactWriteItem, returnConsumedCapacity *string) {
-	v := values{returnConsumedCapacity: returnConsumedCapacity, enclosing: a.operation}
+	add := func(action string, table *string, key item.Map, condition, update *string, names map[string]string) {
+		a.onItems(action, table, nil, func(v *values) []item.Map {
+			v.returnConsumedCapacity, v.enclosing = returnConsumedCapacity, a.operation
+			v.item(key)
+			v.expression(expression.Condition, condition, names)
+			v.expression(expression.Update, update, names)
+			return []item.Map{key}
+		})
+	}
 	if c := in.ConditionCheck; c != nil {
-		v.item(c.Key)
-		v.expression(expression.Condition, c.ConditionExpression, c.ExpressionAttributeNames)
-		a.onItems("ConditionCheckItem", c.TableName, nil, v, c.Key)
+		add("ConditionCheckItem", c.TableName, c.Key, c.ConditionExpression, nil, c.ExpressionAttributeNames)
 	}
 	if p := in.Put; p != nil {
-		v.item(p.Item)
-		v.expression(expression.Condition, p.ConditionExpression, p.ExpressionAttributeNames)
-		a.onItems("PutItem", p.TableName, nil, v, p.Item)
+		add("PutItem", p.TableName, p.Item, p.ConditionExpression, nil, p.ExpressionAttributeNames)
 	}
 	if d := in.Delete; d != nil {
-		v.item(d.Key)
-		v.expression(expression.Condition, d.ConditionExpression, d.ExpressionAttributeNames)
-		a.onItems("DeleteItem", d.TableName, nil, v, d.Key)
+		add("DeleteItem", d.TableName, d.Key, d.ConditionExpression, nil, d.ExpressionAttributeNames)
 	}
 	if u := in.Update; u != nil {
-		v.item(u.Key)
-		v.expression(expression.Condition, u.ConditionExpression, u.ExpressionAttributeNames)
-		v.expression(expression.Update, u.UpdateExpression, u.ExpressionAttributeNames)
-		a.onItems("UpdateItem", u.TableName, nil, v, u.Key)
+		add("UpdateItem", u.TableName, u.Key, u.ConditionExpression, u.UpdateExpression, u.ExpressionAttributeNames)
 	}
 }
 

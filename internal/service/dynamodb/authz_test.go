@@ -126,6 +126,12 @@ var authzCases = []struct {
 func showChecks(checks []policy.Check) string {
 	var out []string
 	for _, c := range checks {
+		if c.More != nil {
+			var err error
+			if c.Context, err = c.More(); err != nil {
+				return err.Error()
+			}
+		}
 		s := c.Action + " " + strings.TrimPrefix(c.Resource, "arn:aws:dynamodb:us-east-1:000000000000:")
 		for _, k := range sortedKeys(c.Context) {
 			s += fmt.Sprintf(" %s=%v", k, c.Context[k])

@@ -166,8 +166,11 @@ func TestKeyConditions(t *testing.T) {
 	}
 	// Policies see the partition key of a KeyConditions as they see that of an expression.
 	checks, _, err := b.Checks(b.ctx, "Query", &api.QueryInput{TableName: new("table"), KeyConditions: conditions{"pk": pk}})
-	if err != nil || !slices.Equal(checks[0].Context["dynamodb:LeadingKeys"], []string{"p"}) || !slices.Equal(checks[0].Context["dynamodb:Attributes"], []string{"pk"}) {
-		t.Errorf("checks: %v, %v", checks, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := showChecks(checks), "dynamodb:Query table/table dynamodb:Attributes=[pk] dynamodb:LeadingKeys=[p] dynamodb:Select=[ALL_ATTRIBUTES]"; got != want {
+		t.Errorf("checks: %s", got)
 	}
 }
 

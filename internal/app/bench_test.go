@@ -68,13 +68,13 @@ func BenchmarkHandler(b *testing.B) {
 		name string
 		body func(s int) string
 	}{
-		{"PutItem", put},
 		{"GetItem", func(s int) string { return `{"TableName":"tab","Key":{` + key(s) + `}}` }},
-		{"UpdateItem", func(s int) string {
-			return `{"TableName":"tab","Key":{` + key(s) + `},"UpdateExpression":"ADD age :n","ExpressionAttributeValues":{":n":{"N":"1"}}}`
-		}},
 		{"Query", func(int) string {
 			return `{"TableName":"tab","KeyConditionExpression":"p = :p","ExpressionAttributeValues":{":p":{"S":"user-1"}},"Limit":10}`
+		}},
+		{"PutItem", put},
+		{"UpdateItem", func(s int) string {
+			return `{"TableName":"tab","Key":{` + key(s) + `},"UpdateExpression":"ADD age :n","ExpressionAttributeValues":{":n":{"N":"1"}}}`
 		}},
 	} {
 		b.Run(op.name, func(b *testing.B) {

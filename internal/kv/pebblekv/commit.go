@@ -203,6 +203,7 @@ func (s *Store) publish(version uint64, clock int64, txs []*tx) {
 	c := &s.committer
 	c.clock, c.fresh = clock, false
 	next := &snapshot{db: s.db.NewSnapshot(), version: version, clock: clock}
+	s.rows.advance(version, txs)
 	s.mu.Lock()
 	old := s.current
 	s.current = next

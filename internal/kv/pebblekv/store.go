@@ -77,6 +77,7 @@ type Store struct {
 	done chan struct{} // the committer has returned
 
 	committer committer
+	rows      rowCache
 	house     housekeeper
 	watchers  watchers
 	closeOnce sync.Once
@@ -146,6 +147,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s.current = &snapshot{db: s.db.NewSnapshot(), version: 1, clock: clock}
 	s.live = []*snapshot{s.current}
+	s.rows.init(s.current.version)
 	s.committer.init(clock, fresh)
 	go s.commitLoop()
 	go s.keepHouse()

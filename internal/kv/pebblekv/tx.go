@@ -65,9 +65,13 @@ func (r *reader) get(key []byte) ([]byte, bool, error) {
 	if r.over {
 		return nil, false, errOver
 	}
+	if v, ok := r.store.rows.get(key, r.snap.version); ok && r.store.invariant.Load() == nil {
+		return v, true, nil
+	}
 	v, closer, err := r.snap.db.Get(key)
 	found := err == nil
 	if found {
+		r.store.rows.offer(key, v, r.snap.version)
 		v = r.arena.copy(v)
 		err = closer.Close()
 	} else if errors.Is(err, pebble.ErrNotFound) {

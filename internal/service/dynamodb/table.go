@@ -130,7 +130,7 @@ func (t *tableRow) needsOld() bool {
 }
 
 func (sc scope) tableARN(name string) string {
-	return fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", sc.region, sc.account, name)
+	return "arn:aws:dynamodb:" + sc.region + ":" + sc.account + ":table/" + name
 }
 
 // A tableCache keeps tables decoded. It is not asked whether a table exists: that the row read in the transaction is the

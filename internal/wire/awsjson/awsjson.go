@@ -72,14 +72,16 @@ func (c *Codec) finish(e *jsonvalue.Encoder, svc *schema.Service, requestID stri
 	w.Body = e.Bytes()
 	e.Reset(svc, nil) // lets go of the body
 	c.encoders.Put(e)
-	contentType := "application/x-amz-json-1.0"
+	// One array for all values, and names that are canonical already.
+	values := [3]string{"application/x-amz-json-1.0", requestID}
 	if svc.JSONVersion == "1.1" {
-		contentType = "application/x-amz-json-1.1"
+		values[0] = "application/x-amz-json-1.1"
 	}
-	w.Header.Set("Content-Type", contentType)
-	w.Header.Set("X-Amzn-Requestid", requestID)
+	w.Header["Content-Type"] = values[0:1:1]
+	w.Header["X-Amzn-Requestid"] = values[1:2:2]
 	if dialectOf(svc).checksum {
-		w.Header.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(w.Body)), 10))
+		values[2] = strconv.FormatUint(uint64(crc32.ChecksumIEEE(w.Body)), 10)
+		w.Header["X-Amz-Crc32"] = values[2:3:3]
 	}
 }
 

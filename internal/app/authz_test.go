@@ -68,6 +68,12 @@ func TestChecksAreThePublishedOnes(t *testing.T) {
 	seen, used := map[string]bool{}, map[string]bool{}
 	for _, m := range everyCheck(t) {
 		service, name, _ := strings.Cut(m.check.Action, ":")
+		if more := m.check.More; more != nil {
+			var err error
+			if m.check.Context, err = more(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if references[service] == nil {
 			references[service] = readReference(t, modules, service)
 		}

@@ -140,8 +140,20 @@ func (s *Server) Restart(ctx context.Context) error {
 	if err := s.Stop(); err != nil {
 		return fmt.Errorf("stopping: %w\n%s", err, s.LogTail())
 	}
-	return s.start(ctx, s.reachable)
+	return s.Start(ctx)
 }
+
+// Kill ends the process as a crash would, and waits until it is gone.
+func (s *Server) Kill() error {
+	if err := s.cmd.Process.Kill(); err != nil {
+		return err
+	}
+	<-s.exited
+	return nil
+}
+
+// Start starts the process again, on the same directory and address.
+func (s *Server) Start(ctx context.Context) error { return s.start(ctx, s.reachable) }
 
 // Binary is the binary that runs.
 func (s *Server) Binary() string { return s.binary }

@@ -29,6 +29,9 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 				Action: "dynamodb:TagResource", Resource: a.checks[0].Resource, Context: a.checks[0].Context,
 			})
 		}
+		if in.ResourcePolicy != nil && len(a.checks) > 0 {
+			a.checks = append(a.checks, policy.Check{Action: "dynamodb:PutResourcePolicy", Resource: a.checks[0].Resource})
+		}
 	case *api.DescribeTableInput:
 		a.onTable(in.TableName)
 	case *api.UpdateTableInput:
@@ -61,6 +64,12 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		}
 		a.onTable(&source)
 		a.restores(in.TargetTableName)
+	case *api.PutResourcePolicyInput:
+		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: *in.ResourceArn}}
+	case *api.GetResourcePolicyInput:
+		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: *in.ResourceArn}}
+	case *api.DeleteResourcePolicyInput:
+		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: *in.ResourceArn}}
 	case *api.TagResourceInput:
 		a.checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: *in.ResourceArn, Context: requestTags(in.Tags)}}
 	case *api.UntagResourceInput:
@@ -169,7 +178,16 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 	default:
 		return nil, false, nil
 	}
+	if a.err == nil && !a.guarded {
+		a.err = s.guarded(ctx, a.checks)
+	}
 	return a.checks, true, a.err
+}
+
+// oneTable are the operations that name one table, which may be another account's.
+var oneTable = []string{
+	"DescribeTable", "UpdateTable", "DeleteTable", "DescribeContinuousBackups", "UpdateContinuousBackups", "DescribeTimeToLive",
+	"UpdateTimeToLive", "CreateBackup", "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan",
 }
 
 // An authorization collects the checks of one call.
@@ -179,11 +197,16 @@ type authorization struct {
 	scope     scope
 	operation string
 	checks    []policy.Check
+	guarded   bool // the checks have their resource policies
 	err       error
 }
 
 func (a *authorization) arn(table *string) (name, arn string, ok bool) {
-	name, err := a.scope.tableName(table)
+	find := a.scope.tableName
+	if slices.Contains(oneTable, a.operation) {
+		find = a.scope.locate
+	}
+	name, err := find(table)
 	if err != nil {
 		a.err = err
 		return "", "", false
@@ -220,12 +243,12 @@ func (a *authorization) onItems(action string, table, index *string, describe fu
 	if index != nil {
 		arn += "/index/" + *index
 	}
-	a.checks = append(a.checks, policy.Check{Action: "dynamodb:" + action, Resource: arn, More: func() (map[string][]string, error) {
+	check := policy.Check{Action: "dynamodb:" + action, Resource: arn, More: func() (map[string][]string, error) {
 		var v values
 		keys := describe(&v)
 		context := v.context()
 		if len(keys) > 0 {
-			k, err := a.key(name, index)
+			k, _, err := a.table(name, index)
 			if err != nil {
 				return nil, err
 			}
@@ -234,18 +257,27 @@ func (a *authorization) onItems(action string, table, index *string, describe fu
 			}
 		}
 		return context, nil
-	}})
+	}}
+	a.guarded = true
+	any, err := a.service.policies.any(a.ctx, a.service)
+	if err == nil && any {
+		_, check.ResourcePolicy, err = a.table(name, index)
+	}
+	if err != nil {
+		a.err = err
+		return
+	}
+	a.checks = append(a.checks, check)
 }
 
-// key returns the key schema of a table or index, nil if there is none.
-func (a *authorization) key(name string, index *string) (*keySchema, error) {
-	var k *keySchema
-	err := a.service.view(a.ctx, func(r kv.Reader) error {
+// table returns the key schema of a table or index, nil if there is none, and the policy on the table.
+func (a *authorization) table(name string, index *string) (k *keySchema, guard *policy.Document, err error) {
+	err = a.service.view(a.ctx, func(r kv.Reader) error {
 		t, err := a.service.findTable(r, a.scope, name)
 		if err != nil || t == nil {
 			return err
 		}
-		k = &t.Key
+		k, guard = &t.Key, t.policy
 		if index != nil {
 			k = nil
 			if x := t.index(*index); x != nil {
@@ -254,7 +286,7 @@ func (a *authorization) key(name string, index *string) (*keySchema, error) {
 		}
 		return nil
 	})
-	return k, err
+	return k, guard, err
 }
 
 // leadingKeys are the values of the partition keys of items, as policies see them.

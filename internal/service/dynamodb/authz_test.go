@@ -48,6 +48,9 @@ var authzCases = []struct {
 		"dynamodb:RestoreTableToPointInTime table/table; dynamodb:RestoreTableToPointInTime table/new; dynamodb:BatchWriteItem table/new; dynamodb:DeleteItem table/new; " +
 			"dynamodb:GetItem table/new; dynamodb:PutItem table/new; dynamodb:Query table/new; dynamodb:Scan table/new; dynamodb:UpdateItem table/new",
 	},
+	{"PutResourcePolicy", &api.PutResourcePolicyInput{ResourceArn: new("ARN")}, "dynamodb:PutResourcePolicy ARN"},
+	{"GetResourcePolicy", &api.GetResourcePolicyInput{ResourceArn: new("ARN")}, "dynamodb:GetResourcePolicy ARN"},
+	{"DeleteResourcePolicy", &api.DeleteResourcePolicyInput{ResourceArn: new("ARN")}, "dynamodb:DeleteResourcePolicy ARN"},
 	{"TagResource", &api.TagResourceInput{ResourceArn: new("ARN"), Tags: []api.Tag{{Key: new("k"), Value: new("v")}}}, "dynamodb:TagResource ARN aws:RequestTag/k=[v] aws:TagKeys=[k]"},
 	{"UntagResource", &api.UntagResourceInput{ResourceArn: new("ARN"), TagKeys: []string{"k"}}, "dynamodb:UntagResource ARN aws:TagKeys=[k]"},
 	{"ListTagsOfResource", &api.ListTagsOfResourceInput{ResourceArn: new("ARN")}, "dynamodb:ListTagsOfResource ARN"},
@@ -199,7 +202,7 @@ func TestChecksOfBadInput(t *testing.T) {
 		err       string
 	}{
 		{"GetItem", &api.GetItemInput{TableName: new("ab"), Key: M{}}, "ValidationException: TableName must be at least 3 characters long and at most 255 characters long"},
-		{"DescribeTable", &api.DescribeTableInput{TableName: new("arn:aws:dynamodb:us-east-1:000000000001:table/table")}, "AccessDeniedException: …"},
+		{"DescribeTable", &api.DescribeTableInput{TableName: new("arn:aws:dynamodb:eu-west-1:000000000000:table/table")}, "AccessDeniedException: …"},
 		{"Query", &api.QueryInput{TableName: new("table"), KeyConditionExpression: new("pk BETWEEN :a AND :b"), ExpressionAttributeValues: M{":a": api.N(""), ":b": api.N("x")}}, "no error"},
 		{"Query", &api.QueryInput{TableName: new("table"), KeyConditionExpression: new("((("), FilterExpression: new("[.#:")}, "no error"},
 		{"PutItem", &api.PutItemInput{TableName: new("table"), Item: M{"pk": api.Malformed(2)}}, "no error"},

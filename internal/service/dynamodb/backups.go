@@ -116,7 +116,7 @@ func (s *Service) backedUpTable(r kv.Reader, sc scope, name string) (*table, err
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateBackup.html
 func (s *Service) CreateBackup(ctx context.Context, in *api.CreateBackupInput) (*api.CreateBackupOutput, error) {
 	sc := scopeOf(ctx)
-	table, err := sc.tableName(in.TableName)
+	table, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}

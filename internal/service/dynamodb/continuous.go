@@ -12,7 +12,7 @@ import (
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DescribeContinuousBackups.html
 func (s *Service) DescribeContinuousBackups(ctx context.Context, in *api.DescribeContinuousBackupsInput) (*api.DescribeContinuousBackupsOutput, error) {
 	sc := scopeOf(ctx)
-	name, err := sc.tableName(in.TableName)
+	name, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (row *tableRow) describeRecovery(r kv.Reader) *api.ContinuousBackupsDescrip
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateContinuousBackups.html
 func (s *Service) UpdateContinuousBackups(ctx context.Context, in *api.UpdateContinuousBackupsInput) (*api.UpdateContinuousBackupsOutput, error) {
 	sc := scopeOf(ctx)
-	name, err := sc.tableName(in.TableName)
+	name, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,12 @@ func (s *Service) CreateTable(ctx context.Context, in *api.CreateTableInput) (*a
 		}
 		t = &table{tableRow: *row, scope: sc}
 		t.Created = tx.Now()
+		if in.ResourcePolicy != nil {
+			s.policies.expect()
+			if t.Policy, _, err = newPolicy(*in.ResourcePolicy, nil, tx.Now().UnixMilli()); err != nil {
+				return err
+			}
+		}
 		if t.PayPerRequest {
 			t.BillingChanged = t.Created
 		}
@@ -75,9 +81,6 @@ func newTable(sc scope, name string, in *api.CreateTableInput) (*tableRow, error
 		case !on && s.StreamViewType != nil:
 			return nil, invalid("Table is being created with a stream disabled, UpdateViewType should not be specified")
 		}
-	}
-	if in.ResourcePolicy != nil {
-		return nil, notImplemented("CreateTable with a resource policy")
 	}
 	if err := checkTableThroughput(row.PayPerRequest, in.ProvisionedThroughput); err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DeleteItem.html
 func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api.DeleteItemOutput, error) {
 	sc := scopeOf(ctx)
-	table, err := sc.tableName(in.TableName)
+	table, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}

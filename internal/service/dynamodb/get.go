@@ -13,7 +13,7 @@ import (
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_GetItem.html
 func (s *Service) GetItem(ctx context.Context, in *api.GetItemInput) (*api.GetItemOutput, error) {
 	sc := scopeOf(ctx)
-	table, err := sc.tableName(in.TableName)
+	table, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}

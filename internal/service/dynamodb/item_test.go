@@ -60,7 +60,7 @@ func TestScopes(t *testing.T) {
 		t.Errorf("by ARN: %s", got)
 	}
 	_, err := b.GetItem(b.ctx, &api.GetItemInput{
-		TableName: new("arn:aws:dynamodb:us-east-1:111111111111:table/table"), Key: M{"pk": api.S("a")},
+		TableName: new("arn:aws:dynamodb:eu-west-1:000000000000:table/table"), Key: M{"pk": api.S("a")},
 	})
 	wantError(t, err, "AccessDeniedException: …")
 	_, err = b.GetItem(b.ctx, &api.GetItemInput{TableName: new("ab"), Key: M{"pk": api.S("a")}})

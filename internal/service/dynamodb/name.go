@@ -40,6 +40,27 @@ func isName(s string) bool {
 	return true
 }
 
+// locate is tableName for requests that name one table: by its ARN it may be another account's, into whose scope sc moves.
+// Whether the caller may use it there is for the policies on both sides to say.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-cross-account-access.html
+func (sc *scope) locate(name *string) (string, error) {
+	if name != nil {
+		if parts := strings.SplitN(*name, ":", 6); len(parts) == 6 && parts[0] == "arn" && isAccount(parts[4]) {
+			sc.account = parts[4]
+		}
+	}
+	return sc.tableName(name)
+}
+
+func isAccount(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return len(s) == 12
+}
+
 // tableOfARN returns the name in a table's ARN. Tables of other accounts and regions cannot be reached.
 func (sc scope) tableOfARN(arn string) (string, error) {
 	parts := strings.SplitN(arn, ":", 6)

@@ -13,7 +13,7 @@ import (
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html
 func (s *Service) PutItem(ctx context.Context, in *api.PutItemInput) (*api.PutItemOutput, error) {
 	sc := scopeOf(ctx)
-	table, err := sc.tableName(in.TableName)
+	table, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}

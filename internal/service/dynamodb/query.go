@@ -16,7 +16,7 @@ import (
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html
 func (s *Service) Query(ctx context.Context, in *api.QueryInput) (*api.QueryOutput, error) {
 	sc := scopeOf(ctx)
-	name, err := sc.tableName(in.TableName)
+	name, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}

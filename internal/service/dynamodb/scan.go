@@ -14,7 +14,7 @@ import (
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Scan.html
 func (s *Service) Scan(ctx context.Context, in *api.ScanInput) (*api.ScanOutput, error) {
 	sc := scopeOf(ctx)
-	name, err := sc.tableName(in.TableName)
+	name, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}

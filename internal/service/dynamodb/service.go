@@ -30,6 +30,7 @@ type Service struct {
 	counts counter
 	// sequences are those of stream records.
 	sequences sequencer
+	policies  policyHint
 	// work tells Run that there is something to remove or to count, jobs that a job was begun, expiries that items may expire.
 	work, jobs, expiries bell
 }

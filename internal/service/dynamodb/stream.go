@@ -38,6 +38,7 @@ type streamRow struct {
 	Disabled time.Time
 	// Trimmed is the number of the last record that was removed because of its age.
 	Trimmed uint64
+	Policy  *resourcePolicy
 }
 
 func decodeStream(data []byte) (*streamRow, error) {

@@ -69,7 +69,8 @@ func (s *Streams) Checks(ctx context.Context, operation string, in schema.Struct
 	default:
 		return nil, false, nil
 	}
-	return []policy.Check{{Action: "dynamodb:" + operation, Resource: resource}}, true, nil
+	checks = []policy.Check{{Action: "dynamodb:" + operation, Resource: resource}}
+	return checks, true, s.service.guarded(ctx, checks)
 }
 
 // Watch calls wake whenever there may be new records in a stream, after they can be read, and when it is switched off. wake may run at any time until
@@ -92,12 +93,13 @@ func (s *Streams) Watch(ctx context.Context, streamARN string, wake func()) (sto
 // A streamName is what is in a stream's ARN.
 type streamName struct{ table, label string }
 
-func (sc scope) streamOfARN(arn string) (streamName, error) {
+// streamOfARN returns the name in a stream's ARN, which may be another account's: sc moves there.
+func (sc *scope) streamOfARN(arn string) (streamName, error) {
 	table, label, ok := strings.Cut(arn, "/stream/")
-	if !ok || label == "" {
+	if !ok || label == "" || !strings.HasPrefix(table, "arn:") {
 		return streamName{}, awserr.Validation("Invalid StreamArn")
 	}
-	name, err := sc.tableOfARN(table)
+	name, err := sc.locate(&table)
 	return streamName{name, label}, err
 }
 
@@ -166,7 +168,11 @@ func (s *Streams) ListStreams(ctx context.Context, in *streamsapi.ListStreamsInp
 		rng = kv.Prefix(streamsOf(sc, table))
 	}
 	if in.ExclusiveStartStreamArn != nil {
-		start, err := sc.streamOfARN(*in.ExclusiveStartStreamArn)
+		at := sc
+		start, err := at.streamOfARN(*in.ExclusiveStartStreamArn)
+		if err == nil && at != sc {
+			err = awserr.Validation("Invalid ExclusiveStartStreamArn: %s", *in.ExclusiveStartStreamArn)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -13,6 +13,7 @@ import (
 	api "brume/internal/api/dynamodb"
 	"brume/internal/awserr"
 	"brume/internal/kv"
+	"brume/internal/policy"
 	"brume/internal/service/dynamodb/item"
 )
 
@@ -46,6 +47,7 @@ type tableRow struct {
 	Holds        []hold      // what is being copied
 	Log          uint64      // of the changes, 0 if nobody needs them
 	Restored     *restored   // nil if it is not a restored table
+	Policy       *resourcePolicy
 	Warm         *warmThroughput
 	Switches     []time.Time // to PAY_PER_REQUEST, of a day
 	ClassChanges []time.Time // of 30 days
@@ -112,8 +114,9 @@ type warmThroughput struct{ Read, Write int64 }
 // A table is a tableRow as operations use it. It is shared and never modified.
 type table struct {
 	tableRow
-	scope scope
-	raw   []byte // the row
+	scope  scope
+	raw    []byte           // the row
+	policy *policy.Document // Policy, nil if there is none
 }
 
 func (t *tableRow) index(name string) *index {
@@ -178,6 +181,9 @@ func (s *Service) findTable(r kv.Reader, sc scope, name string) (*table, error) 
 	t := &table{scope: sc, raw: bytes.Clone(raw)}
 	if err := json.Unmarshal(t.raw, &t.tableRow); err != nil {
 		return nil, fmt.Errorf("dynamodb: table %s: %w", name, err)
+	}
+	if t.policy, err = t.Policy.parse(); err != nil {
+		return nil, fmt.Errorf("dynamodb: policy of table %s: %w", name, err)
 	}
 	s.tables.put(key, t)
 	return t, nil

@@ -17,7 +17,7 @@ const maxListTables = 100
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DescribeTable.html
 func (s *Service) DescribeTable(ctx context.Context, in *api.DescribeTableInput) (*api.DescribeTableOutput, error) {
 	sc := scopeOf(ctx)
-	name, err := sc.tableName(in.TableName)
+	name, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (s *Service) ListTables(ctx context.Context, in *api.ListTablesInput) (*api
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DeleteTable.html
 func (s *Service) DeleteTable(ctx context.Context, in *api.DeleteTableInput) (*api.DeleteTableOutput, error) {
 	sc := scopeOf(ctx)
-	name, err := sc.tableName(in.TableName)
+	name, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}

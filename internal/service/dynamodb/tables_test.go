@@ -126,7 +126,7 @@ func TestCreateTableValidation(t *testing.T) {
 		{"5 local indexes", "pk:S,sk:S", numbered("local lsi%d pk:S,l:S ALL", 5), nil, "no error"},
 		{"6 local indexes", "pk:S,sk:S", numbered("local lsi%d pk:S,l:S ALL", 6), nil, invalidParams + "Number of LocalSecondaryIndexes exceeds per-table limit of 5"},
 		{"a short name", "pk:S", nil, func(in *api.CreateTableInput) { in.TableName = new("ab") }, v + "TableName must be at least 3 characters long and at most 255 characters long"},
-		{"reserved tag", "pk:S", nil, func(in *api.CreateTableInput) { in.Tags = []api.Tag{{Key: new("AWS:x"), Value: new("")}} }, invalidParams + "Tag keys beginning with 'aws:' are reserved for system use: AWS:x"},
+		{"reserved tag", "pk:S", nil, func(in *api.CreateTableInput) { in.Tags = []api.Tag{{Key: new("AWS:x"), Value: new("")}} }, v + "Tag Key cannot be prefixed with aws:, Key: AWS:x"},
 	} {
 		in := createInput("table-"+strings.ReplaceAll(c.what, " ", "-"), c.key, c.indexes...)
 		if c.change != nil {
@@ -255,7 +255,19 @@ func TestTags(t *testing.T) {
 		many = append(many, api.Tag{Key: new(fmt.Sprint("k", i)), Value: new("")})
 	}
 	_, err := b.TagResource(b.ctx, &api.TagResourceInput{ResourceArn: arn, Tags: many})
-	wantError(t, err, invalidParams+"Too many tags: a table may have 50")
+	wantError(t, err, "ValidationException: Number of Tags exceed the current limit for the provided ResourceArn")
+	for want, tags := range map[string][]api.Tag{
+		"Atleast one Tag needs to be provided as Input.":                  nil,
+		"Tag Key cannot be prefixed with aws:, Key: AWS:x":                {{Key: new("AWS:x"), Value: new("")}},
+		"Duplicate Tag Keys provided as input: Duplicate Tag Key found x": {{Key: new("x"), Value: new("1")}, {Key: new("x"), Value: new("2")}},
+		"The Tag Key provided is invalid, Key: a|b":                       {{Key: new("a|b"), Value: new("")}},
+		"The Tag Value provided is invalid, Value: a|b":                   {{Key: new("a"), Value: new("a|b")}},
+	} {
+		_, err := b.TagResource(b.ctx, &api.TagResourceInput{ResourceArn: arn, Tags: tags})
+		wantError(t, err, "ValidationException: "+want)
+	}
+	_, err = b.UntagResource(b.ctx, &api.UntagResourceInput{ResourceArn: arn})
+	wantError(t, err, "ValidationException: Atleast one Tag Key needs to be provided as Input.")
 	must(b.TagResource(b.ctx, &api.TagResourceInput{ResourceArn: arn, Tags: many[1:]}))(t)
 	_, err = b.ListTagsOfResource(b.ctx, &api.ListTagsOfResourceInput{ResourceArn: new("arn:aws:dynamodb:us-east-1:000000000000:table/nope")})
 	wantError(t, err, "ResourceNotFoundException: Requested resource not found: ResourcArn: arn:aws:dynamodb:us-east-1:000000000000:table/nope not found")

@@ -5,8 +5,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	api "brume/internal/api/dynamodb"
+	"brume/internal/awserr"
 	"brume/internal/kv"
 )
 
@@ -17,31 +19,57 @@ const maxTags = 50
 // setTags replaces or adds tags.
 func (row *tableRow) setTags(tags []api.Tag) error {
 	set := maps.Clone(row.Tags)
+	seen := map[string]bool{}
 	for _, t := range tags {
-		if strings.HasPrefix(strings.ToLower(*t.Key), "aws:") {
-			return invalid("Tag keys beginning with 'aws:' are reserved for system use: %s", *t.Key)
+		switch {
+		case !isTag(*t.Key) || *t.Key == "":
+			return awserr.Validation("The Tag Key provided is invalid, Key: %s", *t.Key)
+		case !isTag(*t.Value):
+			return awserr.Validation("The Tag Value provided is invalid, Value: %s", *t.Value)
+		case strings.HasPrefix(strings.ToLower(*t.Key), "aws:"):
+			return awserr.Validation("Tag Key cannot be prefixed with aws:, Key: %s", *t.Key)
+		case seen[*t.Key]:
+			return awserr.Validation("Duplicate Tag Keys provided as input: Duplicate Tag Key found %s", *t.Key)
 		}
+		seen[*t.Key] = true
 		if set == nil {
 			set = map[string]string{}
 		}
 		set[*t.Key] = *t.Value
 	}
 	if len(set) > maxTags {
-		return invalid("Too many tags: a table may have %d", maxTags)
+		return awserr.Validation("Number of Tags exceed the current limit for the provided ResourceArn")
 	}
 	row.Tags = set
 	return nil
 }
 
+// isTag reports whether a tag's key or value has only characters that are allowed.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Tagging.html
+func isTag(s string) bool {
+	for _, c := range s {
+		if !unicode.IsLetter(c) && !unicode.IsDigit(c) && !unicode.IsSpace(c) && !strings.ContainsRune("+-=._:/@", c) {
+			return false
+		}
+	}
+	return true
+}
+
 // TagResource sets tags of a table.
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TagResource.html
 func (s *Service) TagResource(ctx context.Context, in *api.TagResourceInput) (*api.TagResourceOutput, error) {
+	if len(in.Tags) == 0 {
+		return nil, awserr.Validation("Atleast one Tag needs to be provided as Input.")
+	}
 	return new(api.TagResourceOutput), s.updateTags(ctx, *in.ResourceArn, func(row *tableRow) error { return row.setTags(in.Tags) })
 }
 
 // UntagResource removes tags of a table.
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UntagResource.html
 func (s *Service) UntagResource(ctx context.Context, in *api.UntagResourceInput) (*api.UntagResourceOutput, error) {
+	if len(in.TagKeys) == 0 {
+		return nil, awserr.Validation("Atleast one Tag Key needs to be provided as Input.")
+	}
 	return new(api.UntagResourceOutput), s.updateTags(ctx, *in.ResourceArn, func(row *tableRow) error {
 		row.Tags = maps.Clone(row.Tags)
 		for _, k := range in.TagKeys {
@@ -80,7 +108,7 @@ func (s *Service) tagged(ctx context.Context, r kv.Reader, arn string) (*table, 
 	}
 	t, err := s.findTable(r, sc, name)
 	if err == nil && t == nil {
-		err = &api.ResourceNotFoundException{Message: new("Requested resource not found: ResourcArn: " + arn + " not found")}
+		err = noResource(arn)
 	}
 	return t, err
 }

@@ -87,7 +87,7 @@ func (l *timeToLive) replaceExpiry(tx kv.Tx, suffix []byte, old, encoded item.En
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTimeToLive.html
 func (s *Service) UpdateTimeToLive(ctx context.Context, in *api.UpdateTimeToLiveInput) (*api.UpdateTimeToLiveOutput, error) {
 	sc := scopeOf(ctx)
-	name, err := sc.tableName(in.TableName)
+	name, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (t *table) indexExpiry(tx kv.Tx, j *jobRow) (done bool, err error) {
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DescribeTimeToLive.html
 func (s *Service) DescribeTimeToLive(ctx context.Context, in *api.DescribeTimeToLiveInput) (*api.DescribeTimeToLiveOutput, error) {
 	sc := scopeOf(ctx)
-	name, err := sc.tableName(in.TableName)
+	name, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html
 func (s *Service) UpdateItem(ctx context.Context, in *api.UpdateItemInput) (*api.UpdateItemOutput, error) {
 	sc := scopeOf(ctx)
-	table, err := sc.tableName(in.TableName)
+	table, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ const (
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html
 func (s *Service) UpdateTable(ctx context.Context, in *api.UpdateTableInput) (*api.UpdateTableOutput, error) {
 	sc := scopeOf(ctx)
-	name, err := sc.tableName(in.TableName)
+	name, err := sc.locate(in.TableName)
 	if err != nil {
 		return nil, err
 	}

@@ -58,6 +58,12 @@ func decode(svc *schema.Service, shape *schema.Shape, form codec.Params, in sche
 		}
 	}
 	slices.SortStableFunc(d.params, func(a, b codec.Param) int { return compareKeys(a.Key, b.Key) })
+	for i := range d.params[:max(len(d.params)-1, 0)] {
+		// Which of two counts would depend on the reader.
+		if d.params[i].Key == d.params[i+1].Key {
+			return awserr.New(malformed, "Keys may not be repeated: %s", d.params[i].Key)
+		}
+	}
 	d.node = node{0, len(d.params), -1} // as if there were a dot before every key
 	d.Shape = shape
 	d.Struct(in)

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"runtime/pprof"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -44,7 +45,14 @@ type serveCmd struct {
 	LogFormat       string `default:"text" enum:"text,json" env:"BRUME_LOG_FORMAT" help:"Format of the log on standard error: text or json (${default})."`
 	TrailMegabytes  int64  `name:"trail-megabytes" default:"1024" placeholder:"MB" env:"BRUME_TRAIL_MEGABYTES" help:"How large the audit trail grows before its oldest records make room (${default}). They go after 90 days in any case."`
 	CPUProfile      string `name:"cpu-profile" hidden:"" placeholder:"FILE" help:"Write a CPU profile of the server's whole life, for go tool pprof."`
-	TestCredentials bool   `env:"BRUME_TEST_CREDENTIALS" help:"For throw-away test runs on a loopback address: accept test/test as root, any 12-digit access key id with the secret test as root of that account, and POST /_brume/reset, which empties everything."`
+	FunctionNetwork string `default:"internet" enum:"internet,none" env:"BRUME_FUNCTION_NETWORK" help:"How far functions reach: internet or none (${default}). They always reach Brume, and never this machine or private addresses unless those are allowed."`
+
+	FunctionNetworkAllow []string      `placeholder:"CIDR" env:"BRUME_FUNCTION_NETWORK_ALLOW" help:"Addresses or ranges that functions reach besides the Internet, such as 192.168.1.20 or 10.1.0.0/16."`
+	FunctionNetworkDeny  []string      `placeholder:"CIDR" env:"BRUME_FUNCTION_NETWORK_DENY" help:"Addresses or ranges that functions do not reach."`
+	FunctionIdleTimeout  time.Duration `default:"10m" placeholder:"TIME" env:"BRUME_FUNCTION_IDLE_TIMEOUT" help:"How long the environment of a function is kept for its next invocation (${default})."`
+	RequireSandbox       bool          `env:"BRUME_REQUIRE_SANDBOX" help:"Refuse to start where functions would lack a protection, instead of saying so."`
+
+	TestCredentials bool `env:"BRUME_TEST_CREDENTIALS" help:"For throw-away test runs on a loopback address: accept test/test as root, any 12-digit access key id with the secret test as root of that account, and POST /_brume/reset, which empties everything."`
 }
 
 func (c *serveCmd) Run(ctx context.Context) error {
@@ -72,7 +80,11 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		LogFormat:       c.LogFormat,
 		TrailBytes:      c.TrailMegabytes << 20,
 		TestCredentials: c.TestCredentials,
-		Version:         version,
+		Functions: app.FunctionsConfig{
+			Network: c.FunctionNetwork, NetworkAllow: c.FunctionNetworkAllow, NetworkDeny: c.FunctionNetworkDeny,
+			IdleTimeout: c.FunctionIdleTimeout, RequireSandbox: c.RequireSandbox,
+		},
+		Version: version,
 	}, os.Stdout, os.Stderr)
 }
 

@@ -6,8 +6,10 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"time"
 
 	"brume/internal/runtimes"
+	"brume/internal/sandboxnet"
 )
 
 // What a server uses where the user decides nothing.
@@ -28,9 +30,51 @@ type Config struct {
 	TrailBytes int64
 	// TestCredentials accepts well-known keys and opens the reset; on loopback addresses only.
 	TestCredentials bool
+	// Functions says how functions are run.
+	Functions FunctionsConfig
 	// Runtimes are what functions can be written in.
 	Runtimes *runtimes.Catalog
 	Version  string
+}
+
+// FunctionsConfig is what a user decides about functions.
+type FunctionsConfig struct {
+	// Network is how far functions reach: "internet", which is the default, or "none", Brume alone.
+	Network string
+	// NetworkAllow are prefixes of addresses that they reach besides the Internet, NetworkDeny those that they do not reach.
+	NetworkAllow, NetworkDeny []string
+	// IdleTimeout is how long an environment waits for an invocation; 0 is the default.
+	IdleTimeout time.Duration
+	// RequireSandbox refuses to run where a protection is missing.
+	RequireSandbox bool
+}
+
+// egress is where functions reach beyond Brume; nil is nowhere.
+func (c *FunctionsConfig) egress() (*sandboxnet.Egress, error) {
+	e := &sandboxnet.Egress{}
+	for _, l := range []struct {
+		flag string
+		from []string
+		to   *[]netip.Prefix
+	}{{"--function-network-allow", c.NetworkAllow, &e.Allowed}, {"--function-network-deny", c.NetworkDeny, &e.Denied}} {
+		for _, s := range l.from {
+			p, err := netip.ParsePrefix(s)
+			if addr, e := netip.ParseAddr(s); e == nil {
+				p, err = addr.Prefix(addr.BitLen())
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s: %q is not an address or a range such as 192.168.1.0/24", l.flag, s)
+			}
+			*l.to = append(*l.to, p.Masked())
+		}
+	}
+	switch c.Network {
+	case "", "internet":
+		return e, nil
+	case "none":
+		return nil, nil
+	}
+	return nil, fmt.Errorf("--function-network: %q is neither internet nor none", c.Network)
 }
 
 var (
@@ -47,6 +91,12 @@ func (c *Config) check() error {
 	}
 	if c.DataDir == "" {
 		return errors.New("--data-dir: no directory given")
+	}
+	if _, err := c.Functions.egress(); err != nil {
+		return err
+	}
+	if c.Functions.IdleTimeout < 0 {
+		return errors.New("--function-idle-timeout: less than nothing")
 	}
 	if c.TrailBytes < 0 {
 		return errors.New("--trail-megabytes: the audit trail needs room")

@@ -3,8 +3,10 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -53,6 +55,9 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 			s.missing = append(s.missing, protection.Name+": "+protection.Detail)
 		}
 	}
+	if c.Functions.RequireSandbox && len(s.missing) > 0 {
+		return nil, errors.New("--require-sandbox: functions would run without " + strings.Join(s.missing, "; "))
+	}
 
 	blobs, err := fileblob.Open(ctx, fileblob.Options{Dir: filepath.Join(c.DataDir, blobDir)})
 	if err != nil {
@@ -74,7 +79,15 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 	if err != nil {
 		return nil, err
 	}
-	network := sandboxnet.NewServer(ca, sandboxnet.NewResolver(names, sandboxLoopback),
+	egress, err := c.Functions.egress()
+	if err != nil {
+		return nil, err
+	}
+	var world *sandboxnet.World
+	if egress != nil {
+		world = &sandboxnet.World{Egress: egress, Lookup: net.DefaultResolver}
+	}
+	network := sandboxnet.NewServer(ca, sandboxnet.NewResolver(names, sandboxLoopback, world), egress,
 		notForFunctions(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) })), s.log)
 	s.onClose(network.Close)
 
@@ -89,6 +102,8 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 		CABundle:      bundle,
 		CACertificate: certificate,
 		Endpoint:      s.endpoint,
+		Outside:       egress != nil,
+		IdleTimeout:   c.Functions.IdleTimeout,
 	})
 	s.onClose(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTime)

@@ -110,6 +110,9 @@ func (h *host) assemble(c *Config, p part) (*script, error) {
 	}
 	s.call("sethostname", unix.SYS_SETHOSTNAME, s.str(hostname), num(len(hostname)))
 	sockets := h.network(s, c)
+	if c.Link {
+		sockets = append(sockets, s.link())
+	}
 	if err := h.files(s, c); err != nil {
 		return nil, err
 	}
@@ -161,11 +164,9 @@ func (s *script) exchange(msg byte, fds []int) {
 
 // network brings the loopback interface up and opens the sockets.
 func (h *host) network(s *script, c *Config) []int {
-	ifreq := make([]byte, 40)
-	copy(ifreq, "lo")
-	binary.NativeEndian.PutUint16(ifreq[16:], unix.IFF_UP|unix.IFF_RUNNING)
 	fd := s.callFD("socket", unix.SYS_SOCKET, num(unix.AF_INET), num(unix.SOCK_DGRAM|unix.SOCK_CLOEXEC), num(0))
-	s.call("loopback up", unix.SYS_IOCTL, num(fd), num(unix.SIOCSIFFLAGS), s.bytes(ifreq))
+	s.call("loopback up", unix.SYS_IOCTL, num(fd), num(unix.SIOCSIFFLAGS),
+		s.bytes(ifreq("lo", flags(unix.IFF_UP|unix.IFF_RUNNING))))
 	s.close(fd)
 
 	var fds []int

@@ -56,6 +56,7 @@ type driver struct {
 	tree    cgroupTree // nil if there are no cgroups for us
 	noTree  string     // why
 	noProc  string     // why /proc cannot be mounted
+	noLink  string     // why there is no Config.Link; empty if there is
 
 	// ids are the host's ids for sandbox users when we are privileged.
 	idBase, idCount uint32
@@ -158,9 +159,17 @@ func kernelVersion(release string) (v [2]int, err error) {
 // try starts sandboxes that end at once, and settles for the strongest that works.
 func (d *driver) try() error {
 	probe := func() error {
-		p, err := d.start(context.Background(), &Config{TmpBytes: 1 << 20}, true)
-		if err == nil {
-			p.Wait()
+		once := func() error {
+			p, err := d.start(context.Background(), &Config{TmpBytes: 1 << 20, Link: d.noLink == ""}, true)
+			if err == nil {
+				p.Wait()
+			}
+			return err
+		}
+		err := once()
+		if step, ok := errors.AsType[*stepError](err); ok && strings.HasPrefix(step.name, linkSteps) {
+			d.noLink = err.Error()
+			err = once()
 		}
 		return err
 	}
@@ -271,7 +280,7 @@ func (d *driver) id() uint32 {
 }
 
 func (d *driver) Features() Features {
-	return Features{PrivateRoot: true, FixedAddresses: true, Attach: true}
+	return Features{PrivateRoot: true, FixedAddresses: true, Attach: true, Link: d.noLink == ""}
 }
 
 // controls says whether a cgroup limits controller, and how or why not.
@@ -284,6 +293,10 @@ func (d *driver) controls(controller string) (bool, string) {
 
 func (d *driver) Protections() []Protection {
 	isolation := "user, pid, mount, network, ipc, uts and cgroup namespaces"
+	link := ", and an interface that ends at Brume"
+	if d.noLink != "" {
+		link = "; no way to the Internet: " + d.noLink
+	}
 	user := "user namespace; on the host Brume's own user"
 	if d.privileged {
 		user = fmt.Sprintf("user namespace; on the host users %d to %d", d.idBase, d.idBase+d.idCount-1)
@@ -291,7 +304,7 @@ func (d *driver) Protections() []Protection {
 	ps := []Protection{
 		{"processes", true, isolation},
 		{"file system", true, "read-only root of what was given; /tmp of limited size"},
-		{"network", true, "only the sockets that Brume holds"},
+		{"network", true, "only the sockets that Brume holds" + link},
 		{"unprivileged user", true, user},
 		{"no privileges to gain", true, "no capabilities, no_new_privs"},
 	}

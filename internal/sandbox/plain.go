@@ -213,6 +213,9 @@ func (p *plainProcess) PID() int              { return p.pid }
 func (p *plainProcess) Sockets() []Socket     { return p.sockets }
 func (p *plainProcess) Done() <-chan struct{} { return p.done }
 
+// Link needs a network of the process's own.
+func (p *plainProcess) Link() *os.File { return nil }
+
 // Attach needs a file system of the process's own.
 func (p *plainProcess) Attach([]Bind) error { return errors.ErrUnsupported }
 

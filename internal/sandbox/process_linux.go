@@ -22,6 +22,7 @@ type process struct {
 	pid     int
 	sockets []Socket
 	limit   int64 // Config.MemoryBytes
+	link    *os.File
 	cgroup  cgroup
 	control *os.File // the driver's end of slotControl
 	tmp     int      // descriptor of /tmp, -1 if there is none
@@ -46,6 +47,7 @@ type process struct {
 
 func (p *process) PID() int              { return p.pid }
 func (p *process) Sockets() []Socket     { return p.sockets }
+func (p *process) Link() *os.File        { return p.link }
 func (p *process) Done() <-chan struct{} { return p.done }
 
 func (p *process) Wait() Exit {
@@ -71,6 +73,9 @@ func (p *process) complain(err error) {
 func (p *process) release() {
 	for _, s := range p.sockets {
 		s.close()
+	}
+	if p.link != nil {
+		_ = p.link.Close() // the caller may have closed it already
 	}
 	if p.tmp >= 0 {
 		_ = unix.Close(p.tmp)

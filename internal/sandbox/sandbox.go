@@ -47,6 +47,16 @@ const (
 	GID = 990
 )
 
+// What is at the sandbox's end of Config.Link. The address is one that is used on links alone, as Lambda's is.
+const (
+	LinkName    = "eth0"
+	LinkAddress = "169.254.76.1"
+	LinkGateway = "169.254.76.2"
+	// LinkMTU is large, as no wire is behind the interface. Frames to the sandbox may have it, and an Ethernet header. Those
+	// from it may be larger, as it may leave cutting them to others: up to the 64 KiB of an IP packet.
+	LinkMTU = 32 << 10
+)
+
 // Bounds that Config is held to.
 const (
 	// MinMemoryBytes is the smallest memory limit: less does not hold an interpreter. Lambda's own minimum is 128 MiB.
@@ -102,6 +112,10 @@ type Config struct {
 	// Listen are the sockets to open in the sandbox's network, and to hand to the caller.
 	Listen []ListenSpec
 
+	// Link gives the sandbox an Ethernet interface besides its loopback, LinkAddress on LinkName, with a default route, at
+	// whose other end is Process.Link and nothing else. It needs a driver with Features.Link.
+	Link bool
+
 	// Stdout and Stderr become the process's, typically the writing ends of pipes; nil means /dev/null. Start does not
 	// close them. Standard input is always /dev/null.
 	Stdout, Stderr *os.File
@@ -137,6 +151,8 @@ type Features struct {
 	FixedAddresses bool
 	// Attach says that Config.Later and Process.Attach work.
 	Attach bool
+	// Link says that Config.Link works.
+	Link bool
 }
 
 // A Driver starts sandboxes. Its methods may be called concurrently.
@@ -158,6 +174,9 @@ type Process interface {
 	// Sockets are open from Start until the process has ended, in the order of Config.Listen. The caller need not close
 	// them.
 	Sockets() []Socket
+	// Link carries the Ethernet frames of the interface that Config.Link has made, one with each read and write; nil without.
+	// It is open as long as the sockets.
+	Link() *os.File
 	// Attach shows more of the host, in the same way as Config.Binds, at directories of Config.Later. What runs inside sees
 	// it from then on.
 	Attach(binds []Bind) error

@@ -266,9 +266,12 @@ func (d *driver) converse(c *Config, p *process, pt part, failures *os.File) err
 	}
 }
 
-// take takes the descriptors that came with msgReady: sockets, /tmp, and the namespaces for attach.
+// take takes the descriptors that came with msgReady: sockets, the link, /tmp, and the namespaces for attach.
 func (p *process) take(c *Config, fds []int, namespaces int) (err error) {
 	want := len(c.Listen)
+	if c.Link {
+		want++
+	}
 	if c.TmpBytes > 0 {
 		want++
 	}
@@ -282,6 +285,9 @@ func (p *process) take(c *Config, fds []int, namespaces int) (err error) {
 		return fmt.Errorf("sandbox: got %d of %d descriptors: %w", len(fds), want, unix.EMFILE)
 	}
 	fds, rest := fds[:len(c.Listen)], fds[len(c.Listen):]
+	if c.Link {
+		p.link, rest = os.NewFile(uintptr(rest[0]), "sandbox link"), rest[1:]
+	}
 	if c.TmpBytes > 0 {
 		p.tmp, rest = rest[0], rest[1:]
 	}
@@ -317,7 +323,7 @@ func receive(control *os.File) (msg byte, fds []int, err error) {
 		return 0, nil, err
 	}
 	var b [1]byte
-	oob := make([]byte, unix.CmsgSpace(4*(MaxListen+3))) // and /tmp and namespaces
+	oob := make([]byte, unix.CmsgSpace(4*(MaxListen+4))) // and the link, /tmp and namespaces
 	var n, oobn int
 	var recvErr error
 	err = conn.Read(func(fd uintptr) bool {

@@ -69,7 +69,7 @@ func must(t testing.TB, err error) {
 }
 
 func TestResolverAnswer(t *testing.T) {
-	r := NewResolver(Names{}, loopback)
+	r := NewResolver(Names{}, loopback, nil)
 	for _, tt := range []struct {
 		name    string
 		typ     dnsmessage.Type
@@ -86,7 +86,7 @@ func TestResolverAnswer(t *testing.T) {
 		{"1.0.0.127.in-addr.arpa.", dnsmessage.TypePTR, dnsmessage.ClassINET, dnsmessage.RCodeNameError, 0},
 	} {
 		var m dnsmessage.Message
-		must(t, m.Unpack(r.Answer(nil, query(t, tt.name, tt.typ, tt.class))))
+		must(t, m.Unpack(r.Answer(t.Context(), nil, query(t, tt.name, tt.typ, tt.class))))
 		if m.ID != 0x1234 || !m.Response || !m.RecursionDesired || m.RCode != tt.rcode || len(m.Answers) != tt.answers {
 			t.Errorf("%s %v: %+v", tt.name, tt.typ, m)
 		}
@@ -102,15 +102,15 @@ func TestResolverAnswer(t *testing.T) {
 }
 
 func TestResolverAnswersNoNonsense(t *testing.T) {
-	r := NewResolver(Names{}, loopback)
+	r := NewResolver(Names{}, loopback, nil)
 	good := query(t, "sts.amazonaws.com.", dnsmessage.TypeA, dnsmessage.ClassINET)
 
-	if msg := r.Answer(nil, good[:11]); msg != nil {
+	if msg := r.Answer(t.Context(), nil, good[:11]); msg != nil {
 		t.Errorf("answered half a header: %x", msg)
 	}
 	response := bytes.Clone(good)
 	response[2] |= 0x80
-	if msg := r.Answer(nil, response); msg != nil {
+	if msg := r.Answer(t.Context(), nil, response); msg != nil {
 		t.Errorf("answered a response: %x", msg)
 	}
 	for _, tt := range []struct {
@@ -122,7 +122,7 @@ func TestResolverAnswersNoNonsense(t *testing.T) {
 		{withOpCode(good, 2), dnsmessage.RCodeNotImplemented}, // STATUS
 	} {
 		var m dnsmessage.Message
-		must(t, m.Unpack(r.Answer(nil, tt.msg)))
+		must(t, m.Unpack(r.Answer(t.Context(), nil, tt.msg)))
 		if m.RCode != tt.want || len(m.Answers) != 0 {
 			t.Errorf("%x: %+v", tt.msg, m)
 		}
@@ -140,7 +140,7 @@ func TestResolverServes(t *testing.T) {
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- NewResolver(Names{}, loopback).Serve(ctx, conn) }()
+	go func() { done <- NewResolver(Names{}, loopback, nil).Serve(ctx, conn) }()
 
 	// The resolver of the standard library is as strict a client as there is.
 	client := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -176,9 +176,9 @@ func FuzzResolverAnswer(f *testing.F) {
 	f.Add(good[:12])
 	f.Add(query(f, "example.org.", dnsmessage.TypeAAAA, dnsmessage.ClassINET))
 	f.Add(append(bytes.Clone(good[:12]), 0xc0, 0x0c, 0, 1, 0, 1)) // a name that points to itself
-	r := NewResolver(Names{}, loopback)
+	r := NewResolver(Names{}, loopback, nil)
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		reply := r.Answer(nil, msg)
+		reply := r.Answer(t.Context(), nil, msg)
 		if reply == nil {
 			return
 		}

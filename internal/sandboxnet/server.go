@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -46,11 +47,17 @@ type Sockets struct {
 	DNS  net.PacketConn // UDP port 53
 	TLS  net.Listener   // port 443
 	HTTP net.Listener   // the port that AWS_ENDPOINT_URL names
+	// Link carries the Ethernet frames of the sandbox's interface to the world, of at most MTU bytes without their headers to
+	// the sandbox.
+	Link *os.File
+	MTU  int
 }
 
 // A Server serves one handler in many sandboxes.
 type Server struct {
 	resolver *Resolver
+	egress   *Egress       // nil if there is no world
+	flows    chan struct{} // one for each flow of all sandboxes
 	http     *http.Server
 	tls      *tls.Config
 	log      *slog.Logger
@@ -61,10 +68,12 @@ type Server struct {
 }
 
 // NewServer returns a Server of handler, which gets every request that functions make, over TLS and not. log takes what
-// goes wrong outside of requests.
-func NewServer(ca *CA, resolver *Resolver, handler http.Handler, log *slog.Logger) *Server {
+// goes wrong outside of requests. egress says where the links of sandboxes lead, nil that they lead nowhere.
+func NewServer(ca *CA, resolver *Resolver, egress *Egress, handler http.Handler, log *slog.Logger) *Server {
 	s := &Server{
 		resolver: resolver,
+		egress:   egress,
+		flows:    make(chan struct{}, maxAllFlows),
 		log:      log,
 		tls:      &tls.Config{GetCertificate: ca.GetCertificate, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}},
 		attached: make(map[*attachment]struct{}),
@@ -123,7 +132,7 @@ func (s *Server) Attach(sockets Sockets, id Identity) (detach func()) {
 			a.listeners = append(a.listeners, &listener{Listener: l, owner: a})
 		}
 	}
-	a.dns = sockets.DNS
+	a.dns, a.link = sockets.DNS, sockets.Link
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 
 	s.mu.Lock()
@@ -145,6 +154,14 @@ func (s *Server) Attach(sockets Sockets, id Identity) (detach func()) {
 			}
 			if !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) && !a.over() {
 				s.log.Error("the AWS endpoint of a function ended", "function", id.FunctionARN, "error", err)
+			}
+		})
+	}
+	if a.link != nil && s.egress != nil {
+		o := &outside{a: a, link: a.link, mtu: uint32(sockets.MTU), egress: s.egress, all: s.flows}
+		a.serving.Go(func() {
+			if err := o.serve(); err != nil && !a.over() {
+				s.log.Error("the network of a function ended", "function", id.FunctionARN, "error", err)
 			}
 		})
 	}
@@ -180,6 +197,7 @@ func (s *Server) Close() error {
 type attachment struct {
 	id        *Identity
 	dns       net.PacketConn
+	link      *os.File
 	listeners []*listener
 	slots     chan struct{} // one for each open connection
 	serving   sync.WaitGroup
@@ -226,6 +244,9 @@ func (a *attachment) close() {
 	a.cancel()
 	if a.dns != nil {
 		a.dns.Close()
+	}
+	if a.link != nil {
+		a.link.Close() // the sandbox may have closed it already
 	}
 	for _, l := range a.listeners {
 		l.Close()

@@ -42,7 +42,7 @@ func client(t testing.TB, ca *CA, addr string, http2 bool) *http.Client {
 
 func newServer(t testing.TB, handler http.HandlerFunc) (*Server, *CA) {
 	ca := openCA(t, t.TempDir())
-	s := NewServer(ca, NewResolver(Names{}, loopback), handler, slog.New(slog.DiscardHandler))
+	s := NewServer(ca, NewResolver(Names{}, loopback, nil), nil, handler, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { s.Close() })
 	return s, ca
 }

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"brume/internal/runtimes"
@@ -160,6 +161,9 @@ type Sockets struct {
 	DNS  net.PacketConn
 	TLS  net.Listener
 	HTTP net.Listener
+	// Link carries the Ethernet frames of the environment's interface to the world.
+	Link *os.File
+	MTU  int
 }
 
 // An Identity says whose environment it is.
@@ -184,6 +188,8 @@ type Config struct {
 	// Endpoint is Brume's address for functions that run without a network of their own: "http://127.0.0.1:4566".
 	Endpoint string
 
+	// Outside says that environments get an interface to the world, at the other end of which is the Gateway.
+	Outside bool
 	// Prebooted is how many sandboxes of each kind in use wait for a function, with their interpreter up; 0 means
 	// DefaultPrebooted, and negative none.
 	Prebooted int

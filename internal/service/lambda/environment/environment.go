@@ -200,7 +200,10 @@ func (e *environment) serve(api net.Listener) {
 	if m := e.manager; m.features.FixedAddresses {
 		sockets := e.proc.Sockets() // as listen has them
 		e.detach = m.c.Gateway.Attach(
-			Sockets{HTTP: sockets[1].Listener, TLS: sockets[2].Listener, DNS: sockets[3].Packet},
+			Sockets{
+				HTTP: sockets[1].Listener, TLS: sockets[2].Listener, DNS: sockets[3].Packet,
+				Link: e.proc.Link(), MTU: sandbox.LinkMTU,
+			},
 			Identity{e.fn.Account, e.fn.Region, e.fn.ARN, e.id})
 	}
 	e.api = runtimeapi.New(api)
@@ -253,6 +256,7 @@ func (m *Manager) sandboxBase(f *Function, r *runtimes.Runtime) *sandbox.Config 
 		Dir:         runtimes.TaskRoot,
 		MemoryBytes: int64(f.MemoryMB) << 20,
 		TmpBytes:    int64(f.TmpMB) << 20,
+		Link:        m.c.Outside && m.features.Link,
 	}
 	for _, b := range r.Binds(m.options(f, c)) {
 		c.Binds = append(c.Binds, sandbox.Bind{Source: b.Source, Target: b.Target})

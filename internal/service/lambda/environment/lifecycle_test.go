@@ -380,11 +380,11 @@ func TestJSONLog(t *testing.T) {
 // A burst of cold starts is more than the processors can do at once, and none takes longer for it than it may.
 func TestBurst(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t, false, func(c *Config) { c.InitTimeout = 5 * time.Second })
+	h := newHarness(t, false, nil)
 	f := h.python(sleeper)
 	f.Timeout = 20 * time.Second
 	var wg sync.WaitGroup
-	for range 60 {
+	for range 30 {
 		wg.Go(func() { h.invoke(f, "0.1") })
 	}
 	wg.Wait()

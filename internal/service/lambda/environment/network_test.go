@@ -16,6 +16,11 @@ import (
 
 // newNetworkHarness is a harness whose functions reach handler behind the names of AWS.
 func newNetworkHarness(t *testing.T, handler http.HandlerFunc) *harness {
+	return newOutsideHarness(t, handler, nil, nil)
+}
+
+// newOutsideHarness is one whose functions reach the world too, as far as egress permits, with names that lookup knows.
+func newOutsideHarness(t *testing.T, handler http.HandlerFunc, egress *sandboxnet.Egress, lookup sandboxnet.Lookup) *harness {
 	t.Helper()
 	dir := t.TempDir()
 	ca, err := sandboxnet.OpenCA(dir, sandboxnet.Names{})
@@ -27,8 +32,15 @@ func newNetworkHarness(t *testing.T, handler http.HandlerFunc) *harness {
 	bundle, own := filepath.Join(dir, "bundle.pem"), filepath.Join(dir, "ca.pem")
 	must(t, os.WriteFile(bundle, ca.Bundle(host), 0o644))
 	must(t, os.WriteFile(own, ca.Certificate(), 0o644))
-	server := sandboxnet.NewServer(ca, sandboxnet.NewResolver(sandboxnet.Names{}, netip.MustParseAddr("127.0.0.1")), handler, slog.New(slog.DiscardHandler))
-	h := newHarness(t, false, func(c *Config) { c.CABundle, c.CACertificate = bundle, own })
+	var world *sandboxnet.World
+	if lookup != nil {
+		world = &sandboxnet.World{Egress: egress, Lookup: lookup}
+	}
+	resolver := sandboxnet.NewResolver(sandboxnet.Names{}, netip.MustParseAddr("127.0.0.1"), world)
+	server := sandboxnet.NewServer(ca, resolver, egress, handler, slog.New(slog.DiscardHandler))
+	h := newHarness(t, false, func(c *Config) {
+		c.CABundle, c.CACertificate, c.Outside = bundle, own, egress != nil
+	})
 	h.gateway.attach = func(s Sockets, id Identity) func() {
 		return server.Attach(sandboxnet.Sockets(s), sandboxnet.Identity(id))
 	}

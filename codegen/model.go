@@ -115,10 +115,14 @@ type overlay struct {
 	Operations map[string]*operation `json:"operations"`
 	// Unsigned are operations of the model that need no signature.
 	Unsigned []string `json:"unsigned"`
-	// Shapes are added; members and enum values of shapes that exist already are appended to theirs.
+	// Shapes are added; members and enum values of shapes that exist already are appended to theirs. Values that are all
+	// those of an enum put them into the order that messages have.
 	Shapes map[string]*shape `json:"shapes"`
 	// Unbounded are shapes whose maximum AWS has lifted.
 	Unbounded []string `json:"unbounded"`
+	// Unchecked are shapes whose bounds, and Optional members whose absence, the service words itself.
+	Unchecked []string            `json:"unchecked"`
+	Optional  map[string][]string `json:"optional"`
 }
 
 func loadModel(file, overlayFile string) (*model, error) {
@@ -160,6 +164,9 @@ func loadModel(file, overlayFile string) (*model, error) {
 			m.Shapes[name] = add
 			continue
 		}
+		if slices.Equal(slices.Sorted(slices.Values(s.Enum)), slices.Sorted(slices.Values(add.Enum))) {
+			s.Enum, add.Enum = add.Enum, nil
+		}
 		for _, value := range add.Enum {
 			if slices.Contains(s.Enum, value) {
 				return nil, fmt.Errorf("%s: %s has the value %s already", overlayFile, name, value)
@@ -172,6 +179,21 @@ func loadModel(file, overlayFile string) (*model, error) {
 			}
 			s.Members = append(s.Members, add)
 		}
+	}
+	for _, name := range o.Unchecked {
+		s := m.Shapes[name]
+		if s == nil || s.Min == nil && s.Max == nil {
+			return nil, fmt.Errorf("%s: %s has no bounds", overlayFile, name)
+		}
+		s.Min, s.Max = nil, nil
+	}
+	for name, list := range o.Optional {
+		for _, member := range list {
+			if s := m.Shapes[name]; s == nil || !slices.Contains(s.Required, member) {
+				return nil, fmt.Errorf("%s: %s does not require %s", overlayFile, name, member)
+			}
+		}
+		m.Shapes[name].Required = slices.DeleteFunc(m.Shapes[name].Required, func(r string) bool { return slices.Contains(list, r) })
 	}
 	return m, nil
 }

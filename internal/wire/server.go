@@ -285,6 +285,11 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request, x *exchange) (bo
 			Kind: sigv4.SignatureMismatch, Message: "Credential should be scoped to a valid region. ",
 		})
 	}
+	if e.svc.SigningName == "dynamodb" && strings.EqualFold(r.Header.Get("Content-Encoding"), "gzip") {
+		if body, err = expand(body, e.maxBody); err != nil {
+			return nil, err
+		}
+	}
 	x.info.Principal = result.Principal
 	x.info.Account = result.Principal.Account
 	if x.info.Region = result.Region; e.svc.Global {
@@ -337,6 +342,7 @@ func (s *Server) logFault(ctx context.Context, x *exchange, err error) {
 
 // send writes the response, and then records the call.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, x *exchange, resp *codec.Response, code string) {
+	compress(r, resp)
 	status := resp.Status
 	if status == 0 {
 		status = http.StatusOK

@@ -27,8 +27,9 @@ type (
 	BOOL bool
 	// NULL is the null value. false cannot be stored; it is kept to be refused.
 	NULL bool
-	// Malformed stands for an AttributeValue with no type, or with more than one. It keeps their number, for the message.
-	Malformed int
+	// Malformed stands for an AttributeValue with no type, or with more than one: it holds a value of each, as what is
+	// wrong with one of them is reported first.
+	Malformed []AttributeValue
 )
 
 func (S) attributeValue()         {}

@@ -23,7 +23,7 @@ const (
 // attributeStruct lets an AttributeValue pass where codecs want a structure.
 type attributeStruct struct {
 	value AttributeValue
-	count int // of the types met while decoding
+	more  []AttributeValue // all the values met while decoding, if there are several
 }
 
 // EncodeAttributeValue writes v.
@@ -35,8 +35,8 @@ func EncodeAttributeValue(e schema.Encoder, v AttributeValue) {
 func DecodeAttributeValue(d schema.Decoder) AttributeValue {
 	var a attributeStruct
 	d.Struct(&a)
-	if a.count != 1 {
-		return Malformed(a.count)
+	if a.value == nil || a.more != nil {
+		return Malformed(a.more)
 	}
 	return a.value
 }
@@ -98,27 +98,38 @@ func (a *attributeStruct) EncodeMembers(e schema.Encoder) {
 }
 
 func (a *attributeStruct) DecodeMember(i int, d schema.Decoder) {
-	a.count++
+	before := a.value
+	a.value = decodeMember(i, d)
+	if before != nil {
+		if a.more == nil {
+			a.more = []AttributeValue{before}
+		}
+		a.more = append(a.more, a.value)
+	}
+}
+
+func decodeMember(i int, d schema.Decoder) AttributeValue {
 	switch i {
 	case memberS:
-		a.value = S(d.String())
+		return S(d.String())
 	case memberN:
-		a.value = N(d.String())
+		return N(d.String())
 	case memberB:
-		a.value = B(d.Blob())
+		return B(d.Blob())
 	case memberSS:
-		a.value = SS(schema.DecodeList(d, schema.Decoder.String))
+		return SS(schema.DecodeList(d, schema.Decoder.String))
 	case memberNS:
-		a.value = NS(schema.DecodeList(d, schema.Decoder.String))
+		return NS(schema.DecodeList(d, schema.Decoder.String))
 	case memberBS:
-		a.value = BS(schema.DecodeList(d, schema.Decoder.Blob))
+		return BS(schema.DecodeList(d, schema.Decoder.Blob))
 	case memberM:
-		a.value = M(DecodeAttributeValueMap(d))
+		return M(DecodeAttributeValueMap(d))
 	case memberL:
-		a.value = L(schema.DecodeList(d, DecodeAttributeValue))
+		return L(schema.DecodeList(d, DecodeAttributeValue))
 	case memberNULL:
-		a.value = NULL(d.Bool())
+		return NULL(d.Bool())
 	case memberBOOL:
-		a.value = BOOL(d.Bool())
+		return BOOL(d.Bool())
 	}
+	return nil
 }

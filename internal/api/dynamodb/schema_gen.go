@@ -345,8 +345,6 @@ var table = schema.Service{
 				{Name: "key", Shape: 407},
 				{Name: "value", Shape: 253},
 			},
-			Min: 1, HasMin: true,
-			Max: 100, HasMax: true,
 		},
 		42: {
 			Name: "BatchGetResponseMap",
@@ -414,8 +412,6 @@ var table = schema.Service{
 				{Name: "key", Shape: 407},
 				{Name: "value", Shape: 473},
 			},
-			Min: 1, HasMin: true,
-			Max: 25, HasMax: true,
 		},
 		50: {
 			Name: "BilledSizeBytes",
@@ -505,7 +501,7 @@ var table = schema.Service{
 		64: {
 			Name: "ComparisonOperator",
 			Kind: schema.String,
-			Enum: []string{"EQ", "NE", "IN", "LE", "LT", "GE", "GT", "BETWEEN", "NOT_NULL", "NULL", "CONTAINS", "NOT_CONTAINS", "BEGINS_WITH"},
+			Enum: []string{"IN", "NULL", "BETWEEN", "LT", "NOT_CONTAINS", "EQ", "GT", "NOT_NULL", "NE", "LE", "BEGINS_WITH", "GE", "CONTAINS"},
 		},
 		65: {
 			Name: "Condition",
@@ -542,7 +538,7 @@ var table = schema.Service{
 		69: {
 			Name: "ConditionalOperator",
 			Kind: schema.String,
-			Enum: []string{"AND", "OR"},
+			Enum: []string{"OR", "AND"},
 		},
 		70: {
 			Name: "ConfirmRemoveSelfResourceAccess",
@@ -700,7 +696,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "AttributeDefinitions", Shape: 5, Wire: "AttributeDefinitions", Required: true},
-				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName"},
 				{Name: "KeySchema", Shape: 249, Wire: "KeySchema", Required: true},
 				{Name: "LocalSecondaryIndexes", Shape: 283, Wire: "LocalSecondaryIndexes"},
 				{Name: "GlobalSecondaryIndexes", Shape: 192, Wire: "GlobalSecondaryIndexes"},
@@ -2357,7 +2353,7 @@ var table = schema.Service{
 		315: {
 			Name: "ProjectionType",
 			Kind: schema.String,
-			Enum: []string{"ALL", "KEYS_ONLY", "INCLUDE"},
+			Enum: []string{"ALL", "INCLUDE", "KEYS_ONLY"},
 		},
 		316: {
 			Name: "ProvisionedThroughput",
@@ -2884,7 +2880,7 @@ var table = schema.Service{
 		377: {
 			Name: "ReturnValue",
 			Kind: schema.String,
-			Enum: []string{"NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"},
+			Enum: []string{"ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"},
 		},
 		378: {
 			Name: "ReturnValuesOnConditionCheckFailure",
@@ -2963,7 +2959,7 @@ var table = schema.Service{
 		390: {
 			Name: "ScalarAttributeType",
 			Kind: schema.String,
-			Enum: []string{"S", "N", "B"},
+			Enum: []string{"B", "N", "S"},
 		},
 		391: {
 			Name: "ScanInput",
@@ -3021,7 +3017,7 @@ var table = schema.Service{
 		396: {
 			Name: "Select",
 			Kind: schema.String,
-			Enum: []string{"ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"},
+			Enum: []string{"SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"},
 		},
 		397: {
 			Name: "SourceTableDetails",

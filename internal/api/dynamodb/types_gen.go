@@ -65,25 +65,25 @@ const (
 
 // The values of ComparisonOperator.
 const (
-	ComparisonOperatorEq          = "EQ"
-	ComparisonOperatorNe          = "NE"
 	ComparisonOperatorIn          = "IN"
-	ComparisonOperatorLe          = "LE"
-	ComparisonOperatorLt          = "LT"
-	ComparisonOperatorGe          = "GE"
-	ComparisonOperatorGt          = "GT"
-	ComparisonOperatorBetween     = "BETWEEN"
-	ComparisonOperatorNotNull     = "NOT_NULL"
 	ComparisonOperatorNull        = "NULL"
-	ComparisonOperatorContains    = "CONTAINS"
+	ComparisonOperatorBetween     = "BETWEEN"
+	ComparisonOperatorLt          = "LT"
 	ComparisonOperatorNotContains = "NOT_CONTAINS"
+	ComparisonOperatorEq          = "EQ"
+	ComparisonOperatorGt          = "GT"
+	ComparisonOperatorNotNull     = "NOT_NULL"
+	ComparisonOperatorNe          = "NE"
+	ComparisonOperatorLe          = "LE"
 	ComparisonOperatorBeginsWith  = "BEGINS_WITH"
+	ComparisonOperatorGe          = "GE"
+	ComparisonOperatorContains    = "CONTAINS"
 )
 
 // The values of ConditionalOperator.
 const (
-	ConditionalOperatorAnd = "AND"
 	ConditionalOperatorOr  = "OR"
+	ConditionalOperatorAnd = "AND"
 )
 
 // The values of ContinuousBackupsStatus.
@@ -196,8 +196,8 @@ const (
 // The values of ProjectionType.
 const (
 	ProjectionTypeAll      = "ALL"
-	ProjectionTypeKeysOnly = "KEYS_ONLY"
 	ProjectionTypeInclude  = "INCLUDE"
+	ProjectionTypeKeysOnly = "KEYS_ONLY"
 )
 
 // The values of ReplicaStatus.
@@ -226,10 +226,10 @@ const (
 
 // The values of ReturnValue.
 const (
-	ReturnValueNone       = "NONE"
-	ReturnValueAllOld     = "ALL_OLD"
-	ReturnValueUpdatedOld = "UPDATED_OLD"
 	ReturnValueAllNew     = "ALL_NEW"
+	ReturnValueUpdatedOld = "UPDATED_OLD"
+	ReturnValueAllOld     = "ALL_OLD"
+	ReturnValueNone       = "NONE"
 	ReturnValueUpdatedNew = "UPDATED_NEW"
 )
 
@@ -262,17 +262,17 @@ const (
 
 // The values of ScalarAttributeType.
 const (
-	ScalarAttributeTypeS = "S"
-	ScalarAttributeTypeN = "N"
 	ScalarAttributeTypeB = "B"
+	ScalarAttributeTypeN = "N"
+	ScalarAttributeTypeS = "S"
 )
 
 // The values of Select.
 const (
-	SelectAllAttributes          = "ALL_ATTRIBUTES"
-	SelectAllProjectedAttributes = "ALL_PROJECTED_ATTRIBUTES"
 	SelectSpecificAttributes     = "SPECIFIC_ATTRIBUTES"
 	SelectCount                  = "COUNT"
+	SelectAllAttributes          = "ALL_ATTRIBUTES"
+	SelectAllProjectedAttributes = "ALL_PROJECTED_ATTRIBUTES"
 )
 
 // The values of StreamViewType.

@@ -326,7 +326,11 @@ func (a *authorization) queriedKey(in *api.QueryInput) item.Map {
 	if err != nil {
 		return nil
 	}
-	conds, err := keyConds(p, in)
+	keyCondition, err := predicate(p, exprParam{expression.KeyCondition, in.KeyConditionExpression})
+	if err != nil {
+		return nil
+	}
+	conds, err := keyConds(keyCondition, in)
 	if err != nil {
 		return nil
 	}

@@ -201,11 +201,11 @@ func TestChecksOfBadInput(t *testing.T) {
 		in        schema.Struct
 		err       string
 	}{
-		{"GetItem", &api.GetItemInput{TableName: new("ab"), Key: M{}}, "ValidationException: TableName must be at least 3 characters long and at most 255 characters long"},
+		{"GetItem", &api.GetItemInput{TableName: new("ab"), Key: M{}}, "ValidationException: 1 validation error detected: Value 'ab' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3"},
 		{"DescribeTable", &api.DescribeTableInput{TableName: new("arn:aws:dynamodb:eu-west-1:000000000000:table/table")}, "AccessDeniedException: …"},
 		{"Query", &api.QueryInput{TableName: new("table"), KeyConditionExpression: new("pk BETWEEN :a AND :b"), ExpressionAttributeValues: M{":a": api.N(""), ":b": api.N("x")}}, "no error"},
 		{"Query", &api.QueryInput{TableName: new("table"), KeyConditionExpression: new("((("), FilterExpression: new("[.#:")}, "no error"},
-		{"PutItem", &api.PutItemInput{TableName: new("table"), Item: M{"pk": api.Malformed(2)}}, "no error"},
+		{"PutItem", &api.PutItemInput{TableName: new("table"), Item: M{"pk": api.Malformed{api.S("a"), api.N("1")}}}, "no error"},
 	} {
 		_, mapped, err := b.Checks(b.ctx, c.operation, c.in)
 		if !mapped {

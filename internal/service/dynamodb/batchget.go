@@ -8,6 +8,7 @@ import (
 	api "brume/internal/api/dynamodb"
 	"brume/internal/awserr"
 	"brume/internal/kv"
+	"brume/internal/service/dynamodb/expression"
 	"brume/internal/service/dynamodb/item"
 )
 
@@ -21,8 +22,14 @@ const (
 // BatchGetItem returns items of one or more tables. Those beyond 16 MB are left as UnprocessedKeys.
 func (s *Service) BatchGetItem(ctx context.Context, in *api.BatchGetItemInput) (*api.BatchGetItemOutput, error) {
 	sc := scopeOf(ctx)
+	if len(in.RequestItems) == 0 {
+		return nil, awserr.Validation("The requestItems parameter is required for BatchGetItem")
+	}
+	if len(in.RequestItems) > maxBatchGets {
+		return nil, awserr.Validation("Too many items requested for the BatchGetItem call")
+	}
 	tables := slices.Sorted(maps.Keys(in.RequestItems))
-	total := 0
+	total, expressions, legacy := 0, false, false
 	gets := map[string][]*get{}
 	for _, requested := range tables {
 		request := in.RequestItems[requested]
@@ -33,16 +40,28 @@ func (s *Service) BatchGetItem(ctx context.Context, in *api.BatchGetItemInput) (
 		if err != nil {
 			return nil, err
 		}
+		if err := checkProjection(request.ProjectionExpression, request.ExpressionAttributeNames, request.AttributesToGet); err != nil {
+			return nil, err
+		}
+		sel, err := projection(request.ProjectionExpression, request.ExpressionAttributeNames, request.AttributesToGet)
+		if err != nil {
+			return nil, err
+		}
 		for _, key := range request.Keys {
-			g, err := newGet(name, key, request.ProjectionExpression, request.ExpressionAttributeNames, request.AttributesToGet)
-			if err != nil {
+			if err := canonicalItem(key); err != nil {
 				return nil, err
 			}
-			gets[requested] = append(gets[requested], g)
+			gets[requested] = append(gets[requested], &get{name, key, sel})
 		}
+		expressions = expressions || request.ProjectionExpression != nil
+		legacy = legacy || request.AttributesToGet != nil
 		if hasDuplicates(request.Keys) {
 			return nil, awserr.Validation("Provided list of item keys contains duplicates")
 		}
+	}
+
+	if expressions && legacy {
+		return nil, mixedParameters([]string{"AttributesToGet"}, []string{string(expression.Projection)})
 	}
 
 	var out *api.BatchGetItemOutput
@@ -51,14 +70,24 @@ func (s *Service) BatchGetItem(ctx context.Context, in *api.BatchGetItemInput) (
 			Responses:       map[string][]map[string]api.AttributeValue{},
 			UnprocessedKeys: map[string]api.KeysAndAttributes{},
 		}
-		size := 0
-		for _, requested := range tables {
-			request := in.RequestItems[requested]
-			name := gets[requested][0].table
-			t, err := s.table(r, sc, name)
-			if err != nil {
+		found := make([]*table, len(tables))
+		for i, requested := range tables {
+			var err error
+			if found[i], err = s.table(r, sc, gets[requested][0].table); err != nil {
 				return err
 			}
+		}
+		for i, requested := range tables {
+			for _, g := range gets[requested] {
+				if err := g.check(found[i]); err != nil {
+					return err
+				}
+			}
+		}
+		size := 0
+		for i, requested := range tables {
+			request := in.RequestItems[requested]
+			t, name := found[i], gets[requested][0].table
 			used := newConsumption(in.ReturnConsumedCapacity, name)
 			items := []map[string]api.AttributeValue{}
 			for i, g := range gets[requested] {

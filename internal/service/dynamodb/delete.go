@@ -18,8 +18,7 @@ func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api
 	}
 	condition := exprParam{expression.Condition, in.ConditionExpression}
 	legacy := []legacyParam{{"Expected", in.Expected != nil}, {"ConditionalOperator", in.ConditionalOperator != nil}}
-	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues, []exprParam{condition}, legacy)
-	if err != nil {
+	if err := checkParameters(in.ExpressionAttributeNames, in.ExpressionAttributeValues, []exprParam{condition}, legacy); err != nil {
 		return nil, err
 	}
 	w := &write{table: table, key: in.Key, remove: true, onFailure: in.ReturnValuesOnConditionCheckFailure}
@@ -30,6 +29,10 @@ func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api
 		return nil, awserr.Validation("ReturnValues can only be ALL_OLD or NONE")
 	}
 	if w.condition, err = expected(in.Expected, in.ConditionalOperator); err != nil {
+		return nil, err
+	}
+	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues)
+	if err != nil {
 		return nil, err
 	}
 	if err := w.parse(p, nil, condition); err != nil {

@@ -17,14 +17,24 @@ func (s *Service) GetItem(ctx context.Context, in *api.GetItemInput) (*api.GetIt
 	if err != nil {
 		return nil, err
 	}
-	g, err := newGet(table, in.Key, in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet)
+	if err := checkProjection(in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet); err != nil {
+		return nil, err
+	}
+	if err := canonicalItem(in.Key); err != nil {
+		return nil, err
+	}
+	sel, err := projection(in.ProjectionExpression, in.ExpressionAttributeNames, in.AttributesToGet)
 	if err != nil {
 		return nil, err
 	}
+	g := &get{table, in.Key, sel}
 	out := new(api.GetItemOutput)
 	err = s.view(ctx, func(r kv.Reader) error {
 		t, err := s.table(r, sc, table)
 		if err != nil {
+			return err
+		}
+		if err := g.check(t); err != nil {
 			return err
 		}
 		var size int
@@ -49,27 +59,37 @@ type get struct {
 	selection *selection
 }
 
-func newGet(table string, key item.Map, projection *string, names map[string]string, attributesToGet []string) (*get, error) {
-	p, err := placeholders(names, nil, []exprParam{{expression.Projection, projection}},
+// checkProjection checks which parameters of a get stand together, projection looks into them.
+func checkProjection(projection *string, names map[string]string, attributesToGet []string) error {
+	return checkParameters(names, nil, []exprParam{{expression.Projection, projection}},
 		[]legacyParam{{"AttributesToGet", attributesToGet != nil}})
-	if err != nil {
+}
+
+func projection(projection *string, names map[string]string, attributesToGet []string) (*selection, error) {
+	if err := checkAttributesToGet(attributesToGet); err != nil {
 		return nil, err
 	}
-	if err := canonicalItem(key); err != nil {
+	p, err := placeholders(names, nil)
+	if err != nil {
 		return nil, err
 	}
 	sel, err := newSelection(p, projection, attributesToGet)
 	if err == nil {
 		err = p.Unused()
 	}
-	return &get{table, key, sel}, err
+	return sel, err
+}
+
+// check checks the get against the table's schema.
+func (g *get) check(t *table) error {
+	if err := checkKey(&t.Key, g.key); err != nil {
+		return err
+	}
+	return t.checkScalarKeys(g.selection.paths)
 }
 
 // run returns the item, nil if there is none, and the size of all of it.
 func (g *get) run(r kv.Reader, t *table) (item.Map, int, error) {
-	if err := checkKey(&t.Key, g.key); err != nil {
-		return nil, 0, err
-	}
 	row, ok, err := r.Get(t.itemKey(g.key))
 	if err != nil || !ok {
 		return nil, 0, err

@@ -94,7 +94,7 @@ func TestAddAndRemoveIndex(t *testing.T) {
 	if err := set("b", "SET n = :v", M{":v": api.N("2")}); err != nil {
 		t.Error(err)
 	}
-	wantError(t, set("b", "SET g = :v", M{":v": api.N("2")}), "ValidationException: The update expression attempted to update the secondary index key to unsupported type")
+	wantError(t, set("b", "SET g = :v", M{":v": api.N("2")}), invalidParams+"Type mismatch for Index Key g Expected: S Actual: N IndexName: gsi")
 	if err := set("b", "SET g = :v", M{":v": api.S("y")}); err != nil {
 		t.Error(err)
 	}

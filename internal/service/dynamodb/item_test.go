@@ -64,7 +64,7 @@ func TestScopes(t *testing.T) {
 	})
 	wantError(t, err, "AccessDeniedException: …")
 	_, err = b.GetItem(b.ctx, &api.GetItemInput{TableName: new("ab"), Key: M{"pk": api.S("a")}})
-	wantError(t, err, "ValidationException: TableName must be at least 3 characters long and at most 255 characters long")
+	wantError(t, err, "ValidationException: 1 validation error detected: Value 'ab' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3")
 	_, err = b.GetItem(b.ctx, &api.GetItemInput{TableName: new("a b c"), Key: M{"pk": api.S("a")}})
 	wantError(t, err, "ValidationException: 1 validation error detected: Value 'a b c' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+")
 }
@@ -95,7 +95,7 @@ func TestPutValidation(t *testing.T) {
 		{base(M{"": api.S("x")}), invalidParams + "An attribute name must have at least one character"},
 		{base(M{"n": api.N("x")}), "ValidationException: The parameter cannot be converted to a numeric value: x"},
 		{base(M{"ss": api.SS{}}), invalidParams + "An string set  may not be empty"},
-		{base(M{"v": api.Malformed(0)}), "ValidationException: Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"},
+		{base(M{"v": api.Malformed(nil)}), "ValidationException: Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"},
 		{base(M{"ik": api.N("1")}), invalidParams + "Type mismatch for Index Key ik Expected: S Actual: N IndexName: idx"},
 		{base(M{"ik": api.S("")}), "ValidationException: One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty string value. IndexName: idx, IndexKey: ik"},
 		{base(M{"ik": api.S(long[:2049])}), invalidParams + "Size of hashkey has exceeded the maximum size limit of2048 bytes"},
@@ -302,7 +302,9 @@ func TestUpdate(t *testing.T) {
 		"SET n = nope":     "ValidationException: The provided expression refers to an attribute that does not exist in the item",
 		"SET nope.x = pk":  "ValidationException: The document path provided in the update expression is invalid for update",
 		"SET n = pk + n":   "ValidationException: An operand in the update expression has an incorrect data type",
-		"SET ik = :one":    "ValidationException: The update expression attempted to update the secondary index key to unsupported type",
+		"SET ik = :one":    invalidParams + "Type mismatch for Index Key ik Expected: S Actual: N IndexName: idx",
+		"SET ik = n":       "ValidationException: The update expression attempted to update the secondary index key to unsupported type",
+		"SET ik.x = :one":  "ValidationException: Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: IndexKey: ik",
 		"SET x = :long":    "ValidationException: Item size to update has exceeded the maximum allowed size",
 		"SET n = n + nope": "ValidationException: The provided expression refers to an attribute that does not exist in the item",
 	} {

@@ -1,7 +1,10 @@
 package dynamodb
 
 import (
+	"slices"
+
 	"brume/internal/awserr"
+	"brume/internal/service/dynamodb/expression"
 	"brume/internal/service/dynamodb/item"
 
 	api "brume/internal/api/dynamodb"
@@ -65,14 +68,21 @@ func checkKeyValue(name string, v api.AttributeValue, hash bool) error {
 	kind, size := keyValueSize(v)
 	switch {
 	case size == 0:
-		return awserr.Validation("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain "+
-			"an empty %s value. Key: %s", kind, name)
+		return emptyKey("The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", kind, name)
 	case hash && size > maxPartitionKeySize:
 		return invalid("Size of hashkey has exceeded the maximum size limit of2048 bytes")
 	case !hash && size > maxSortKeySize:
 		return invalid("Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
 	}
 	return nil
+}
+
+// An emptyKeyError says that a key attribute is empty. It fails a transaction as a whole, where other faults of a key
+// are the reason to cancel it.
+type emptyKeyError struct{ *awserr.Generic }
+
+func emptyKey(format string, args ...any) error {
+	return emptyKeyError{awserr.Validation("One or more parameter values are not valid. "+format, args...)}
 }
 
 // keyValueSize returns the word for a value's type and its length; that of a number is never 0.
@@ -90,11 +100,7 @@ func keyValueSize(v api.AttributeValue) (kind string, size int) {
 // touched is not nil, the outcome of an update: of that only what the update touches is checked, since what an older item
 // had before there was the index may stay, and DynamoDB words it differently.
 func (t *table) checkIndexKeys(m item.Map, touched func(name string) bool) error {
-	for i := range t.Indexes {
-		x := &t.Indexes[i]
-		if x.Status == indexDeleting {
-			continue
-		}
+	for _, x := range t.checked {
 		for j, part := range [...][]attribute{x.Key.Hash, x.Key.Range} {
 			sum, any := 0, false
 			for _, a := range part {
@@ -112,12 +118,12 @@ func (t *table) checkIndexKeys(m item.Map, touched func(name string) bool) error
 				case typ != a.Type && touched != nil:
 					return awserr.Validation("The update expression attempted to update the secondary index key to unsupported type")
 				case typ != a.Type:
-					return invalid("Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s", a.Name, a.Type, typ, x.Name)
+					return indexKeyMismatch(x, a, typ)
 				case size == 0 && touched != nil:
-					return awserr.Validation("The update expression attempted to update the secondary index key to a value that is not "+
+					return emptyKey("The update expression attempted to update a secondary index key to a value that is not "+
 						"supported. The AttributeValue for a key attribute cannot contain an empty %s value.", kind)
 				case size == 0:
-					return awserr.Validation("One or more parameter values are not valid. A value specified for a secondary index key is not "+
+					return emptyKey("A value specified for a secondary index key is not "+
 						"supported. The AttributeValue for a key attribute cannot contain an empty %s value. IndexName: %s, IndexKey: %s",
 						kind, x.Name, a.Name)
 				}
@@ -132,6 +138,32 @@ func (t *table) checkIndexKeys(m item.Map, touched func(name string) bool) error
 		}
 	}
 	return nil
+}
+
+func indexKeyMismatch(x *index, a attribute, typ string) error {
+	return invalid("Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s", a.Name, a.Type, typ, x.Name)
+}
+
+// checkScalarKeys refuses document paths that lead into a key attribute of the table or its indexes.
+func (t *table) checkScalarKeys(lists ...[]expression.Path) error {
+	check := func(k *keySchema, kind string) error {
+		for a := range k.each {
+			for _, paths := range lists {
+				if slices.ContainsFunc(paths, func(p expression.Path) bool { return len(p) > 1 && p.Head() == a.Name }) {
+					return awserr.Validation("Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: %s: %s",
+						kind, a.Name)
+				}
+			}
+		}
+		return nil
+	}
+	err := check(&t.Key, "Key")
+	for _, x := range t.checked {
+		if err == nil {
+			err = check(&x.Key, "IndexKey")
+		}
+	}
+	return err
 }
 
 // keyOf returns the attributes of an item that make its key, in the table and in an index if one is given.

@@ -87,7 +87,7 @@ func TestScanFilter(t *testing.T) {
 		{filter{"a": condition("IN", api.S("x"), api.N("1"))}, nil, invalidParams + "AttributeValues inside AttributeValueList must be of same type"},
 		{filter{"a": condition("BETWEEN", api.N("2"), api.N("1"))}, nil, v + "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound"},
 		{filter{"a": condition("EQ", api.N("x"))}, nil, v + "The parameter cannot be converted to a numeric value: x"},
-		{filter{"a": condition("EQ", api.Malformed(0))}, nil, v + "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"},
+		{filter{"a": condition("EQ", api.Malformed(nil))}, nil, v + "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"},
 	} {
 		_, err := scan(c.f, c.operator)
 		wantError(t, err, c.err)

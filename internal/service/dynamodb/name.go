@@ -1,6 +1,7 @@
 package dynamodb
 
 import (
+	"fmt"
 	"strings"
 
 	"brume/internal/awserr"
@@ -19,14 +20,26 @@ func (sc scope) tableName(name *string) (string, error) {
 }
 
 func checkTableName(name string) error {
-	if len(name) < 3 || len(name) > 255 {
-		return awserr.Validation("TableName must be at least 3 characters long and at most 255 characters long")
+	var faults []string
+	add := func(constraint string) {
+		faults = append(faults, fmt.Sprintf("Value '%s' at 'tableName' failed to satisfy constraint: %s", name, constraint))
 	}
 	if !isName(name) {
-		return awserr.Validation("1 validation error detected: Value '%s' at 'tableName' failed to satisfy constraint: "+
-			"Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+", name)
+		add("Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+")
 	}
-	return nil
+	if len(name) < 3 {
+		add("Member must have length greater than or equal to 3")
+	}
+	if len(name) > 255 {
+		add("Member must have length less than or equal to 255")
+	}
+	switch len(faults) {
+	case 0:
+		return nil
+	case 1:
+		return awserr.Validation("1 validation error detected: %s", faults[0])
+	}
+	return awserr.Validation("%d validation errors detected: %s", len(faults), strings.Join(faults, "; "))
 }
 
 func isName(s string) bool {

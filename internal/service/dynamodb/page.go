@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"bytes"
+	"strings"
 
 	"brume/internal/awserr"
 	"brume/internal/kv"
@@ -47,21 +48,34 @@ type reads struct {
 	consistent      *bool
 }
 
-// newPage checks the parameters that need no table.
-func newPage(p *expression.Placeholders, r reads) (*page, error) {
-	pg := &page{
-		indexName: r.indexName, start: r.start, limit: int(deref(r.limit)), selects: deref(r.selects),
-		consistent: deref(r.consistent),
-	}
+// check checks those parameters that have no expression, and need no table.
+func (r *reads) check() error {
 	if r.start != nil {
 		if err := canonicalItem(r.start); err != nil {
-			return nil, awserr.Validation("The provided starting key is invalid: %s", message(err))
+			return startKeyFault(err)
 		}
 	}
-	if err := r.checkSelect(); err != nil {
-		return nil, err
+	return r.checkSelect()
+}
+
+// startKeyFault words what is wrong with a value of ExclusiveStartKey. DynamoDB tells of numbers and duplicates before it
+// knows where they stand.
+func startKeyFault(err error) error {
+	text := message(err)
+	for _, part := range [...]string{"numeric value", "significant digits", "Number ", "number set", "contains duplicates"} {
+		if strings.Contains(text, part) {
+			return err
+		}
 	}
-	pg.countOnly = pg.selects == "COUNT"
+	return awserr.Validation("The provided starting key is invalid: %s", text)
+}
+
+// page parses the expressions.
+func (r *reads) page(p *expression.Placeholders) (*page, error) {
+	pg := &page{
+		indexName: r.indexName, start: r.start, limit: int(deref(r.limit)), selects: deref(r.selects),
+		consistent: deref(r.consistent), countOnly: deref(r.selects) == "COUNT",
+	}
 	var err error
 	if pg.filter, err = predicate(p, r.filter); err != nil {
 		return nil, err
@@ -105,51 +119,75 @@ func (pg *page) index(t *table) (*index, error) {
 	case x.Status == indexCreating:
 		return nil, awserr.Validation("Cannot read from backfilling global secondary index: %s", x.Name)
 	}
-	if !x.Global {
-		return x, nil
-	}
-	if pg.consistent {
+	if x.Global && pg.consistent {
 		return nil, awserr.Validation("Consistent reads are not supported on global secondary indexes")
-	}
-	if pg.selects == "ALL_ATTRIBUTES" && x.Projection != "ALL" {
-		return nil, invalid("Select type ALL_ATTRIBUTES is not supported for global secondary index %s because its projection type is not ALL", x.Name)
-	}
-	for _, path := range pg.selection.paths {
-		if !t.projects(x, path.Head()) {
-			return nil, invalid("Global secondary index %s does not project [%s]", x.Name, path.Head())
-		}
 	}
 	return x, nil
 }
 
-// startKey returns the row that ExclusiveStartKey stands for.
-func (t *table) startKey(x *index, start item.Map) ([]byte, error) {
+// checkProjected refuses to read what an index does not hold.
+func (pg *page) checkProjected(t *table, x *index) error {
+	if x == nil || !x.Global {
+		return nil
+	}
+	if pg.selects == "ALL_ATTRIBUTES" && x.Projection != "ALL" {
+		return invalid("Select type ALL_ATTRIBUTES is not supported for global secondary index %s because its projection type is not ALL", x.Name)
+	}
+	for _, path := range pg.selection.paths {
+		if !t.projects(x, path.Head()) {
+			return invalid("Global secondary index %s does not project [%s]", x.Name, path.Head())
+		}
+	}
+	return nil
+}
+
+func invalidStart() error { return awserr.Validation("The provided starting key is invalid") }
+
+// hasStartSize reports whether the start has as many attributes as the keys of the table and the index together.
+func (pg *page) hasStartSize(t *table, x *index) bool {
 	want := len(t.Key.Hash) + len(t.Key.Range)
 	if x != nil {
-		for _, a := range x.Key.attributes() {
+		for a := range x.Key.each {
 			if !t.Key.has(a.Name) {
 				want++
 			}
 		}
 	}
-	if len(start) != want {
-		return nil, awserr.Validation("The provided starting key is invalid")
+	return len(pg.start) == want
+}
+
+// checkStartPart checks one key attribute of the start.
+func (pg *page) checkStartPart(a attribute, hash bool) error {
+	switch v := pg.start[a.Name]; {
+	case v == nil:
+		return invalidStart()
+	case item.Type(v) != a.Type:
+		return keyMismatch()
+	default:
+		return checkKeyValue(a.Name, v, hash)
 	}
-	keys := []*keySchema{&t.Key}
-	if x != nil {
-		keys = append(keys, &x.Key)
-	}
-	for _, k := range keys {
-		for _, a := range k.attributes() {
-			if v := start[a.Name]; v == nil || item.Type(v) != a.Type {
-				return nil, awserr.Validation("The provided starting key is invalid: %s", message(keyMismatch()))
-			}
+}
+
+// checkStartKey checks the table's key in the start.
+func (pg *page) checkStartKey(t *table) error {
+	key := item.Map{}
+	for a := range t.Key.each {
+		if v := pg.start[a.Name]; v != nil {
+			key[a.Name] = v
 		}
 	}
-	if x != nil {
-		return t.indexEntry(x, start), nil
+	if err := checkKey(&t.Key, key); err != nil {
+		return awserr.Validation("The provided starting key is invalid: %s", message(err))
 	}
-	return t.itemKey(start), nil
+	return nil
+}
+
+// startRow is the row that the start, checked before, stands for.
+func (pg *page) startRow(t *table, x *index) []byte {
+	if x != nil {
+		return t.indexEntry(x, pg.start)
+	}
+	return t.itemKey(pg.start)
 }
 
 // read reads rows of rng until the page is full. x is the index whose rows they are, nil for the table's own.

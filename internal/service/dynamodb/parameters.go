@@ -21,9 +21,9 @@ type legacyParam struct {
 	given bool
 }
 
-// placeholders checks how the parameters of expressions stand together, and returns those that expressions use.
+// checkParameters checks which parameters of expressions stand together, before anything looks into them.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LegacyConditionalParameters.html
-func placeholders(names map[string]string, values item.Map, exprs []exprParam, legacy []legacyParam) (*expression.Placeholders, error) {
+func checkParameters(names map[string]string, values item.Map, exprs []exprParam, legacy []legacyParam) error {
 	var given, old []string
 	valued, takeValues := false, []string(nil)
 	for _, e := range exprs {
@@ -41,11 +41,10 @@ func placeholders(names map[string]string, values item.Map, exprs []exprParam, l
 		}
 	}
 	if len(given) > 0 && len(old) > 0 {
-		return nil, awserr.Validation("Can not use both expression and non-expression parameters in the same request: "+
-			"Non-expression parameters: {%s} Expression parameters: {%s}", strings.Join(old, ", "), strings.Join(given, ", "))
+		return mixedParameters(old, given)
 	}
 	if names != nil && len(given) == 0 {
-		return nil, awserr.Validation("ExpressionAttributeNames can only be specified when using expressions")
+		return awserr.Validation("ExpressionAttributeNames can only be specified when using expressions")
 	}
 	if values != nil && !valued {
 		verb := "is"
@@ -53,11 +52,21 @@ func placeholders(names map[string]string, values item.Map, exprs []exprParam, l
 			verb = "are"
 		}
 		if len(given) == 0 && len(takeValues) == 0 {
-			return nil, awserr.Validation("ExpressionAttributeValues can only be specified when using expressions")
+			return awserr.Validation("ExpressionAttributeValues can only be specified when using expressions")
 		}
-		return nil, awserr.Validation("ExpressionAttributeValues can only be specified when using expressions: %s %s null",
+		return awserr.Validation("ExpressionAttributeValues can only be specified when using expressions: %s %s null",
 			strings.Join(takeValues, " and "), verb)
 	}
+	return nil
+}
+
+func mixedParameters(old, given []string) error {
+	return awserr.Validation("Can not use both expression and non-expression parameters in the same request: "+
+		"Non-expression parameters: {%s} Expression parameters: {%s}", strings.Join(old, ", "), strings.Join(given, ", "))
+}
+
+// placeholders are those that a request's expressions use.
+func placeholders(names map[string]string, values item.Map) (*expression.Placeholders, error) {
 	if names == nil && values == nil {
 		return new(expression.Placeholders), nil
 	}
@@ -113,15 +122,21 @@ func newSelection(p *expression.Placeholders, projection *string, attributesToGe
 		return &selection{paths}, err
 	}
 	sel := new(selection)
-	seen := make(map[string]bool, len(attributesToGet))
 	for _, name := range attributesToGet {
-		if seen[name] {
-			return nil, invalid("Duplicate value in attribute name: %s", name)
-		}
-		seen[name] = true
 		sel.paths = append(sel.paths, expression.Path{{Name: name}})
 	}
 	return sel, nil
+}
+
+func checkAttributesToGet(names []string) error {
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if seen[name] {
+			return invalid("Duplicate value in attribute name: %s", name)
+		}
+		seen[name] = true
+	}
+	return nil
 }
 
 // decode returns the selected attributes of an item.

@@ -19,18 +19,24 @@ func (s *Service) PutItem(ctx context.Context, in *api.PutItemInput) (*api.PutIt
 	}
 	condition := exprParam{expression.Condition, in.ConditionExpression}
 	legacy := []legacyParam{{"Expected", in.Expected != nil}, {"ConditionalOperator", in.ConditionalOperator != nil}}
-	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues, []exprParam{condition}, legacy)
-	if err != nil {
+	if err := checkParameters(in.ExpressionAttributeNames, in.ExpressionAttributeValues, []exprParam{condition}, legacy); err != nil {
 		return nil, err
 	}
-	w, err := newPut(table, in.Item)
-	if err != nil {
+	if err := canonicalItem(in.Item); err != nil {
 		return nil, err
 	}
 	if !oneOf(in.ReturnValues, "NONE", "ALL_OLD") {
 		return nil, awserr.Validation("ReturnValues can only be ALL_OLD or NONE")
 	}
+	w, err := newPut(table, in.Item)
+	if err != nil {
+		return nil, err
+	}
 	if w.condition, err = expected(in.Expected, in.ConditionalOperator); err != nil {
+		return nil, err
+	}
+	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues)
+	if err != nil {
 		return nil, err
 	}
 	if err := w.parse(p, nil, condition); err != nil {

@@ -27,28 +27,45 @@ func (s *Service) Query(ctx context.Context, in *api.QueryInput) (*api.QueryOutp
 		// KeyConditions may stand beside the expressions of other parameters.
 		{"KeyConditions", in.KeyConditions != nil && in.KeyConditionExpression != nil},
 	}
-	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues, []exprParam{
+	if err := checkParameters(in.ExpressionAttributeNames, in.ExpressionAttributeValues, []exprParam{
 		{expression.Projection, in.ProjectionExpression}, filter, {expression.KeyCondition, in.KeyConditionExpression},
-	}, legacy)
-	if err != nil {
+	}, legacy); err != nil {
 		return nil, err
 	}
 	oldFilter, err := legacyFilter(in.QueryFilter, in.ConditionalOperator)
 	if err != nil {
 		return nil, err
 	}
-	conds, err := keyConds(p, in)
+	if err := checkAttributesToGet(in.AttributesToGet); err != nil {
+		return nil, err
+	}
+	r := reads{
+		in.IndexName, in.ExclusiveStartKey, in.Limit, filter, oldFilter, in.ProjectionExpression, in.AttributesToGet, in.Select,
+		in.ConsistentRead,
+	}
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	if in.KeyConditionExpression == nil && in.KeyConditions == nil {
+		return nil, awserr.Validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+	}
+	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues)
 	if err != nil {
 		return nil, err
 	}
-	pg, err := newPage(p, reads{
-		in.IndexName, in.ExclusiveStartKey, in.Limit, filter, oldFilter, in.ProjectionExpression, in.AttributesToGet, in.Select,
-		in.ConsistentRead,
-	})
+	keyCondition, err := predicate(p, exprParam{expression.KeyCondition, in.KeyConditionExpression})
+	if err != nil {
+		return nil, err
+	}
+	pg, err := r.page(p)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.Unused(); err != nil {
+		return nil, err
+	}
+	conds, err := keyConds(keyCondition, in)
+	if err != nil {
 		return nil, err
 	}
 	reverse := in.ScanIndexForward != nil && !*in.ScanIndexForward
@@ -67,26 +84,37 @@ func (s *Service) Query(ctx context.Context, in *api.QueryInput) (*api.QueryOutp
 		if x != nil {
 			k = &x.Key
 		}
+		if pg.start != nil && !pg.hasStartSize(t, x) {
+			return invalidStart()
+		}
+		if err := pg.checkKeyConds(k, conds); err != nil {
+			return err
+		}
+		partition, rng := keyRange(t.rows(x), k, conds)
+		rng.Reverse = reverse
+		if pg.start != nil {
+			if err := pg.checkStartKey(t); err != nil {
+				return err
+			}
+			key := pg.startRow(t, x)
+			if err := checkStartRow(t, x, k, pg.start, key, partition, conds); err != nil {
+				return err
+			}
+			rng = after(rng, key)
+		}
+		if err := t.checkScalarKeys(pg.selection.paths); err != nil {
+			return err
+		}
 		if err := pg.checkFilter(k); err != nil {
 			return err
 		}
-		partition, rng, err := keyRange(t.rows(x), k, conds)
-		if err != nil {
+		if err := pg.checkProjected(t, x); err != nil {
 			return err
 		}
-		rng.Reverse = reverse
-		if pg.start != nil {
-			key, err := t.startKey(x, pg.start)
-			if err != nil {
+		if pg.filter != nil {
+			if err := t.checkScalarKeys(pg.filter.Paths()); err != nil {
 				return err
 			}
-			if !bytes.HasPrefix(key, partition) {
-				return awserr.Validation("The provided starting key is outside query boundaries based on provided conditions")
-			}
-			if !contains(rng, key) {
-				return awserr.Validation("The provided starting key does not match the range key predicate")
-			}
-			rng = after(rng, key)
 		}
 		used := newConsumption(in.ReturnConsumedCapacity, name)
 		f, err := pg.read(r, t, x, rng, used)
@@ -105,15 +133,24 @@ func (s *Service) Query(ctx context.Context, in *api.QueryInput) (*api.QueryOutp
 	return out, nil
 }
 
-// keyConds are the conditions of KeyConditionExpression or its forerunner KeyConditions.
-func keyConds(p *expression.Placeholders, in *api.QueryInput) ([]expression.KeyCond, error) {
-	switch {
-	case in.KeyConditionExpression != nil:
-		return p.KeyCondition(*in.KeyConditionExpression)
-	case in.KeyConditions != nil:
-		return expression.KeyConditions(in.KeyConditions)
+// maxKeyConditions: the partition key and the sort key. Only the keys of global indexes can have more attributes.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.DesignPattern.MultiAttributeKeys.html
+const maxKeyConditions = 2
+
+// keyConds are the conditions of KeyConditionExpression, parsed, or its forerunner KeyConditions.
+func keyConds(parsed *expression.Predicate, in *api.QueryInput) (conds []expression.KeyCond, err error) {
+	if parsed != nil {
+		conds, err = parsed.KeyConds()
+	} else {
+		conds, err = expression.KeyConditions(in.KeyConditions)
 	}
-	return nil, awserr.Validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+	if err != nil {
+		return nil, err
+	}
+	if len(conds) == 0 || len(conds) > maxKeyConditions && (parsed == nil || in.IndexName == nil) {
+		return nil, awserr.Validation("Conditions can be of length 1 or 2 only")
+	}
+	return conds, nil
 }
 
 // checkFilter refuses filters on the key, which the key condition is for.
@@ -133,63 +170,102 @@ func (pg *page) checkFilter(k *keySchema) error {
 	return nil
 }
 
-// keyRange returns the rows that key conditions select, of those that begin with prefix and have the key k, and the
-// prefix of the whole partition.
-func keyRange(prefix []byte, k *keySchema, conds []expression.KeyCond) (partition []byte, rng kv.Range, err error) {
-	find := func(a attribute) *expression.KeyCond {
-		i := slices.IndexFunc(conds, func(c expression.KeyCond) bool { return c.Attribute == a.Name })
-		if i < 0 {
-			return nil
-		}
-		return &conds[i]
+// find returns the condition on an attribute, nil if there is none.
+func find(conds []expression.KeyCond, a attribute) *expression.KeyCond {
+	i := slices.IndexFunc(conds, func(c expression.KeyCond) bool { return c.Attribute == a.Name })
+	if i < 0 {
+		return nil
 	}
+	return &conds[i]
+}
+
+// checkKeyConds checks conditions, and the start, against the key k, attribute by attribute.
+func (pg *page) checkKeyConds(k *keySchema, conds []expression.KeyCond) error {
+	found, ended := 0, false
+	i := -1
+	for a := range k.each {
+		i++
+		hash := i < len(k.Hash)
+		if pg.start != nil {
+			if err := pg.checkStartPart(a, hash); err != nil {
+				return err
+			}
+		}
+		if len(k.Range) == 0 && len(conds) > len(k.Hash) {
+			return notSupported()
+		}
+		c := find(conds, a)
+		if c == nil {
+			if hash || found < len(conds) {
+				return missedKey(a)
+			}
+			continue
+		}
+		found++
+		if err := checkKeyCond(c, a, hash); err != nil {
+			return err
+		}
+		// Sort keys are taken from the left: equality first, then one range.
+		if ended || hash && c.Op != expression.KeyEQ {
+			return notSupported()
+		}
+		ended = c.Op != expression.KeyEQ
+	}
+	if found < len(conds) {
+		return notSupported()
+	}
+	return nil
+}
+
+// keyRange returns the rows that conditions, checked before, select, of those that begin with prefix and have the key k, and
+// the prefix of the whole partition.
+func keyRange(prefix []byte, k *keySchema, conds []expression.KeyCond) (partition []byte, rng kv.Range) {
 	hash := item.Map{}
 	for _, a := range k.Hash {
-		c := find(a)
-		if c == nil {
-			return nil, kv.Range{}, missedKey(a)
-		}
-		if err := checkKeyCond(c, a, true); err != nil {
-			return nil, kv.Range{}, err
-		}
-		if c.Op != expression.KeyEQ {
-			return nil, kv.Range{}, notSupported()
-		}
-		hash[a.Name] = c.Values[0]
+		hash[a.Name] = find(conds, a).Values[0]
 	}
 	partition = appendPartition(prefix, k, hash)
 	rng = kv.Prefix(partition)
-	used := len(k.Hash)
-	// Sort keys are taken from the left: equality first, then one range.
 	at := partition
 	for _, a := range k.Range {
-		c := find(a)
+		c := find(conds, a)
 		if c == nil {
 			break
 		}
-		if err := checkKeyCond(c, a, false); err != nil {
-			return nil, kv.Range{}, err
-		}
-		used++
 		rng = sortRange(at, c)
-		if c.Op != expression.KeyEQ {
-			if used < len(conds) {
-				return nil, kv.Range{}, notSupported()
-			}
-			break
-		}
 		at = rng.Start
 	}
-	if used == len(conds) {
-		return partition, rng, nil
-	}
-	// Some condition is on an attribute that is no key, or not the next one.
-	for _, a := range k.Range {
-		if find(a) == nil {
-			return nil, kv.Range{}, missedKey(a)
+	return partition, rng
+}
+
+// checkStartRow refuses a start that the query could not have come to.
+func checkStartRow(t *table, x *index, k *keySchema, start item.Map, key, partition []byte, conds []expression.KeyCond) error {
+	inside := bytes.HasPrefix(key, partition)
+	sorted := slices.ContainsFunc(k.Range, func(a attribute) bool { return find(conds, a) != nil })
+	if !sorted {
+		if !inside {
+			return awserr.Validation("The provided starting key is outside query boundaries based on provided conditions")
 		}
+		return nil
 	}
-	return nil, kv.Range{}, notSupported()
+	// The sort key's condition is asked of the start's own partition.
+	_, own := keyRange(t.rows(x), k, slices.Concat(ownPartition(k, start), conds))
+	switch {
+	case !contains(own, key):
+		return awserr.Validation("The provided starting key does not match the range key predicate")
+	case !inside:
+		return awserr.Validation("The query can return at most one row and cannot be restarted")
+	}
+	return nil
+}
+
+// ownPartition are conditions that select the partition of an item.
+func ownPartition(k *keySchema, m item.Map) []expression.KeyCond {
+	var conds []expression.KeyCond
+	for _, a := range k.Hash {
+		conds = append(conds, expression.KeyCond{Attribute: a.Name, Values: []api.AttributeValue{m[a.Name]}})
+	}
+	return conds
 }
 
 func notSupported() error { return awserr.Validation("Query key condition not supported") }

@@ -127,7 +127,7 @@ func TestQueryValidation(t *testing.T) {
 		{api.QueryInput{KeyConditionExpression: new("sk = :n")}, "n", v + "Query condition missed key schema element: pk"},
 		{api.QueryInput{KeyConditionExpression: new("pk < :s")}, "s", v + "Query key condition not supported"},
 		{api.QueryInput{KeyConditionExpression: new("pk = :s AND x = :s")}, "s", v + "Query condition missed key schema element: sk"},
-		{api.QueryInput{KeyConditionExpression: new("pk = :s AND sk = :n AND x = :s")}, "s n", v + "Query key condition not supported"},
+		{api.QueryInput{KeyConditionExpression: new("pk = :s AND sk = :n AND x = :s")}, "s n", v + "Conditions can be of length 1 or 2 only"},
 		{api.QueryInput{TableName: new("hash"), KeyConditionExpression: new("pk = :s AND x = :s")}, "s", v + "Query key condition not supported"},
 		{api.QueryInput{KeyConditionExpression: new("pk = :n")}, "n", invalidParams + "Condition parameter type does not match schema type"},
 		{api.QueryInput{KeyConditionExpression: new("pk = :s AND sk > :s")}, "s", invalidParams + "Condition parameter type does not match schema type"},
@@ -145,7 +145,7 @@ func TestQueryValidation(t *testing.T) {
 		{api.QueryInput{KeyConditionExpression: new("pk = :s"), Select: new("COUNT"), ProjectionExpression: new("a")}, "s", v + "Cannot specify the ProjectionExpression when choosing to get only the Count"},
 		{api.QueryInput{KeyConditionExpression: new("pk = :s"), Select: new("ALL_ATTRIBUTES"), ProjectionExpression: new("a")}, "s", v + "Cannot specify the ProjectionExpression when choosing to get ALL_ATTRIBUTES"},
 		{api.QueryInput{KeyConditionExpression: new("pk = :s"), ExclusiveStartKey: M{"pk": api.S("x")}}, "s", v + "The provided starting key is invalid"},
-		{api.QueryInput{KeyConditionExpression: new("pk = :s"), ExclusiveStartKey: M{"pk": api.S("x"), "sk": api.S("1")}}, "s", v + "The provided starting key is invalid: The provided key element does not match the schema"},
+		{api.QueryInput{KeyConditionExpression: new("pk = :s"), ExclusiveStartKey: M{"pk": api.S("x"), "sk": api.S("1")}}, "s", v + "The provided key element does not match the schema"},
 		{api.QueryInput{KeyConditionExpression: new("pk = :s"), ExclusiveStartKey: M{"pk": api.S("y"), "sk": api.N("1")}}, "s", v + "The provided starting key is outside query boundaries based on provided conditions"},
 		{api.QueryInput{KeyConditionExpression: new("pk = :s AND sk > :n"), ExclusiveStartKey: M{"pk": api.S("x"), "sk": api.N("1")}}, "s n", v + "The provided starting key does not match the range key predicate"},
 		{api.QueryInput{KeyConditionExpression: new("pk = :s"), IndexName: new("lsi"), ExclusiveStartKey: M{"pk": api.S("x"), "sk": api.N("1")}}, "s", v + "The provided starting key is invalid"},
@@ -324,7 +324,7 @@ func TestScan(t *testing.T) {
 		{api.ScanInput{Segment: new(int32(0))}, v + "The TotalSegments parameter is required but was not present in the request when Segment parameter is present"},
 		{api.ScanInput{TotalSegments: new(int32(1))}, v + "The Segment parameter is required but was not present in the request when parameter TotalSegments is present"},
 		{api.ScanInput{Segment: new(int32(1)), TotalSegments: new(int32(1))}, v + "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: 1 is not less than TotalSegments: 1"},
-		{api.ScanInput{ExclusiveStartKey: M{"pk": api.S("a")}}, v + "The provided starting key is invalid"},
+		{api.ScanInput{ExclusiveStartKey: M{"pk": api.S("a")}}, v + "The provided starting key is invalid: The provided key element does not match the schema"},
 		{api.ScanInput{IndexName: new("gsi"), ConsistentRead: new(true)}, v + "Consistent reads are not supported on global secondary indexes"},
 	} {
 		c.in.TableName = new("table")

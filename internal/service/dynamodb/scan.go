@@ -23,22 +23,32 @@ func (s *Service) Scan(ctx context.Context, in *api.ScanInput) (*api.ScanOutput,
 		{"AttributesToGet", in.AttributesToGet != nil}, {"ScanFilter", in.ScanFilter != nil},
 		{"ConditionalOperator", in.ConditionalOperator != nil},
 	}
-	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues,
-		[]exprParam{{expression.Projection, in.ProjectionExpression}, filter}, legacy)
-	if err != nil {
+	if err := checkParameters(in.ExpressionAttributeNames, in.ExpressionAttributeValues,
+		[]exprParam{{expression.Projection, in.ProjectionExpression}, filter}, legacy); err != nil {
 		return nil, err
 	}
-	if err := checkSegment(in.Segment, in.TotalSegments); err != nil {
+	if err := checkAttributesToGet(in.AttributesToGet); err != nil {
 		return nil, err
 	}
 	oldFilter, err := legacyFilter(in.ScanFilter, in.ConditionalOperator)
 	if err != nil {
 		return nil, err
 	}
-	pg, err := newPage(p, reads{
+	r := reads{
 		in.IndexName, in.ExclusiveStartKey, in.Limit, filter, oldFilter, in.ProjectionExpression, in.AttributesToGet, in.Select,
 		in.ConsistentRead,
-	})
+	}
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	if err := checkSegment(in.Segment, in.TotalSegments); err != nil {
+		return nil, err
+	}
+	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues)
+	if err != nil {
+		return nil, err
+	}
+	pg, err := r.page(p)
 	if err != nil {
 		return nil, err
 	}
@@ -54,19 +64,38 @@ func (s *Service) Scan(ctx context.Context, in *api.ScanInput) (*api.ScanOutput,
 		}
 		x, err := pg.index(t)
 		if err != nil {
+			if pg.start != nil && t.index(*pg.indexName) == nil {
+				return invalidStart()
+			}
+			return err
+		}
+		if pg.start != nil {
+			if err := pg.checkScanStart(t, x); err != nil {
+				return err
+			}
+		}
+		if err := pg.checkProjected(t, x); err != nil {
 			return err
 		}
 		rng := t.segment(x, in.Segment, in.TotalSegments)
 		if pg.start != nil {
-			key, err := t.startKey(x, pg.start)
-			if err != nil {
+			if err := pg.checkStartKey(t); err != nil {
 				return err
 			}
+			key := pg.startRow(t, x)
 			if in.TotalSegments != nil && !contains(rng, key) {
 				return awserr.Validation("The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey "+
 					"with correct Segment. TotalSegments: %d Segment: %d", *in.TotalSegments, *in.Segment)
 			}
 			rng = after(rng, key)
+		}
+		if err := t.checkScalarKeys(pg.selection.paths); err != nil {
+			return err
+		}
+		if pg.filter != nil {
+			if err := t.checkScalarKeys(pg.filter.Paths()); err != nil {
+				return err
+			}
 		}
 		used := newConsumption(in.ReturnConsumedCapacity, name)
 		f, err := pg.read(r, t, x, rng, used)
@@ -83,6 +112,27 @@ func (s *Service) Scan(ctx context.Context, in *api.ScanInput) (*api.ScanOutput,
 		return nil, err
 	}
 	return out, nil
+}
+
+// checkScanStart checks the form of the start.
+func (pg *page) checkScanStart(t *table, x *index) error {
+	if !pg.hasStartSize(t, x) {
+		if x == nil {
+			return awserr.Validation("The provided starting key is invalid: %s", message(keyMismatch()))
+		}
+		return invalidStart()
+	}
+	if x == nil {
+		return nil
+	}
+	for i, part := range [...][]attribute{x.Key.Hash, x.Key.Range} {
+		for _, a := range part {
+			if err := pg.checkStartPart(a, i == 0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // rows is the prefix of the rows of an index, or of the table if x is nil.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,6 +81,17 @@ type keySchema struct{ Hash, Range []attribute }
 // attributes are those of the partition key and of the sort key.
 func (k *keySchema) attributes() []attribute { return slices.Concat(k.Hash, k.Range) }
 
+// each goes over attributes.
+func (k *keySchema) each(yield func(attribute) bool) {
+	for _, part := range [...][]attribute{k.Hash, k.Range} {
+		for _, a := range part {
+			if !yield(a) {
+				return
+			}
+		}
+	}
+}
+
 func (k *keySchema) has(name string) bool {
 	named := func(a attribute) bool { return a.Name == name }
 	return slices.ContainsFunc(k.Hash, named) || slices.ContainsFunc(k.Range, named)
@@ -117,6 +129,28 @@ type table struct {
 	scope  scope
 	raw    []byte           // the row
 	policy *policy.Document // Policy, nil if there is none
+	// checked are the indexes, but for those that are being removed, in the order in which DynamoDB checks an item's
+	// attributes against their keys: global ones first, each kind by name.
+	checked []*index
+}
+
+func (t *tableRow) checkedIndexes() []*index {
+	var out []*index
+	for i := range t.Indexes {
+		if x := &t.Indexes[i]; x.Status != indexDeleting {
+			out = append(out, x)
+		}
+	}
+	slices.SortFunc(out, func(a, b *index) int {
+		if a.Global != b.Global {
+			if a.Global {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return out
 }
 
 func (t *tableRow) index(name string) *index {
@@ -185,6 +219,7 @@ func (s *Service) findTable(r kv.Reader, sc scope, name string) (*table, error) 
 	if t.policy, err = t.Policy.parse(); err != nil {
 		return nil, fmt.Errorf("dynamodb: policy of table %s: %w", name, err)
 	}
+	t.checked = t.checkedIndexes()
 	s.tables.put(key, t)
 	return t, nil
 }

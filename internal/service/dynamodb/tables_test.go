@@ -125,7 +125,7 @@ func TestCreateTableValidation(t *testing.T) {
 		{"21 global indexes", "pk:S", numbered("gsi%d g:S ALL", 21), nil, invalidParams + "GlobalSecondaryIndex count exceeds the per-table limit of 20"},
 		{"5 local indexes", "pk:S,sk:S", numbered("local lsi%d pk:S,l:S ALL", 5), nil, "no error"},
 		{"6 local indexes", "pk:S,sk:S", numbered("local lsi%d pk:S,l:S ALL", 6), nil, invalidParams + "Number of LocalSecondaryIndexes exceeds per-table limit of 5"},
-		{"a short name", "pk:S", nil, func(in *api.CreateTableInput) { in.TableName = new("ab") }, v + "TableName must be at least 3 characters long and at most 255 characters long"},
+		{"a short name", "pk:S", nil, func(in *api.CreateTableInput) { in.TableName = new("ab") }, v + "1 validation error detected: Value 'ab' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3"},
 		{"reserved tag", "pk:S", nil, func(in *api.CreateTableInput) { in.Tags = []api.Tag{{Key: new("AWS:x"), Value: new("")}} }, v + "Tag Key cannot be prefixed with aws:, Key: AWS:x"},
 	} {
 		in := createInput("table-"+strings.ReplaceAll(c.what, " ", "-"), c.key, c.indexes...)

@@ -38,9 +38,17 @@ func (s *Service) TransactGetItems(ctx context.Context, in *api.TransactGetItems
 		if err != nil {
 			return nil, err
 		}
-		if gets[i], err = newGet(name, request.Key, request.ProjectionExpression, request.ExpressionAttributeNames, nil); err != nil {
+		if err := checkProjection(request.ProjectionExpression, request.ExpressionAttributeNames, nil); err != nil {
 			return nil, err
 		}
+		if err := canonicalItem(request.Key); err != nil {
+			return nil, err
+		}
+		sel, err := projection(request.ProjectionExpression, request.ExpressionAttributeNames, nil)
+		if err != nil {
+			return nil, err
+		}
+		gets[i] = &get{name, request.Key, sel}
 	}
 
 	var out *api.TransactGetItemsOutput
@@ -55,11 +63,13 @@ func (s *Service) TransactGetItems(ctx context.Context, in *api.TransactGetItems
 			if err != nil {
 				return err
 			}
-			m, n, err := g.run(r, t)
-			if isValidation(err) {
+			if err := g.check(t); isValidation(err) {
 				reasons[i] = err
 				continue
+			} else if err != nil {
+				return err
 			}
+			m, n, err := g.run(r, t)
 			if err != nil {
 				return err
 			}
@@ -125,8 +135,11 @@ func (s *Service) TransactWriteItems(ctx context.Context, in *api.TransactWriteI
 			if err != nil {
 				return err
 			}
-			if reasons[i] = w.check(t); reasons[i] != nil {
+			if err := w.check(t); isValidation(err) {
+				reasons[i] = err
 				continue
+			} else if err != nil {
+				return err
 			}
 			key := string(t.itemKey(w.key))
 			if seen[key] {
@@ -210,8 +223,10 @@ func (sc scope) transactWrite(in *api.TransactWriteItem) (*write, error) {
 	if in.Update != nil {
 		exprs = []exprParam{{expression.Update, update}, conditionParam}
 	}
-	p, err := placeholders(names, values, exprs, nil)
-	if err != nil {
+	if err := checkParameters(names, values, exprs, nil); err != nil {
+		return nil, err
+	}
+	if err := canonicalItem(w.key); err != nil {
 		return nil, err
 	}
 	if w.put {
@@ -220,14 +235,20 @@ func (sc scope) transactWrite(in *api.TransactWriteItem) (*write, error) {
 			return nil, err
 		}
 		w.onFailure = onFailure
-	} else if err := canonicalItem(w.key); err != nil {
-		return nil, err
 	}
 	w.table = name
+	p, err := placeholders(names, values)
+	if err != nil {
+		return nil, err
+	}
 	return w, w.parse(p, update, conditionParam)
 }
 
+// isValidation reports whether err is a reason to cancel a transaction.
 func isValidation(err error) bool {
+	if _, ok := errors.AsType[emptyKeyError](err); ok {
+		return false
+	}
 	e, ok := errors.AsType[awserr.Error](err)
 	return ok && e.ErrorCode() == "ValidationException"
 }

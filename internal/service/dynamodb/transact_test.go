@@ -104,8 +104,8 @@ func TestBatchWrite(t *testing.T) {
 	}
 	const v = "ValidationException: "
 	wantError(t, write(put(M{"pk": api.S("x")}), remove(M{"pk": api.S("x")})), v+"Provided list of item keys contains duplicates")
-	wantError(t, write(put(M{"pk": api.S("x")}), put(M{"x": api.S("x")})), invalidParams+"Missing the key pk in the item")
-	wantError(t, write(api.WriteRequest{}), v+"Supplied WriteRequest is empty, must contain exactly one of the supported operations")
+	wantError(t, write(put(M{"pk": api.S("x")}), put(M{"x": api.S("x")})), v+"The provided key element does not match the schema")
+	wantError(t, write(api.WriteRequest{}), v+"Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes")
 	wantError(t, write(api.WriteRequest{PutRequest: &api.PutRequest{}, DeleteRequest: &api.DeleteRequest{}}), v+"Supplied WriteRequest has more than one operation set, must contain exactly one of the supported operations")
 	if got := b.get("one", M{"pk": api.S("x")}); got != "none" {
 		t.Errorf("a refused batch wrote %s", got)

@@ -22,18 +22,21 @@ func (s *Service) UpdateItem(ctx context.Context, in *api.UpdateItemInput) (*api
 		{"AttributeUpdates", in.AttributeUpdates != nil}, {"Expected", in.Expected != nil},
 		{"ConditionalOperator", in.ConditionalOperator != nil},
 	}
-	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues, exprs, legacy)
-	if err != nil {
+	if err := checkParameters(in.ExpressionAttributeNames, in.ExpressionAttributeValues, exprs, legacy); err != nil {
 		return nil, err
 	}
 	w := &write{table: table, key: in.Key, onFailure: in.ReturnValuesOnConditionCheckFailure}
 	if err := canonicalItem(in.Key); err != nil {
 		return nil, err
 	}
+	if w.change, err = expression.AttributeUpdates(in.AttributeUpdates); err != nil {
+		return nil, err
+	}
 	if w.condition, err = expected(in.Expected, in.ConditionalOperator); err != nil {
 		return nil, err
 	}
-	if w.change, err = expression.AttributeUpdates(in.AttributeUpdates); err != nil {
+	p, err := placeholders(in.ExpressionAttributeNames, in.ExpressionAttributeValues)
+	if err != nil {
 		return nil, err
 	}
 	if err := w.parse(p, in.UpdateExpression, condition); err != nil {

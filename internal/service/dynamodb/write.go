@@ -38,11 +38,8 @@ type outcome struct {
 	new item.Map
 }
 
-// newPut returns a write of an item, which it brings into canonical form.
+// newPut returns a write of a canonical item.
 func newPut(table string, m item.Map) (*write, error) {
-	if err := canonicalItem(m); err != nil {
-		return nil, err
-	}
 	size := item.Size(m)
 	if size > item.MaxSize {
 		return nil, awserr.Validation("Item size has exceeded the maximum allowed size")
@@ -139,13 +136,26 @@ func (w *write) check(t *table) error {
 		return err
 	}
 	if w.change != nil {
-		for _, path := range w.change.Paths() {
-			if t.Key.has(path.Head()) {
-				return invalid("Cannot update attribute %s. This attribute is part of the key", path.Head())
+		return t.checkChange(w.change)
+	}
+	return nil
+}
+
+// checkChange checks what of an update can be checked without an item.
+func (t *table) checkChange(c *expression.Change) error {
+	for a := range t.Key.each {
+		if slices.ContainsFunc(c.Paths(), func(p expression.Path) bool { return p.Head() == a.Name }) {
+			return invalid("Cannot update attribute %s. This attribute is part of the key", a.Name)
+		}
+	}
+	for _, x := range t.checked {
+		for a := range x.Key.each {
+			if typ := c.TypeOf(a.Name); typ != "" && typ != a.Type {
+				return indexKeyMismatch(x, a, typ)
 			}
 		}
 	}
-	return nil
+	return t.checkScalarKeys(c.Paths(), c.Operands())
 }
 
 // update returns the item that an update makes of old, and its encoding.

@@ -133,7 +133,9 @@ func TestSerializationExceptions(t *testing.T) {
 		{`{"List":[1]}`, "NUMBER_VALUE cannot be converted to String"},
 		{`{"Map":"a"}`, "Unexpected field type"},
 		{`{"Map":[]}`, "Unrecognized collection type java.util.Map<java.lang.String, java.util.List<java.lang.String>>"},
-		{`{"Map":{"a":1}}`, "Unexpected field type"},
+		{`{"Map":1}`, "Unexpected field type"},
+		{`{"Map":{"a":1}}`, "class sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl cannot be cast to class java.lang.Class " +
+			"(sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl and java.lang.Class are in module java.base of loader 'bootstrap')"},
 		{`{"In":1}`, "Unexpected field type"},
 		{`{"In":[]}`, "Unrecognized collection type class com.amazonaws.test.In"},
 		{`{"Ins":[1]}`, "Unexpected value type in payload"},

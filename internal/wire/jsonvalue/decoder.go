@@ -366,6 +366,10 @@ func (d *Decoder) mismatch(got jsontext.Kind) {
 	switch {
 	case kind == schema.Structure && d.element:
 		d.fail("Unexpected value type in payload")
+	case (kind == schema.List || kind == schema.Map) && d.element:
+		// Java lets itself be heard here.
+		d.fail("class sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl cannot be cast to class java.lang.Class " +
+			"(sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl and java.lang.Class are in module java.base of loader 'bootstrap')")
 	case kind == schema.Structure, kind == schema.List, kind == schema.Map:
 		d.fail("Unexpected field type")
 	case kind == schema.Blob:

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	api "brume/internal/api/dynamodb"
 	"brume/internal/service/dynamodb/item"
@@ -153,13 +154,16 @@ func (n *node) operand(it Attributes) (api.AttributeValue, error) {
 	return size(v), nil
 }
 
-// size is the length of a string or binary value in bytes, and the number of elements of a set, list or map. Other
-// values have none.
+// size is the length of a string in UTF-16 code units, that of a binary value in bytes, and the number of elements of a
+// set, list or map. Other values have none.
+// https://github.com/paritysuite/dynamodb-conformance/pull/17 (what size counts)
 func size(v api.AttributeValue) api.AttributeValue {
 	var n int
 	switch v := v.(type) {
 	case api.S:
-		n = len(v)
+		for _, r := range v {
+			n += utf16.RuneLen(r)
+		}
 	case api.B:
 		n = len(v)
 	case api.SS:

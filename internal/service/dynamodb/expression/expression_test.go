@@ -227,9 +227,17 @@ func TestProjections(t *testing.T) {
 	}
 }
 
+func keyConds(p *Placeholders, src string) ([]KeyCond, error) {
+	c, err := p.Predicate(KeyCondition, src)
+	if err != nil {
+		return nil, err
+	}
+	return c.KeyConds()
+}
+
 func TestKeyConditions(t *testing.T) {
 	for _, c := range testCases(t, "keyconditions.txt") {
-		conds, err := c.placeholders(t).KeyCondition(c.src)
+		conds, err := keyConds(c.placeholders(t), c.src)
 		var got []string
 		for _, cond := range conds {
 			var values []string
@@ -276,7 +284,7 @@ func TestPlaceholders(t *testing.T) {
 		{names: map[string]string{"#b-c": "x", "#a-b": "x"}, err: `ExpressionAttributeNames contains invalid key: Syntax error; key: "#a-b"`},
 		{values: item.Map{"b": api.S("x")}, err: `ExpressionAttributeValues contains invalid key: Syntax error; key: "b"`},
 		{
-			values: item.Map{":a": api.Malformed(0)},
+			values: item.Map{":a": api.Malformed(nil)},
 			err: "ExpressionAttributeValues contains invalid value: Supplied AttributeValue is empty, must contain exactly one of " +
 				"the supported datatypes for key :a",
 		},

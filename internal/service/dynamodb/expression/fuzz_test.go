@@ -112,7 +112,7 @@ func FuzzKeyCondition(f *testing.F) {
 	addSources(f, "keyconditions.txt")
 	f.Fuzz(func(t *testing.T, src string) {
 		p, _ := fuzzInput(t)
-		conds, err := p.KeyCondition(src)
+		conds, err := keyConds(p, src)
 		if err != nil {
 			return
 		}

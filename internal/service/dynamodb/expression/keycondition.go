@@ -28,16 +28,10 @@ const (
 	KeyUnindexable
 )
 
-// KeyCondition parses a KeyConditionExpression: conditions on different top-level attributes that all must hold. Which
-// attributes they may and must be is for the table to say.
+// KeyConds takes a KeyConditionExpression apart: into conditions on different top-level attributes that all must hold.
+// Which attributes they may and must be is for the table to say.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.KeyConditionExpressions.html
-func (p *Placeholders) KeyCondition(src string) ([]KeyCond, error) {
-	c, err := p.Predicate(KeyCondition, src)
-	if err != nil {
-		return nil, err
-	}
-	return c.root.keyConds(nil)
-}
+func (c *Predicate) KeyConds() ([]KeyCond, error) { return c.root.keyConds(nil) }
 
 func (n *node) keyConds(conds []KeyCond) ([]KeyCond, error) {
 	const invalid = "Invalid condition in KeyConditionExpression: "

@@ -13,9 +13,6 @@ import (
 // attribute's name stands for itself there, so the paths have one element.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LegacyConditionalParameters.html
 
-// maxKeyConditions: the partition key and the sort key.
-const maxKeyConditions = 2
-
 func invalidParameter(format string, args ...any) error {
 	return awserr.Validation("One or more parameter values were invalid: "+format, args...)
 }
@@ -130,15 +127,15 @@ func checkComparison(operator string, values []api.AttributeValue) ([]api.Attrib
 	if len(values) < least || len(values) > most {
 		return nil, invalidParameter("Invalid number of argument(s) for the %s ComparisonOperator", operator)
 	}
+	for _, v := range values[min(1, len(values)):] {
+		if item.Type(v) != item.Type(values[0]) {
+			return nil, invalidParameter("AttributeValues inside AttributeValueList must be of same type")
+		}
+	}
 	types := operandTypes(operator)
 	for _, v := range values {
 		if t := item.Type(v); types != nil && !slices.Contains(types, t) {
 			return nil, invalidParameter("ComparisonOperator %s is not valid for %s AttributeValue type", operator, t)
-		}
-	}
-	for _, v := range values[min(1, len(values)):] {
-		if item.Type(v) != item.Type(values[0]) {
-			return nil, invalidParameter("AttributeValues inside AttributeValueList must be of same type")
 		}
 	}
 	if operator == "BETWEEN" {
@@ -227,9 +224,6 @@ func KeyConditions(conditions map[string]api.Condition) ([]KeyCond, error) {
 			cond.Op = KeyBeginsWith
 		}
 		conds = append(conds, cond)
-	}
-	if len(conds) == 0 || len(conds) > maxKeyConditions {
-		return nil, awserr.Validation("Conditions can be of length 1 or 2 only")
 	}
 	return conds, nil
 }

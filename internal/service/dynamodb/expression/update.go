@@ -52,6 +52,25 @@ func (c *Change) Operands() []Path {
 	return paths
 }
 
+// TypeOf is the type of the value that the update gives a top-level attribute or adds to it, "" if the update does not
+// touch it or the type depends on the item.
+func (c *Change) TypeOf(name string) string {
+	for i, path := range c.paths {
+		if len(path) > 1 || path.Head() != name || c.values[i] == nil {
+			continue
+		}
+		switch v := c.values[i]; {
+		case v.op == opValue:
+			return item.Type(v.value)
+		case v.op == opPlus, v.op == opMinus:
+			return "N"
+		case v.op == opCall && v.name == "list_append":
+			return "L"
+		}
+	}
+	return ""
+}
+
 // Update parses an UpdateExpression.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html
 func (p *Placeholders) Update(src string) (*Change, error) {

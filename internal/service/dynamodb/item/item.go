@@ -75,7 +75,7 @@ func canonical(v api.AttributeValue, depth int) (api.AttributeValue, error) {
 		return api.N(n), nil
 	case api.NULL:
 		if !v {
-			return nil, invalid("Null attribute value types must have the value of true")
+			return api.NULL(true), nil // DynamoDB takes false for true since 2026
 		}
 		return nil, nil
 	case api.SS:
@@ -104,7 +104,12 @@ func canonical(v api.AttributeValue, depth int) (api.AttributeValue, error) {
 		}
 		return nil, canonicalMap(v, depth+1)
 	case api.Malformed:
-		if v > 1 {
+		for _, e := range v {
+			if _, err := canonical(e, depth); err != nil {
+				return nil, err
+			}
+		}
+		if len(v) > 1 {
 			return nil, awserr.Validation("Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes")
 		}
 	}

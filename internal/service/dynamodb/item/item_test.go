@@ -44,13 +44,13 @@ func TestCanonical(t *testing.T) {
 
 		{in: nest(api.S("x"), MaxDepth+1), err: "Nesting Levels have exceeded supported limits"},
 		{in: nest(api.M{}, MaxDepth), err: "Nesting Levels have exceeded supported limits"},
-		{in: api.Malformed(0), err: "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"},
+		{in: api.Malformed(nil), err: "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"},
 		{in: nil, err: "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"},
 		{
-			in:  api.Malformed(2),
+			in:  api.Malformed{api.S("a"), api.N("1")},
 			err: "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes",
 		},
-		{in: api.NULL(false), err: invalid + "Null attribute value types must have the value of true"},
+		{in: api.NULL(false), want: api.NULL(true)},
 		{in: api.N(""), err: "The parameter cannot be converted to a numeric value"},
 		{in: api.N("x"), err: "The parameter cannot be converted to a numeric value: x"},
 		{in: api.SS{}, err: invalid + "An string set  may not be empty"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 
 	api "brume/internal/api/dynamodb"
 	"brume/internal/kv"
@@ -12,6 +13,7 @@ import (
 	"brume/internal/service/dynamodb/expression"
 	"brume/internal/service/dynamodb/item"
 	"brume/internal/service/dynamodb/number"
+	"brume/internal/service/dynamodb/partiql"
 )
 
 // Checks maps the input of an operation to the permissions that it needs.
@@ -175,6 +177,16 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		for i := range in.TransactItems {
 			a.transactItem(&in.TransactItems[i], in.ReturnConsumedCapacity)
 		}
+	case *api.ExecuteStatementInput:
+		a.statement(*in.Statement, in.Parameters, in.ReturnConsumedCapacity, "")
+	case *api.BatchExecuteStatementInput:
+		for _, one := range in.Statements {
+			a.statement(*one.Statement, one.Parameters, in.ReturnConsumedCapacity, operation)
+		}
+	case *api.ExecuteTransactionInput:
+		for _, one := range in.TransactStatements {
+			a.statement(*one.Statement, one.Parameters, in.ReturnConsumedCapacity, operation)
+		}
 	default:
 		return nil, false, nil
 	}
@@ -246,6 +258,9 @@ func (a *authorization) onItems(action string, table, index *string, describe fu
 	check := policy.Check{Action: "dynamodb:" + action, Resource: arn, More: func() (map[string][]string, error) {
 		var v values
 		keys := describe(&v)
+		if v.err != nil {
+			return nil, v.err
+		}
 		context := v.context()
 		if len(keys) > 0 {
 			k, _, err := a.table(name, index)
@@ -367,6 +382,78 @@ func (a *authorization) transactItem(in *api.TransactWriteItem, returnConsumedCa
 	}
 }
 
+// statement adds the check of a PartiQL statement. One that cannot be parsed does nothing, so it needs no permission.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-iam.html
+func (a *authorization) statement(src string, parameters []api.AttributeValue, returnConsumedCapacity *string, enclosing string) {
+	stmt, err := partiql.Parse(src, parameters)
+	if err != nil {
+		return
+	}
+	table, index := stmt.Source()
+	if _, err := a.scope.tableName(&table); err != nil {
+		return // the operation will refuse it, in its own place
+	}
+	var (
+		action string
+		where  *partiql.Expr
+	)
+	switch stmt := stmt.(type) {
+	case *partiql.Insert:
+		action = "PartiQLInsert"
+	case *partiql.Update:
+		action, where = "PartiQLUpdate", stmt.Where
+	case *partiql.Delete:
+		action, where = "PartiQLDelete", stmt.Where
+	case *partiql.Exists:
+		action, where = "PartiQLSelect", stmt.Where
+	case *partiql.Select:
+		action, where = "PartiQLSelect", stmt.Where
+	}
+	a.onItems(action, &table, index, func(v *values) []item.Map {
+		v.returnConsumedCapacity, v.enclosing = returnConsumedCapacity, enclosing
+		switch stmt := stmt.(type) {
+		case *partiql.Insert:
+			v.item(stmt.Item)
+			return []item.Map{stmt.Item}
+		case *partiql.Update:
+			for _, set := range stmt.Sets {
+				v.attribute(set.Path.Head())
+				set.Value.Attributes(v.attribute)
+			}
+		case *partiql.Select:
+			v.selects = "ALL_ATTRIBUTES"
+			for _, path := range stmt.Paths {
+				v.attribute(path.Head())
+				v.selects = "SPECIFIC_ATTRIBUTES"
+			}
+		}
+		where.Attributes(v.attribute)
+		return a.statementKeys(v, table, index, where)
+	})
+}
+
+// statementKeys are the partition keys that a statement is confined to, if it is confined to any.
+func (a *authorization) statementKeys(v *values, table string, index *string, where *partiql.Expr) []item.Map {
+	name, err := a.scope.tableName(&table)
+	if err != nil {
+		v.err = err
+		return nil
+	}
+	k, _, err := a.table(name, index)
+	if err != nil {
+		v.err = err
+	}
+	if k == nil {
+		return nil
+	}
+	plan, err := planKey(k, where)
+	if err != nil {
+		return nil // the operation will refuse it
+	}
+	v.fullScan = strconv.FormatBool(plan.partitions == nil)
+	return plan.partitions
+}
+
 // values are those of DynamoDB's condition keys.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html#FGAC_DDB.ConditionKeys
 type values struct {
@@ -375,6 +462,10 @@ type values struct {
 	returnValues           *string
 	returnConsumedCapacity *string
 	enclosing              string
+	// fullScan says "true" or "false" of a PartiQL statement.
+	fullScan string
+	// err is what kept a describe from its work.
+	err error
 }
 
 func (v *values) attribute(name string) {
@@ -434,6 +525,7 @@ func (v *values) context() map[string][]string {
 	add("ReturnValues", deref(v.returnValues))
 	add("ReturnConsumedCapacity", deref(v.returnConsumedCapacity))
 	add("EnclosingOperation", v.enclosing)
+	add("FullTableScan", v.fullScan)
 	return out
 }
 

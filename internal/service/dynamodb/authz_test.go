@@ -70,6 +70,29 @@ var authzCases = []struct {
 		"dynamodb:UpdateItem table/table dynamodb:Attributes=[pk x y z] dynamodb:LeadingKeys=[a]",
 	},
 	{
+		"ExecuteStatement", &api.ExecuteStatementInput{Statement: new(`SELECT x.y FROM "table" WHERE pk IN ['a', ?] AND z > 1`), Parameters: []api.AttributeValue{api.S("b")}},
+		"dynamodb:PartiQLSelect table/table dynamodb:Attributes=[x pk z] dynamodb:FullTableScan=[false] dynamodb:LeadingKeys=[a b] dynamodb:Select=[SPECIFIC_ATTRIBUTES]",
+	},
+	{
+		"ExecuteStatement", &api.ExecuteStatementInput{Statement: new(`SELECT * FROM "table" WHERE pk = 'a' OR z = 1`)},
+		"dynamodb:PartiQLSelect table/table dynamodb:Attributes=[pk z] dynamodb:FullTableScan=[true] dynamodb:Select=[ALL_ATTRIBUTES]",
+	},
+	{"ExecuteStatement", &api.ExecuteStatementInput{Statement: new("no statement")}, ""},
+	{
+		"BatchExecuteStatement", &api.BatchExecuteStatementInput{Statements: []api.BatchStatementRequest{
+			{Statement: new(`INSERT INTO "table" VALUE {'pk': 'a', 'x': 1}`)}, {Statement: new(`DELETE FROM "table" WHERE pk = 'b'`)},
+		}},
+		"dynamodb:PartiQLInsert table/table dynamodb:Attributes=[pk x] dynamodb:EnclosingOperation=[BatchExecuteStatement] dynamodb:LeadingKeys=[a]; " +
+			"dynamodb:PartiQLDelete table/table dynamodb:Attributes=[pk] dynamodb:EnclosingOperation=[BatchExecuteStatement] dynamodb:FullTableScan=[false] dynamodb:LeadingKeys=[b]",
+	},
+	{
+		"ExecuteTransaction", &api.ExecuteTransactionInput{TransactStatements: []api.ParameterizedStatement{
+			{Statement: new(`UPDATE "table" SET x = y + 1 REMOVE z WHERE pk = 'a'`)}, {Statement: new(`EXISTS(SELECT * FROM "table" WHERE pk = 'b')`)},
+		}},
+		"dynamodb:PartiQLUpdate table/table dynamodb:Attributes=[x y z pk] dynamodb:EnclosingOperation=[ExecuteTransaction] dynamodb:FullTableScan=[false] dynamodb:LeadingKeys=[a]; " +
+			"dynamodb:PartiQLSelect table/table dynamodb:Attributes=[pk] dynamodb:EnclosingOperation=[ExecuteTransaction] dynamodb:FullTableScan=[false] dynamodb:LeadingKeys=[b]",
+	},
+	{
 		"GetItem", &api.GetItemInput{TableName: new("table"), Key: M{"pk": api.S("a")}},
 		"dynamodb:GetItem table/table dynamodb:Attributes=[pk] dynamodb:LeadingKeys=[a] dynamodb:Select=[ALL_ATTRIBUTES]",
 	},

@@ -33,6 +33,7 @@ type found struct {
 	items          []item.Map // nil if only their number is wanted
 	count, scanned int32
 	last           item.Map // LastEvaluatedKey, nil if all was read
+	size           int      // of what was read
 }
 
 // reads are the parameters of Query and Scan that make a page.
@@ -230,6 +231,7 @@ func (pg *page) read(r kv.Reader, t *table, x *index, rng kv.Range, used *consum
 			break
 		}
 	}
+	f.size = size
 	units := readUnits(size, pg.consistent)
 	if x != nil {
 		used.addIndex(x, units)

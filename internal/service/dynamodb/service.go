@@ -5,7 +5,8 @@
 // table is gone at once, its name free; the room that it takes is given back by Run, in the background.
 //
 // What a value is and how an item is stored is the business of package item, numbers that of package number, and
-// expressions that of package expression; this package knows tables.
+// expressions that of package expression; package partiql takes statements apart, which become expressions here. This
+// package knows tables.
 //
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/Welcome.html
 package dynamodb

@@ -105,7 +105,6 @@ func (s *Service) TransactWriteItems(ctx context.Context, in *api.TransactWriteI
 		return nil, err
 	}
 	writes := make([]*write, len(in.TransactItems))
-	reasons := make([]error, len(in.TransactItems))
 	for i := range in.TransactItems {
 		w, err := sc.transactWrite(&in.TransactItems[i])
 		if err != nil {
@@ -114,17 +113,30 @@ func (s *Service) TransactWriteItems(ctx context.Context, in *api.TransactWriteI
 		writes[i] = w
 	}
 
-	var out *api.TransactWriteItemsOutput
-	err = s.write(ctx, func(tx *writeTx) error {
-		out = new(api.TransactWriteItemsOutput)
-		all := consumptions{wanted: in.ReturnConsumedCapacity, kind: transactWrites}
-		if in.ClientRequestToken != nil {
-			done, err := s.claimToken(tx, sc, *in.ClientRequestToken, fingerprint)
+	out := new(api.TransactWriteItemsOutput)
+	if out.ConsumedCapacity, err = s.transact(ctx, sc, writes, in.ReturnConsumedCapacity, in.ClientRequestToken, fingerprint); err != nil {
+		return nil, err
+	}
+	out.ItemCollectionMetrics, err = s.collections(ctx, sc, in.ReturnItemCollectionMetrics, writes...)
+	return out, err
+}
+
+// transact carries out writes, all or none, and returns what they consumed if that is wanted. Of a token that is not nil
+// fingerprint tells what request it came with.
+func (s *Service) transact(ctx context.Context, sc scope, writes []*write, wanted, token *string, fingerprint []byte) ([]api.ConsumedCapacity, error) {
+	reasons := make([]error, len(writes))
+	var consumed []api.ConsumedCapacity
+	err := s.write(ctx, func(tx *writeTx) error {
+		consumed = nil
+		all := consumptions{wanted: wanted, kind: transactWrites}
+		if token != nil {
+			done, err := s.claimToken(tx, sc, *token, fingerprint)
 			if err != nil {
 				return err
 			}
 			if done {
-				return s.repeated(tx, sc, writes, &all, out)
+				consumed, err = s.repeated(tx, sc, writes, &all)
+				return err
 			}
 		}
 		clear(reasons)
@@ -151,17 +163,20 @@ func (s *Service) TransactWriteItems(ctx context.Context, in *api.TransactWriteI
 			if reasons[i] != nil {
 				continue
 			}
-			used := newConsumption(in.ReturnConsumedCapacity, w.table)
+			used := newConsumption(wanted, w.table)
 			result, err := w.run(s, tx, sc, used)
-			var failed *api.ConditionalCheckFailedException
+			var (
+				failed    *api.ConditionalCheckFailedException
+				duplicate *api.DuplicateItemException
+			)
 			switch {
-			case errors.As(err, &failed), isValidation(err):
+			case errors.As(err, &failed), errors.As(err, &duplicate), isValidation(err):
 				reasons[i] = err
 			case err != nil:
 				return err
 			}
 			size += item.Size(result.new)
-			all.of(w.table).addTwice(used)
+			all.of(w.table).addTimes(transactFactor, used)
 		}
 		if size > maxTransactSize {
 			return awserr.Validation("Collection size of the items in the transaction exceeds the limit of 4 MB")
@@ -169,14 +184,10 @@ func (s *Service) TransactWriteItems(ctx context.Context, in *api.TransactWriteI
 		if err := canceled(reasons); err != nil {
 			return err
 		}
-		out.ConsumedCapacity = all.output()
+		consumed = all.output()
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	out.ItemCollectionMetrics, err = s.collections(ctx, sc, in.ReturnItemCollectionMetrics, writes...)
-	return out, err
+	return consumed, err
 }
 
 // transactWrite makes a write of one of the actions of a transaction.
@@ -266,6 +277,9 @@ func canceled(reasons []error) error {
 			failed = true
 			codes[i] = "ValidationError"
 			out[i].Message = new(message(reason))
+			if _, ok := errors.AsType[*api.DuplicateItemException](reason); ok {
+				codes[i] = "DuplicateItem"
+			}
 			if c, ok := errors.AsType[*api.ConditionalCheckFailedException](reason); ok {
 				codes[i] = "ConditionalCheckFailed"
 				out[i].Item = c.Item
@@ -283,18 +297,18 @@ func canceled(reasons []error) error {
 	}
 }
 
-// addTwice adds twice what a part of a transaction consumed.
-func (c *consumption) addTwice(part *consumption) {
+// addTimes adds several times what a part of a request consumed.
+func (c *consumption) addTimes(factor float64, part *consumption) {
 	if c == nil {
 		return
 	}
-	c.units += transactFactor * part.units
+	c.units += factor * part.units
 	add := func(to *map[string]float64, from map[string]float64) {
 		for name, units := range from {
 			if *to == nil {
 				*to = map[string]float64{}
 			}
-			(*to)[name] += transactFactor * units
+			(*to)[name] += factor * units
 		}
 	}
 	add(&c.local, part.local)
@@ -375,27 +389,26 @@ func (s *Service) claimToken(tx kv.Tx, sc scope, token string, fingerprint []byt
 }
 
 // repeated answers a request that was carried out before: it consumes what reading its items does.
-func (s *Service) repeated(r kv.Reader, sc scope, writes []*write, all *consumptions, out *api.TransactWriteItemsOutput) error {
+func (s *Service) repeated(r kv.Reader, sc scope, writes []*write, all *consumptions) ([]api.ConsumedCapacity, error) {
 	all.kind = transactReads
 	for _, w := range writes {
 		used := all.of(w.table)
 		if used == nil {
-			return nil
+			return nil, nil
 		}
 		t, err := s.table(r, sc, w.table)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		row, _, err := r.Get(t.itemKey(w.key))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		size, err := item.Encoded(row).Size()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		used.add(transactFactor * readUnits(size, true))
 	}
-	out.ConsumedCapacity = all.output()
-	return nil
+	return all.output(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	api "brume/internal/api/dynamodb"
 	"brume/internal/awserr"
 	"brume/internal/kv"
 	"brume/internal/service/dynamodb/expression"
@@ -16,6 +17,7 @@ type write struct {
 	table     string
 	key       item.Map // what identifies the item; of a put the whole item
 	put       bool     // key is the new item
+	insert    bool     // only where there is no item yet, which condition sees to
 	remove    bool
 	checkOnly bool               // nothing but the condition
 	change    *expression.Change // of an update, nil if it changes nothing
@@ -59,7 +61,7 @@ func canonicalItem(m item.Map) error {
 func (w *write) parse(p *expression.Placeholders, update *string, condition exprParam) error {
 	var err error
 	if update != nil {
-		if w.change, err = p.Update(*update); err != nil {
+		if w.change, err = p.Update(expression.Update, *update); err != nil {
 			return err
 		}
 	}
@@ -98,6 +100,9 @@ func (w *write) run(s *Service, tx *writeTx, sc scope, used *consumption) (outco
 		}
 		if !ok {
 			used.add(writeUnits(before, 0))
+			if w.insert {
+				return out, &api.DuplicateItemException{Message: new("Duplicate primary key exists in table")}
+			}
 			return out, conditionFailed(out.old, w.onFailure)
 		}
 	}

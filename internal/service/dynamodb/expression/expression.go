@@ -43,6 +43,9 @@ const (
 	KeyCondition Parameter = "KeyConditionExpression"
 	Projection   Parameter = "ProjectionExpression"
 	Update       Parameter = "UpdateExpression"
+	// Statement is no parameter but a PartiQL statement of bounded length, from which the expression was made. Messages
+	// do not name it.
+	Statement Parameter = ""
 )
 
 // Attributes gives an item's top-level attributes to an expression: nil for one that is not there.

@@ -198,7 +198,7 @@ func TestConditions(t *testing.T) {
 func TestUpdates(t *testing.T) {
 	for _, c := range testCases(t, "updates.txt") {
 		before := fmt.Sprint(c.item)
-		change, err := c.placeholders(t).Update(c.src)
+		change, err := c.placeholders(t).Update(Update, c.src)
 		var got item.Map
 		if err == nil {
 			got, err = change.Apply(c.item)
@@ -388,7 +388,7 @@ func TestLimits(t *testing.T) {
 	for src, want := range map[string]string{
 		"SET a = :deep": "", "SET m.a = :deep": "Nesting Levels have exceeded supported limits",
 	} {
-		change, err := p.Update(src)
+		change, err := p.Update(Update, src)
 		if err == nil {
 			_, err = change.Apply(item.Map{"m": api.M{}})
 		}
@@ -408,7 +408,7 @@ func TestPaths(t *testing.T) {
 	if got, want := fmt.Sprint(cond.Paths()), "[[x, b] [c, [1]] [d]]"; got != want {
 		t.Errorf("condition: got %s, want %s", got, want)
 	}
-	change, err := p.Update("SET a = if_not_exists(#a.b, c) REMOVE d[1]")
+	change, err := p.Update(Update, "SET a = if_not_exists(#a.b, c) REMOVE d[1]")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func FuzzUpdate(f *testing.F) {
 	addSources(f, "updates.txt")
 	f.Fuzz(func(t *testing.T, src string) {
 		p, it := fuzzInput(t)
-		change, err := p.Update(src)
+		change, err := p.Update(Update, src)
 		if err != nil {
 			return
 		}
@@ -157,7 +157,7 @@ func BenchmarkUpdate(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		change, err := p.Update("SET #s = :s ADD #n :n")
+		change, err := p.Update(Update, "SET #s = :s ADD #n :n")
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -88,7 +88,7 @@ func (n *node) keyConds(conds []KeyCond) ([]KeyCond, error) {
 			}
 			cond.Attribute = arg.path.Head()
 			if i > 0 {
-				cond.Op = cond.Op.swapped()
+				cond.Op = cond.Op.Swapped()
 			}
 		}
 	}
@@ -103,8 +103,8 @@ func (n *node) keyConds(conds []KeyCond) ([]KeyCond, error) {
 	return append(conds, cond), nil
 }
 
-// swapped is the operator with its operands in the other order.
-func (o KeyOp) swapped() KeyOp {
+// Swapped is the operator with its operands in the other order.
+func (o KeyOp) Swapped() KeyOp {
 	switch o {
 	case KeyLT:
 		return KeyGT

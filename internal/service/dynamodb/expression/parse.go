@@ -81,7 +81,7 @@ type parser struct {
 // newParser refuses sources that are empty or too long.
 func newParser(placeholders *Placeholders, parameter Parameter, src string, keywords []string) (*parser, error) {
 	p := &parser{placeholders: placeholders, parameter: parameter, src: src, keywords: keywords}
-	if len(src) > MaxSize {
+	if len(src) > MaxSize && parameter != Statement {
 		return nil, p.error("Expression size has exceeded the maximum allowed size; expression size: %d", len(src))
 	}
 	p.token = next(src, 0)
@@ -92,6 +92,9 @@ func newParser(placeholders *Placeholders, parameter Parameter, src string, keyw
 }
 
 func (p *parser) error(format string, args ...any) error {
+	if p.parameter == Statement {
+		return awserr.Validation(format, args...)
+	}
 	return awserr.Validation("Invalid "+string(p.parameter)+": "+format, args...)
 }
 

@@ -50,6 +50,9 @@ func (p Path) lookup(it Attributes) (api.AttributeValue, error) {
 	return p[1:].in(v), nil
 }
 
+// Value returns what stands at p in an item, nil if nothing does.
+func (p Path) Value(it item.Map) api.AttributeValue { return p[1:].in(it[p.Head()]) }
+
 // in returns what stands at p below v, nil if nothing does.
 func (p Path) in(v api.AttributeValue) api.AttributeValue {
 	for _, e := range p {

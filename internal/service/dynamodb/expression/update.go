@@ -71,10 +71,10 @@ func (c *Change) TypeOf(name string) string {
 	return ""
 }
 
-// Update parses an UpdateExpression.
+// Update parses an UpdateExpression, or what a Statement says instead.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html
-func (p *Placeholders) Update(src string) (*Change, error) {
-	base, err := newParser(p, Update, src, updateKeywords[:])
+func (p *Placeholders) Update(parameter Parameter, src string) (*Change, error) {
+	base, err := newParser(p, parameter, src, updateKeywords[:])
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ type inlineRow struct {
 }
 
 func (s *Service) putInline(ctx context.Context, k kind, name, policyName, document string) error {
-	if _, err := policy.Parse(document, policy.Identity); err != nil {
+	if err := policy.Validate(document, false); err != nil {
 		return malformedPolicy(err)
 	}
 	return s.update(ctx, func(t txn) error {

@@ -142,7 +142,7 @@ func (p *policyRow) out(attached, bounded int32, full bool) *api.Policy {
 
 // checkManagedPolicy checks the document of a new version.
 func checkManagedPolicy(document string) error {
-	if _, err := policy.Parse(document, policy.Identity); err != nil {
+	if err := policy.Validate(document, true); err != nil {
 		return malformedPolicy(err)
 	}
 	if policy.Size(document) > maxPolicySize {

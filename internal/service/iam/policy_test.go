@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	api "brume/internal/api/iam"
+	"brume/internal/policy"
+	"brume/internal/service/iam/managed"
 )
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreatePolicy.html
@@ -396,4 +398,13 @@ func TestBoundaries(t *testing.T) {
 		fails(t, on.del(), "NoSuchEntity", "")
 	}
 	ok(t, f.do(root(), &api.DeletePolicyInput{PolicyArn: own}))
+}
+
+// What AWS publishes is valid.
+func TestManagedPoliciesAreValid(t *testing.T) {
+	for m := range managed.All() {
+		if err := policy.Validate(m.Document, true); err != nil {
+			t.Errorf("%s: %v", m.Name, err)
+		}
+	}
 }

@@ -23,6 +23,7 @@ import (
 	"brume/internal/sandboxnet"
 	"brume/internal/seal"
 	"brume/internal/service/cloudtrail"
+	"brume/internal/service/dynamodb"
 	"brume/internal/service/iam"
 	"brume/internal/service/lambda"
 	"brume/internal/service/lambda/code"
@@ -40,6 +41,7 @@ type lambdaParts struct {
 	identities *iam.Service
 	tokens     *sts.Service
 	dispatcher *dispatch.Dispatcher
+	streams    *dynamodb.Streams
 	audit      *cloudtrail.Service
 }
 
@@ -129,6 +131,7 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 		Packages:     packages,
 		Links:        s.codeLinks,
 		Authorizer:   p.dispatcher,
+		Streams:      newTableStreams(p.dispatcher, p.identities, p.streams),
 		Destinations: destinations{p.identities, p.dispatcher},
 		Logger:       s.log,
 		Architecture: architecture(),
@@ -143,6 +146,7 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 			s.log.Error("delivering jobs ended", "error", err.Error())
 		}
 	})
+	s.loop(background, service.RunMappings)
 	started := time.Now()
 	s.loop(background, func(ctx context.Context) {
 		if err := packages.Sweep(ctx, started); err != nil && ctx.Err() == nil {

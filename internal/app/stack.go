@@ -70,6 +70,8 @@ type stack struct {
 
 	// closers run in reverse order.
 	closers []func() error
+	// begin are the loops that have not begun.
+	begin []func()
 	// loops are the background loops of the services; stopLoops ends them.
 	loops     sync.WaitGroup
 	stopLoops context.CancelFunc
@@ -154,7 +156,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	add(streamsapi.Schema(), streamsapi.Handlers(streams), streams.Checks)
 
 	functions, err := s.newLambda(ctx, background, c, lambdaParts{
-		store: store, master: master, identities: identities, tokens: tokens, dispatcher: dispatcher, audit: audit,
+		store: store, master: master, identities: identities, tokens: tokens, dispatcher: dispatcher, audit: audit, streams: streams,
 	})
 	if err != nil {
 		return s, err
@@ -192,6 +194,9 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		return s, err
 	}
 	s.handler = withCode(s.codeLinks, log, server)
+	for _, loop := range s.begin {
+		s.loops.Go(loop)
+	}
 	return s, nil
 }
 
@@ -213,9 +218,10 @@ func (d dataPlanes) of(r *http.Request) wire.DataPlane {
 
 func (s *stack) onClose(f func() error) { s.closers = append(s.closers, f) }
 
-// loop runs a background loop until the stack closes.
+// loop has a background loop run until the stack closes. It begins when the whole stack is there: some call operations of
+// services that come later.
 func (s *stack) loop(ctx context.Context, run func(context.Context)) {
-	s.loops.Go(func() { run(ctx) })
+	s.begin = append(s.begin, func() { run(ctx) })
 }
 
 func (s *stack) close() error {

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	streamsapi "brume/internal/api/dynamodbstreams"
@@ -13,6 +12,7 @@ import (
 	"brume/internal/service/dynamodb"
 	"brume/internal/service/dynamodb/item"
 	"brume/internal/service/iam"
+	"brume/internal/service/lambda/eventsource"
 	"brume/internal/wire/jsonvalue"
 )
 
@@ -41,53 +41,13 @@ func newTableStreams(d *dispatch.Dispatcher, identities *iam.Service, streams *d
 	return t
 }
 
-// A streamReader says who reads what.
-type streamReader struct {
-	RoleARN, SessionName string // of the function
-	Account, Region      string // of the function
-	StreamARN            string
-}
-
-// Where to begin in a shard; everywhere else a position is a batch's Next.
-const (
-	fromTrimHorizon = "TRIM_HORIZON" // the oldest record that is left
-	fromLatest      = "LATEST"       // what comes from now on
-)
-
-// A streamShard is a part of a stream, with an order of its own. No item's records are in two shards at once.
-type streamShard struct {
-	ID, Parent string // a parent is to be read to its end first
-}
-
-// A streamRecord is the change of one item.
-type streamRecord struct {
-	Sequence string    // grows, also as text
-	Time     time.Time // of the change, to the second
-	// Key identifies the item within the stream's table: records with one Key must be dealt with in their order.
-	Key string
-	// Event is the record in JSON, as functions get it.
-	Event []byte
-}
-
-// A streamBatch is what was read.
-type streamBatch struct {
-	Records []streamRecord
-	// Next is the position behind the records, good over restarts until the record there is trimmed; empty at the end.
-	Next string
-	// End says that nothing comes after these records any more: the stream was switched off.
-	End bool
-}
-
-// errRecordsTrimmed is for a position whose records were kept for 24 hours and are gone.
-var errRecordsTrimmed = errors.New("the position is behind the trim horizon")
-
 // Shards returns the shards of a stream, parents before their children.
-func (t tableStreams) Shards(ctx context.Context, r streamReader) ([]streamShard, error) {
+func (t tableStreams) Shards(ctx context.Context, r eventsource.Reader) ([]eventsource.Shard, error) {
 	ctx, err := t.as(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	var shards []streamShard
+	var shards []eventsource.Shard
 	in := &streamsapi.DescribeStreamInput{StreamArn: &r.StreamARN}
 	for {
 		out, err := dispatch.Run[streamsapi.DescribeStreamOutput](ctx, t.dispatcher, "dynamodbstreams", "DescribeStream", in)
@@ -95,7 +55,7 @@ func (t tableStreams) Shards(ctx context.Context, r streamReader) ([]streamShard
 			return nil, err
 		}
 		for _, s := range out.StreamDescription.Shards {
-			shard := streamShard{ID: *s.ShardId}
+			shard := eventsource.Shard{ID: *s.ShardId}
 			if s.ParentShardId != nil {
 				shard.Parent = *s.ParentShardId
 			}
@@ -108,19 +68,19 @@ func (t tableStreams) Shards(ctx context.Context, r streamReader) ([]streamShard
 }
 
 // Read returns up to limit records of a shard from a position on, none if there are none at present. It returns
-// errRecordsTrimmed if records between the position and the oldest one left were lost; from there on fromTrimHorizon leads.
-func (t tableStreams) Read(ctx context.Context, r streamReader, shard, position string, limit int) (*streamBatch, error) {
+// eventsource.ErrTrimmed if records between the position and the oldest one left were lost; from there on eventsource.FromTrimHorizon leads.
+func (t tableStreams) Read(ctx context.Context, r eventsource.Reader, shard, position string, limit int) (*eventsource.Batch, error) {
 	ctx, err := t.as(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	start := &streamsapi.GetShardIteratorInput{StreamArn: &r.StreamARN, ShardId: &shard, ShardIteratorType: &position}
-	if position != fromTrimHorizon && position != fromLatest {
+	if position != eventsource.FromTrimHorizon && position != eventsource.FromLatest {
 		start.ShardIteratorType, start.SequenceNumber = new("AT_SEQUENCE_NUMBER"), &position
 	}
 	it, err := dispatch.Run[streamsapi.GetShardIteratorOutput](ctx, t.dispatcher, "dynamodbstreams", "GetShardIterator", start)
 	if hasCode(err, "TrimmedDataAccessException") {
-		return nil, errRecordsTrimmed
+		return nil, eventsource.ErrTrimmed
 	}
 	if err != nil {
 		return nil, err
@@ -128,12 +88,12 @@ func (t tableStreams) Read(ctx context.Context, r streamReader, shard, position 
 	out, err := dispatch.Run[streamsapi.GetRecordsOutput](ctx, t.dispatcher, "dynamodbstreams", "GetRecords",
 		&streamsapi.GetRecordsInput{ShardIterator: it.ShardIterator, Limit: new(int32(min(limit, 1000)))})
 	if hasCode(err, "TrimmedDataAccessException") {
-		return nil, errRecordsTrimmed
+		return nil, eventsource.ErrTrimmed
 	}
 	if err != nil {
 		return nil, err
 	}
-	batch := &streamBatch{End: out.NextShardIterator == nil}
+	batch := &eventsource.Batch{End: out.NextShardIterator == nil}
 	if !batch.End {
 		if batch.Next, err = dynamodb.Position(*out.NextShardIterator); err != nil {
 			return nil, err
@@ -141,7 +101,7 @@ func (t tableStreams) Read(ctx context.Context, r streamReader, shard, position 
 	}
 	for i := range out.Records {
 		rec := &out.Records[i]
-		batch.Records = append(batch.Records, streamRecord{
+		batch.Records = append(batch.Records, eventsource.Record{
 			Sequence: *rec.Dynamodb.SequenceNumber, Time: *rec.Dynamodb.ApproximateCreationDateTime,
 			Key: string(item.Append(nil, rec.Dynamodb.Keys, 0)), Event: t.recordEvent(rec, r.StreamARN),
 		})
@@ -151,7 +111,7 @@ func (t tableStreams) Read(ctx context.Context, r streamReader, shard, position 
 
 // Watch calls wake whenever Read may find something new in a stream, the end included. wake may run at any time until
 // stop has returned, from several goroutines at once, and must return at once.
-func (t tableStreams) Watch(ctx context.Context, r streamReader, wake func()) (stop func(), err error) {
+func (t tableStreams) Watch(ctx context.Context, r eventsource.Reader, wake func()) (stop func(), err error) {
 	ctx, err = t.as(ctx, r)
 	if err != nil {
 		return nil, err
@@ -160,7 +120,7 @@ func (t tableStreams) Watch(ctx context.Context, r streamReader, wake func()) (s
 }
 
 // as makes ctx that of a call by the function's role.
-func (t tableStreams) as(ctx context.Context, r streamReader) (context.Context, error) {
+func (t tableStreams) as(ctx context.Context, r eventsource.Reader) (context.Context, error) {
 	role, err := t.iam.Role(ctx, r.RoleARN)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ import (
 	"brume/internal/seal"
 	"brume/internal/service/dynamodb"
 	"brume/internal/service/iam"
+	"brume/internal/service/lambda/eventsource"
 )
 
 // A function's role reads a table's stream from one durable position to the next, is woken for what comes, and is told
@@ -66,7 +67,7 @@ func TestTableStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader := streamReader{
+	reader := eventsource.Reader{
 		RoleARN: *role.Role.Arn, SessionName: "function", Account: "000000000000", Region: "us-east-1", StreamARN: arn,
 	}
 	denied, err := source.Shards(ctx, reader)
@@ -104,7 +105,7 @@ func TestTableStreams(t *testing.T) {
 		}
 		wait()
 	}
-	read := func(position string, limit int, want string, end bool) *streamBatch {
+	read := func(position string, limit int, want string, end bool) *eventsource.Batch {
 		t.Helper()
 		batch, err := source.Read(ctx, reader, shards[0].ID, position, limit)
 		if err != nil {
@@ -131,10 +132,10 @@ func TestTableStreams(t *testing.T) {
 		return batch
 	}
 	put("a")
-	latest := read(fromLatest, 10, "", false)
+	latest := read(eventsource.FromLatest, 10, "", false)
 	put("b")
 	put("c")
-	first := read(fromTrimHorizon, 1, "a", false)
+	first := read(eventsource.FromTrimHorizon, 1, "a", false)
 	if next := read(first.Next, 10, "b c", false); next.Next <= first.Next {
 		t.Errorf("%s after %s", next.Next, first.Next)
 	}

@@ -231,6 +231,29 @@ def handler(e, c): kept.put_item(Item={'id': e['responsePayload']})
 	}))
 }
 
+// Every change of an item that was acknowledged arrives at the function that reads the stream, however often the process
+// dies: checkpoints never run ahead.
+func TestEventSourceMappingsSurvive(t *testing.T) {
+	v := newVictim(t)
+	v.table("kept", false)
+	stream := v.table("source", true)
+	v.function("f", `
+import boto3
+kept = boto3.resource('dynamodb').Table('kept')
+def handler(e, c):
+  for r in e['Records']: kept.put_item(Item={'id': r['dynamodb']['Keys']['id']['S']})
+`)
+	_, err := v.lambda.CreateEventSourceMapping(t.Context(), &lambda.CreateEventSourceMappingInput{
+		FunctionName: aws.String("f"), EventSourceArn: &stream, StartingPosition: types.EventSourcePositionTrimHorizon,
+		BatchSize: aws.Int32(5), ParallelizationFactor: aws.Int32(2),
+	})
+	must(t, err)
+	v.has(v.while(func(ctx context.Context, id string) error {
+		_, err := v.tables.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String("source"), Item: map[string]ddbtypes.AttributeValue{"id": &ddbtypes.AttributeValueMemberS{Value: id}}})
+		return err
+	}))
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

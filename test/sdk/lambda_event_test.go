@@ -88,3 +88,46 @@ func TestLambdaDestinations(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+func TestLambdaReadsDynamoDBStreams(t *testing.T) {
+	w := newWorld(t, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["dynamodb:PutItem","dynamodb:GetRecords","dynamodb:GetShardIterator","dynamodb:DescribeStream","dynamodb:ListStreams"],"Resource":"*"}]}`)
+	w.newTable("kept")
+	_, stream := w.newTable("source")
+	w.function("f", keeper, func(in *lambda.CreateFunctionInput) { in.MemorySize = aws.Int32(256) })
+	poor := newRole(t, w.config, "poor", lambdaService, allow("dynamodb:DescribeStream", "*"))
+	w.function("poor", "def handler(e, c): pass", func(in *lambda.CreateFunctionInput) { in.Role = &poor })
+	_, err := w.lambda.CreateEventSourceMapping(t.Context(), &lambda.CreateEventSourceMappingInput{FunctionName: aws.String("poor"), EventSourceArn: &stream, StartingPosition: types.EventSourcePositionLatest})
+	is[*types.InvalidParameterValueException](t, err, "Please ensure the role can perform the GetRecords")
+
+	tables := dynamodb.NewFromConfig(w.config)
+	put := func(id, kind string) {
+		ok(tables.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("source"), Item: map[string]ddbtypes.AttributeValue{
+			"id": &ddbtypes.AttributeValueMemberS{Value: id}, "kind": &ddbtypes.AttributeValueMemberS{Value: kind},
+		}}))(t)
+	}
+	put("early", "wanted")
+	m := ok(w.lambda.CreateEventSourceMapping(t.Context(), &lambda.CreateEventSourceMappingInput{
+		FunctionName: aws.String("f"), EventSourceArn: &stream, StartingPosition: types.EventSourcePositionTrimHorizon, BatchSize: aws.Int32(10),
+		FilterCriteria: &types.FilterCriteria{Filters: []types.Filter{{Pattern: aws.String(`{"eventName":["INSERT"],"dynamodb":{"NewImage":{"kind":{"S":[{"prefix":"want"}]}}}}`)}}},
+	}))(t)
+	same(t, "state", *m.State, "Creating")
+	first := w.kept(1)[0]["Records"].([]any)[0].(map[string]any)
+	same(t, "the record", fmt.Sprint(first["eventName"], first["eventSource"], first["awsRegion"], first["eventSourceARN"], first["dynamodb"].(map[string]any)["Keys"]),
+		fmt.Sprint("INSERT", "aws:dynamodb", region, stream, map[string]any{"id": map[string]any{"S": "early"}}))
+	put("other", "unwanted")
+	put("late", "wanted")
+	if events := w.kept(2); len(events) != 2 {
+		t.Errorf("%v", events)
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		got := ok(w.lambda.GetEventSourceMapping(t.Context(), &lambda.GetEventSourceMappingInput{UUID: m.UUID}))(t)
+		if *got.State == "Enabled" && *got.LastProcessingResult == "OK" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s, %s", *got.State, *got.LastProcessingResult)
+		}
+	}
+	ok(w.lambda.DeleteEventSourceMapping(t.Context(), &lambda.DeleteEventSourceMappingInput{UUID: m.UUID}))(t)
+}

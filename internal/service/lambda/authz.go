@@ -46,6 +46,10 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		}
 		return []policy.Check{check}, true, err
 	}
+	onMapping := func(uuid *string) ([]policy.Check, bool, error) {
+		check, err := s.mappingCheck(ctx, action, *uuid)
+		return []policy.Check{check}, true, err
+	}
 	onAll := func() ([]policy.Check, bool, error) {
 		return []policy.Check{{Action: action, Resource: "*"}}, true, nil
 	}
@@ -177,6 +181,21 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		return onURL(in.FunctionName, in.Qualifier, nil)
 	case *api.ListFunctionUrlConfigsInput:
 		return onURL(in.FunctionName, nil, nil)
+
+	case *api.CreateEventSourceMappingInput:
+		r, err := resolveName(ctx, in.FunctionName, nil)
+		check := policy.Check{Action: action, Resource: "*"}
+		also(&check, "lambda:FunctionArn", r.arn())
+		withTags(&check, in.Tags)
+		return []policy.Check{check}, true, err
+	case *api.GetEventSourceMappingInput:
+		return onMapping(in.UUID)
+	case *api.UpdateEventSourceMappingInput:
+		return onMapping(in.UUID)
+	case *api.DeleteEventSourceMappingInput:
+		return onMapping(in.UUID)
+	case *api.ListEventSourceMappingsInput:
+		return onAll()
 
 	case *api.InvokeAsyncInput:
 		action = "lambda:InvokeFunction"

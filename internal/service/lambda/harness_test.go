@@ -55,6 +55,7 @@ type fixture struct {
 	roles    *fakeRoles
 	envs     *fakeEnvironments
 	to       *fakeDestinations
+	streams  *fakeStreams
 	links    *SignedLinks
 	blobDir  string
 }
@@ -125,7 +126,7 @@ func newFixture(t testing.TB) *fixture {
 	dir := t.TempDir()
 	f := &fixture{
 		t: t, store: store, outbox: outbox.New(outbox.Options{Store: store}), policies: map[string]*policy.Policies{},
-		roles: &fakeRoles{denied: map[string]bool{}}, envs: &fakeEnvironments{}, to: &fakeDestinations{}, blobDir: filepath.Join(dir, "blobs"),
+		roles: &fakeRoles{denied: map[string]bool{}}, envs: &fakeEnvironments{}, to: &fakeDestinations{}, streams: &fakeStreams{}, blobDir: filepath.Join(dir, "blobs"),
 	}
 	blobs, err := fileblob.Open(t.Context(), fileblob.Options{Dir: f.blobDir})
 	must(t, err)
@@ -140,7 +141,7 @@ func newFixture(t testing.TB) *fixture {
 	f.links = NewSignedLinks("http://127.0.0.1:4566/", []byte("key"), packages)
 	f.calls = dispatch.New(f, obs.NewMetrics())
 	f.Service = New(Config{
-		Authorizer: f.calls, Destinations: f.to,
+		Authorizer: f.calls, Destinations: f.to, Streams: f.streams,
 		Store: store, Sealer: box, Roles: f.roles, Runtimes: fakeRuntimes{}, Environments: f.envs, Packages: packages,
 		Links: f.links, Logger: slog.New(slog.DiscardHandler), Architecture: api.ArchitectureX8664,
 	})

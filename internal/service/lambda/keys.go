@@ -18,6 +18,8 @@ import (
 //	lambda u ACCOUNT REGION NAME QUALIFIER  → urlRow; QUALIFIER is empty or an alias
 //	lambda i ID                             → urlIndex, of a function URL
 //	lambda e ACCOUNT REGION NAME QUALIFIER  → eventConfigRow; QUALIFIER is empty for $LATEST
+//	lambda m ACCOUNT REGION UUID            → mappingRow
+//	lambda s UUID SHARD                     → eventsource.Checkpoint: how far a mapping has read a shard
 //	lambda c BLOB ACCOUNT REGION NAME NUMBER → nothing: this version (0: $LATEST) has that code. The name of a blob begins
 //	                                          with its digest.
 const (
@@ -32,6 +34,8 @@ const (
 	tagURL      = 'u'
 	tagURLIndex = 'i'
 	tagEvents   = 'e'
+	tagMapping  = 'm'
+	tagShard    = 's'
 )
 
 func table(tag byte) []byte { return tuple.AppendByte(tuple.AppendString(nil, "lambda"), tag) }
@@ -161,3 +165,18 @@ func eventConfigKey(r ref) []byte {
 }
 
 func parseEventConfigKey(key []byte) (ref, error) { return parseRefKey(tagEvents, key) }
+
+func mappingKey(m mappingRef) []byte { return tuple.AppendString(inScope(tagMapping, m.scope), m.uuid) }
+
+func parseMappingKey(key []byte) (m mappingRef, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagMapping)))
+	m.account, m.region, m.uuid = r.String(), r.String(), r.String()
+	return m, r.End()
+}
+
+// checkpointsPrefix begins the keys of all checkpoints of a mapping.
+func checkpointsPrefix(uuid string) []byte { return tuple.AppendString(table(tagShard), uuid) }
+
+func checkpointKey(uuid, shard string) []byte {
+	return tuple.AppendString(checkpointsPrefix(uuid), shard)
+}

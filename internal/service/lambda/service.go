@@ -28,12 +28,13 @@ import (
 	"brume/internal/policy"
 	"brume/internal/runtimes"
 	"brume/internal/service/lambda/environment"
+	"brume/internal/service/lambda/eventsource"
 )
 
 // Service implements the operations. Create it with New.
 type Service struct {
 	api.Unimplemented
-	store        kv.Store
+	store        Store
 	sealer       Sealer
 	roles        Roles
 	runtimes     Runtimes
@@ -42,6 +43,7 @@ type Service struct {
 	objects      Objects
 	authorizer   Authorizer
 	destinations Destinations
+	streams      eventsource.Stream
 	packages     *Packages
 	log          *slog.Logger
 	architecture string
@@ -105,9 +107,15 @@ type Objects interface {
 	Get(ctx context.Context, bucket, key, version string, limit int64) ([]byte, error)
 }
 
+// A Store is what the service stands on.
+type Store interface {
+	kv.Store
+	kv.Watcher
+}
+
 // Config is what a Service needs.
 type Config struct {
-	Store        kv.Store
+	Store        Store
 	Sealer       Sealer
 	Roles        Roles
 	Runtimes     Runtimes
@@ -117,6 +125,8 @@ type Config struct {
 	Authorizer   Authorizer
 	// Destinations may be nil: then nothing can be sent anywhere.
 	Destinations Destinations
+	// Streams are the event sources.
+	Streams eventsource.Stream
 	// Objects may be nil: then code comes from requests only.
 	Objects Objects
 	Logger  *slog.Logger
@@ -137,7 +147,7 @@ func New(c Config) *Service {
 	}
 	return &Service{
 		store: c.Store, sealer: c.Sealer, roles: c.Roles, runtimes: c.Runtimes, environments: c.Environments,
-		packages: c.Packages, links: c.Links, objects: c.Objects, authorizer: c.Authorizer, destinations: c.Destinations, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
+		packages: c.Packages, links: c.Links, objects: c.Objects, authorizer: c.Authorizer, destinations: c.Destinations, streams: c.Streams, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
 	}
 }
 

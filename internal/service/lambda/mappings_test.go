@@ -1,0 +1,240 @@
+package lambda
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	api "brume/internal/api/lambda"
+	"brume/internal/awserr"
+	"brume/internal/service/lambda/environment"
+	"brume/internal/service/lambda/eventsource"
+)
+
+// fakeStreams is one stream with one shard, which a role may read or not.
+type fakeStreams struct {
+	mu      sync.Mutex
+	records []eventsource.Record
+	wake    func()
+	denied  bool
+}
+
+func (s *fakeStreams) Shards(_ context.Context, r eventsource.Reader) ([]eventsource.Shard, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.denied:
+		return nil, awserr.New("AccessDenied", "no")
+	case !strings.Contains(r.StreamARN, "table/t/"):
+		return nil, awserr.New("ResourceNotFoundException", "no")
+	}
+	return []eventsource.Shard{{ID: "shard"}}, nil
+}
+
+func (s *fakeStreams) Read(_ context.Context, _ eventsource.Reader, _, position string, limit int) (*eventsource.Batch, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from := 0
+	switch position {
+	case eventsource.FromTrimHorizon:
+	case eventsource.FromLatest:
+		from = len(s.records)
+	default:
+		fmt.Sscan(position, &from)
+	}
+	to := min(len(s.records), from+limit)
+	return &eventsource.Batch{Records: s.records[from:to], Next: fmt.Sprint(to)}, nil
+}
+
+func (s *fakeStreams) Watch(_ context.Context, _ eventsource.Reader, wake func()) (func(), error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake = wake
+	return func() {}, nil
+}
+
+func (s *fakeStreams) put(n int) {
+	s.mu.Lock()
+	for range n {
+		s.records = append(s.records, eventsource.Record{Sequence: fmt.Sprint(len(s.records)), Time: time.Now(), Key: "k", Event: fmt.Appendf(nil, "%d", len(s.records))})
+	}
+	wake := s.wake
+	s.mu.Unlock()
+	if wake != nil {
+		wake()
+	}
+}
+
+const streamARN = "arn:aws:dynamodb:eu-central-1:123456789012:table/t/stream/2026-01-01T00:00:00.000"
+
+func mappingInput() *api.CreateEventSourceMappingInput {
+	return &api.CreateEventSourceMappingInput{FunctionName: new("f"), EventSourceArn: new(streamARN), StartingPosition: new("TRIM_HORIZON")}
+}
+
+// runMappings runs pollers until the returned function is called, or the test ends.
+func (f *fixture) runMappings() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.RunMappings(ctx)
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		<-done
+	})
+	f.t.Cleanup(stop)
+	return stop
+}
+
+func (f *fixture) state(uuid *string, want string) *api.EventSourceMappingConfiguration {
+	f.t.Helper()
+	var c *api.EventSourceMappingConfiguration
+	eventually(f.t, want, func() bool {
+		c = ok[api.EventSourceMappingConfiguration](f, "GetEventSourceMapping", &api.GetEventSourceMappingInput{UUID: uuid})
+		return *c.State == want
+	})
+	return c
+}
+
+// https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
+func TestEventSourceMappings(t *testing.T) {
+	f := newFixture(t)
+	f.create("f")
+	for what, c := range map[string]struct {
+		change        func(in *api.CreateEventSourceMappingInput)
+		code, message string
+	}{
+		"no function": {func(in *api.CreateEventSourceMappingInput) { in.FunctionName = new("g") }, "ResourceNotFoundException", "Function not found"},
+		"no stream": {func(in *api.CreateEventSourceMappingInput) {
+			in.EventSourceArn = new(strings.Replace(streamARN, "/t/", "/u/", 1))
+		}, "InvalidParameterValueException", "Stream not found"},
+		"queue": {func(in *api.CreateEventSourceMappingInput) {
+			in.EventSourceArn = new("arn:aws:sqs:eu-central-1:123456789012:q")
+		}, "InvalidParameterValueException", "Brume has no Amazon SQS yet"},
+		"table": {func(in *api.CreateEventSourceMappingInput) {
+			in.EventSourceArn = new("arn:aws:dynamodb:eu-central-1:123456789012:table/t")
+		}, "InvalidParameterValueException", "Unrecognized event source"},
+		"no position": {func(in *api.CreateEventSourceMappingInput) { in.StartingPosition = nil }, "InvalidParameterValueException", "Value null at 'startingPosition'"},
+		"timestamp":   {func(in *api.CreateEventSourceMappingInput) { in.StartingPosition = new("AT_TIMESTAMP") }, "InvalidParameterValueException", "Unsupported starting position for arn type"},
+		"batch 0":     {func(in *api.CreateEventSourceMappingInput) { in.BatchSize = new(int32(0)) }, "ValidationException", "batchSize"},
+		"batch 10001": {func(in *api.CreateEventSourceMappingInput) { in.BatchSize = new(int32(10001)) }, "ValidationException", "batchSize"},
+		"window":      {func(in *api.CreateEventSourceMappingInput) { in.MaximumBatchingWindowInSeconds = new(int32(301)) }, "ValidationException", "maximumBatchingWindowInSeconds"},
+		"parallel":    {func(in *api.CreateEventSourceMappingInput) { in.ParallelizationFactor = new(int32(11)) }, "ValidationException", "parallelizationFactor"},
+		"age":         {func(in *api.CreateEventSourceMappingInput) { in.MaximumRecordAgeInSeconds = new(int32(59)) }, "ValidationException", "maximumRecordAgeInSeconds"},
+		"retries":     {func(in *api.CreateEventSourceMappingInput) { in.MaximumRetryAttempts = new(int32(10001)) }, "ValidationException", "maximumRetryAttempts"},
+		"tumbling":    {func(in *api.CreateEventSourceMappingInput) { in.TumblingWindowInSeconds = new(int32(901)) }, "ValidationException", "tumblingWindowInSeconds"},
+		"filter": {func(in *api.CreateEventSourceMappingInput) {
+			in.FilterCriteria = &api.FilterCriteria{Filters: []api.Filter{{Pattern: new(`{"a":1}`)}}}
+		}, "InvalidParameterValueException", "Invalid filter pattern definition."},
+		"filters": {func(in *api.CreateEventSourceMappingInput) {
+			in.FilterCriteria = &api.FilterCriteria{Filters: make([]api.Filter, 6)}
+		}, "InvalidParameterValueException", "limit of 5"},
+		"function dest": {func(in *api.CreateEventSourceMappingInput) {
+			in.DestinationConfig = &api.DestinationConfig{OnFailure: &api.OnFailure{Destination: new(fnARN + "g")}}
+		}, "InvalidParameterValueException", "SQS queues, SNS topics and S3 buckets"},
+	} {
+		in := mappingInput()
+		c.change(in)
+		_, err := do[api.EventSourceMappingConfiguration](f, root(), "CreateEventSourceMapping", in)
+		if t.Run(what, func(t *testing.T) { expectError(t, err, c.code, c.message) }); t.Failed() {
+			t.Log(what)
+		}
+	}
+	f.streams.denied = true
+	refused[api.EventSourceMappingConfiguration](f, "CreateEventSourceMapping", mappingInput(), "InvalidParameterValueException",
+		"Cannot access stream "+streamARN+". Please ensure the role can perform the GetRecords, GetShardIterator, DescribeStream, and ListStreams Actions on your stream in IAM.")
+	f.streams.denied = false
+
+	in := mappingInput()
+	in.Enabled, in.BatchSize = new(false), new(int32(7))
+	m := ok[api.EventSourceMappingConfiguration](f, "CreateEventSourceMapping", in)
+	if *m.State != "Creating" || *m.BatchSize != 7 || *m.MaximumRetryAttempts != -1 || *m.MaximumRecordAgeInSeconds != -1 || *m.FunctionArn != fnARN+"f" ||
+		*m.EventSourceMappingArn != "arn:aws:lambda:eu-central-1:123456789012:event-source-mapping:"+*m.UUID || *m.LastProcessingResult != "No records processed" {
+		t.Errorf("%+v", m)
+	}
+	refused[api.EventSourceMappingConfiguration](f, "CreateEventSourceMapping", mappingInput(), "ResourceConflictException", "update or delete the existing mapping with UUID "+*m.UUID)
+	refused[api.EventSourceMappingConfiguration](f, "UpdateEventSourceMapping", &api.UpdateEventSourceMappingInput{UUID: m.UUID, Enabled: new(true)}, "ResourceInUseException", "in use")
+
+	f.streams.put(3)
+	f.runMappings()
+	f.state(m.UUID, "Disabled")
+	if len(f.envs.runs) != 0 {
+		t.Error("a disabled mapping runs the function")
+	}
+	if u := ok[api.EventSourceMappingConfiguration](f, "UpdateEventSourceMapping", &api.UpdateEventSourceMappingInput{UUID: m.UUID, Enabled: new(true), BatchSize: new(int32(2))}); *u.State != "Enabling" {
+		t.Errorf("%s", *u.State)
+	}
+	f.state(m.UUID, "Enabled")
+	runs := func() (payloads []string) {
+		f.envs.mu.Lock()
+		defer f.envs.mu.Unlock()
+		for _, r := range f.envs.runs {
+			payloads = append(payloads, string(r.Payload))
+		}
+		return payloads
+	}
+	eventually(t, "two batches", func() bool { return fmt.Sprint(runs()) == `[{"Records":[0,1]} {"Records":[2]}]` })
+	eventually(t, "OK", func() bool { return *f.state(m.UUID, "Enabled").LastProcessingResult == "OK" })
+	list := ok[api.ListEventSourceMappingsOutput](f, "ListEventSourceMappings", &api.ListEventSourceMappingsInput{FunctionName: new("f"), EventSourceArn: new(streamARN)})
+	if len(list.EventSourceMappings) != 1 {
+		t.Errorf("%+v", list)
+	}
+	if u := ok[api.EventSourceMappingConfiguration](f, "UpdateEventSourceMapping", &api.UpdateEventSourceMappingInput{UUID: m.UUID, Enabled: new(false)}); *u.State != "Disabling" {
+		t.Errorf("%s", *u.State)
+	}
+	f.state(m.UUID, "Disabled")
+	f.streams.put(1)
+	ok[api.EventSourceMappingConfiguration](f, "UpdateEventSourceMapping", &api.UpdateEventSourceMappingInput{UUID: m.UUID, Enabled: new(true)})
+	eventually(t, "it goes on where it was", func() bool { return fmt.Sprint(runs()) == `[{"Records":[0,1]} {"Records":[2]} {"Records":[3]}]` })
+	f.state(m.UUID, "Enabled")
+	if d := ok[api.EventSourceMappingConfiguration](f, "DeleteEventSourceMapping", &api.DeleteEventSourceMappingInput{UUID: m.UUID}); *d.State != "Deleting" {
+		t.Errorf("%s", *d.State)
+	}
+	eventually(t, "it is gone", func() bool {
+		_, err := do[api.EventSourceMappingConfiguration](f, root(), "GetEventSourceMapping", &api.GetEventSourceMappingInput{UUID: m.UUID})
+		return err != nil
+	})
+}
+
+// What is given up arrives at its destination, and another process goes on at the checkpoint.
+func TestMappingsGiveUpAndGoOn(t *testing.T) {
+	f := newFixture(t)
+	f.runOutbox()
+	f.create("f")
+	in := mappingInput()
+	in.MaximumRetryAttempts = new(int32(0))
+	in.DestinationConfig = &api.DestinationConfig{OnFailure: &api.OnFailure{Destination: new("arn:aws:sqs:eu-central-1:123456789012:q")}}
+	m := ok[api.EventSourceMappingConfiguration](f, "CreateEventSourceMapping", in)
+	f.envs.run = func(*environment.Function, *environment.Invocation) (*environment.Result, error) {
+		return &environment.Result{Failed: true}, nil
+	}
+	f.streams.put(2)
+	stop := f.runMappings()
+	eventually(t, "a message", func() bool { return len(f.to.all()) == 1 })
+	var rec streamRecord
+	sent := f.to.all()[0]
+	must(t, json.Unmarshal(sent.Body, &rec))
+	if rec.Info.ARN != streamARN || rec.Info.Size != 2 || rec.Info.First != "0" || rec.Info.Last != "1" || rec.RequestContext.Condition != "RetryAttemptsExhausted" ||
+		rec.RequestContext.Count != 1 || rec.ResponseContext.Function != "Unhandled" || rec.Version != "1.0" || sent.Target != "arn:aws:sqs:eu-central-1:123456789012:q" {
+		t.Errorf("%s", sent.Body)
+	}
+	eventually(t, "the problem", func() bool {
+		return *f.state(m.UUID, "Enabled").LastProcessingResult == "PROBLEM: Function call failed"
+	})
+	stop()
+	f.envs.mu.Lock()
+	f.envs.run, f.envs.runs = nil, nil
+	f.envs.mu.Unlock()
+	f.streams.put(1)
+	f.runMappings()
+	eventually(t, "it goes on", func() bool {
+		f.envs.mu.Lock()
+		defer f.envs.mu.Unlock()
+		return len(f.envs.runs) == 1 && string(f.envs.runs[0].Payload) == `{"Records":[2]}`
+	})
+}

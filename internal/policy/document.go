@@ -27,9 +27,12 @@ type statement struct {
 	notPrincipal bool
 	actions      []pattern // lower-cased
 	notAction    bool
-	resources    []arnPattern // empty in a trust policy: the role itself
-	notResource  bool
-	conditions   []condition
+	// service is what all actions begin with, "dynamodb:"; empty if they name several or a pattern of services, or if they
+	// are what the statement does not speak of. Most statements are not about the service in question.
+	service     string
+	resources   []arnPattern // empty in a trust policy: the role itself
+	notResource bool
+	conditions  []condition
 }
 
 // A PrincipalElement is one value of a Principal or NotPrincipal element.

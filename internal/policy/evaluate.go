@@ -40,7 +40,8 @@ type Decision struct {
 // allowed everything there that no resource or session policy denies.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 func Evaluate(info *call.Info, policies *Policies, check *Check) Decision {
-	e := newEvaluation(info, policies, check)
+	var e evaluation
+	e.prepare(info, policies, check)
 	d := e.decide()
 	if e.err != nil {
 		return Decision{Err: e.err}
@@ -161,12 +162,32 @@ type evaluation struct {
 	asked bool
 	more  map[string][]string
 	err   error
+	// given are the first keys of check.Context, if there are but few: a map takes longer to go through.
+	given [6]contextKey
+	count int
+}
+
+type contextKey struct {
+	name   string
+	values []string
 }
 
 func newEvaluation(info *call.Info, policies *Policies, check *Check) *evaluation {
-	e := &evaluation{info: info, policies: policies, check: check, action: strings.ToLower(check.Action)}
-	e.arn, e.isARN = splitARN(check.Resource)
+	e := new(evaluation)
+	e.prepare(info, policies, check)
 	return e
+}
+
+// prepare is newEvaluation for one that lives on the stack.
+func (e *evaluation) prepare(info *call.Info, policies *Policies, check *Check) {
+	e.info, e.policies, e.check, e.action = info, policies, check, strings.ToLower(check.Action)
+	e.arn, e.isARN = splitARN(check.Resource)
+	if len(check.Context) <= len(e.given) {
+		for name, values := range check.Context {
+			e.given[e.count] = contextKey{name, values}
+			e.count++
+		}
+	}
 }
 
 func (e *evaluation) resourceAccount() string {
@@ -238,7 +259,7 @@ func (e *evaluation) resourceEffect(d *Document) resourceOutcome {
 
 // applies says whether the statement speaks of the action and the resource and its conditions hold.
 func (s *statement) applies(e *evaluation) bool {
-	if s.matchesAction(e) == s.notAction || !s.matchesResource(e) {
+	if !strings.HasPrefix(e.action, s.service) || s.matchesAction(e) == s.notAction || !s.matchesResource(e) {
 		return false
 	}
 	for i := range s.conditions {
@@ -247,6 +268,23 @@ func (s *statement) applies(e *evaluation) bool {
 		}
 	}
 	return true
+}
+
+// commonService is what all of the patterns of actions begin with up to their colon, if that has no wildcard.
+func commonService(actions []pattern) string {
+	service := ""
+	for i := range actions {
+		text := actions[i].text
+		if elems := actions[i].elems; len(elems) > 0 && elems[0].kind == elemText {
+			text = elems[0].text
+		}
+		colon := strings.IndexByte(text, ':')
+		if colon < 0 || i > 0 && text[:colon+1] != service {
+			return ""
+		}
+		service = text[:colon+1]
+	}
+	return service
 }
 
 func (s *statement) matchesAction(e *evaluation) bool {

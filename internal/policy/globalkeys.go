@@ -11,7 +11,7 @@ import (
 
 // lookup returns the values of a condition key, given in lower case; none if it is absent. buf holds a single value.
 func (e *evaluation) lookup(key string, buf *[1]string) []string {
-	if found, given := find(e.check.Context, key); given {
+	if found, given := e.ofCheck(key); given {
 		return found
 	}
 	name, isGlobal := strings.CutPrefix(key, "aws:")
@@ -46,6 +46,23 @@ func (e *evaluation) lookup(key string, buf *[1]string) []string {
 	}
 	buf[0] = value
 	return buf[:]
+}
+
+// ofCheck finds a key among those that come with the check.
+func (e *evaluation) ofCheck(key string) (found []string, given bool) {
+	if e.count == 0 {
+		return find(e.check.Context, key)
+	}
+	for i := range e.count {
+		if !strings.EqualFold(e.given[i].name, key) {
+			continue
+		}
+		if given {
+			return find(e.check.Context, key) // which knows what to do with two
+		}
+		found, given = e.given[i].values, true
+	}
+	return found, given
 }
 
 func find(context map[string][]string, key string) (found []string, given bool) {

@@ -215,6 +215,9 @@ func (p *parser) actions(el *elements, s *statement) *MalformedError {
 		// An action never holds a variable.
 		s.actions[i], _ = compilePattern(strings.ToLower(action), dialect{wildcards: true})
 	}
+	if !s.notAction {
+		s.service = commonService(s.actions)
+	}
 	return nil
 }
 

@@ -78,6 +78,11 @@ func (b *bench) run(ctx context.Context, brume, only string) (err error) {
 			return err
 		}
 	}
+	if wanted("iam") {
+		if err := measureIAM(ctx, b.duration); err != nil {
+			return err
+		}
+	}
 	echo, echoAddr, err := startEcho()
 	if err != nil {
 		return err

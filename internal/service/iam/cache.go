@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	maxCachedKeys       = 4096
-	maxCachedPrincipals = 4096
+	maxCachedKeys       = 16384
+	maxCachedPrincipals = 16384
+	maxSessionDocuments = 4096
 	// maxCachedText bounds the compiled documents, in bytes of their text.
 	maxCachedText = 4 << 20
 )
@@ -32,6 +33,14 @@ func newCache[K comparable, V any](limit int) *cache[K, V] {
 
 // invalidate forgets everything, also what a load that is under way is about to remember.
 func (c *cache[K, V]) invalidate() { c.epoch.Add(1) }
+
+// remembered returns the value of key if it is remembered.
+func (c *cache[K, V]) remembered(key K) (value V, ok bool) {
+	if e, found := c.entries.Get(key); found && e.epoch == c.epoch.Load() {
+		return e.value, true
+	}
+	return value, false
+}
 
 // get returns the value of key, from load if it is not remembered. What load reports as not ok is not remembered.
 func (c *cache[K, V]) get(key K, load func() (value V, ok bool, err error)) (value V, ok bool, err error) {

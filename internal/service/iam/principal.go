@@ -20,6 +20,10 @@ type longTermKey struct {
 // AccessKey returns the secret of a long-term access key and who it belongs to. status is "Active" or "Inactive", and
 // empty if there is no such key.
 func (s *Service) AccessKey(ctx context.Context, id string) (secret string, p call.Principal, status string, err error) {
+	if k, ok := s.keys.remembered(id); ok {
+		return k.secret, k.principal, k.status, nil
+	}
+	// The id is a part of a request's headers, which the cache must not keep.
 	k, ok, err := s.keys.get(strings.Clone(id), func() (*longTermKey, bool, error) { return s.loadKey(ctx, id) })
 	if err != nil || !ok {
 		return "", call.Principal{}, "", err
@@ -173,7 +177,10 @@ func (s *Service) principal(ctx context.Context, p *call.Principal) (*principalP
 	case p.Type != call.User && p.Type != call.AssumedRole && p.Type != call.FederatedUser:
 		return &principalPolicies{exists: true}, nil
 	}
-	own, ok, err := s.principals.get(id, func() (own *principalPolicies, ok bool, err error) {
+	if own, ok := s.principals.remembered(id); ok {
+		return own, nil
+	}
+	own, ok, err := s.principals.get(strings.Clone(id), func() (own *principalPolicies, ok bool, err error) {
 		err = s.store.View(ctx, func(r kv.Reader) error {
 			account, i, err := identityByID(r, id)
 			if err != nil || i == nil || account != p.Account {

@@ -62,7 +62,7 @@ func New(store kv.Store, sealer Sealer, log *slog.Logger) *Service {
 		keys:             newCache[string, *longTermKey](maxCachedKeys),
 		principals:       newCache[string, *principalPolicies](maxCachedPrincipals),
 		roots:            newCache[string, rootRow](maxCachedPrincipals),
-		sessionDocuments: newCache[[2]string, *policy.Document](maxCachedPrincipals),
+		sessionDocuments: newCache[[2]string, *policy.Document](maxSessionDocuments),
 		documents:        newDocuments(),
 		uses:             newUses(),
 		hasher:           newHasher(), passwordTries: newTries(), codeTries: newTries(),

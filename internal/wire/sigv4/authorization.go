@@ -1,7 +1,6 @@
 package sigv4
 
 import (
-	"encoding/hex"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -170,7 +169,8 @@ func parseHeader(r *http.Request, h string) (a authorization, err error) {
 	case len(amzDate) > 1 || len(amzDate) == 0 && len(date) > 1:
 		return a, incomplete("The date header must not be repeated.")
 	case len(amzDate) == 1:
-		a.date, err = parseTime(amzDate[0])
+		a.dateText = amzDate[0]
+		a.date, err = parseTime(a.dateText)
 	default:
 		a.date, err = parseHTTPDate(date[0])
 		// The time of this request is what the signature stands on, so it has to be part of it.
@@ -244,6 +244,7 @@ func parseQuery(r *http.Request) (a authorization, err error) {
 	if a.date, err = parseTime(date); err != nil {
 		return a, err
 	}
+	a.dateText = date
 	a.presigned = true
 	a.lifetime = Skew // the lifetime of a query signature that names none
 	if expires != "" {
@@ -279,10 +280,16 @@ func (a *authorization) finish(signature string) error {
 	if len(signature) != 64 || strings.ContainsAny(signature, "ABCDEF") {
 		return mismatch()
 	}
-	if _, err := hex.Decode(a.signature[:], []byte(signature)); err != nil {
-		return mismatch()
+	for i := range a.signature {
+		hi, lo := unhex(signature[2*i]), unhex(signature[2*i+1])
+		if hi < 0 || lo < 0 {
+			return mismatch()
+		}
+		a.signature[i] = byte(hi<<4 | lo)
 	}
-	a.dateText = a.date.Format(timeFormat)
+	if a.dateText == "" {
+		a.dateText = a.date.Format(timeFormat)
+	}
 	if a.scope.Date != a.dateText[:8] {
 		return &Error{SignatureMismatch, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '" +
 			clip(a.scope.Date) + "' != '" + a.dateText[:8] + "', from '" + a.dateText + "'."}
@@ -343,6 +350,7 @@ func parseCredential(c string) (Scope, error) {
 }
 
 func parseTime(s string) (time.Time, error) {
+	// Of this length there is one text for each time.
 	t, err := time.Parse(timeFormat, s)
 	if err != nil || len(s) != len(timeFormat) {
 		return time.Time{}, incomplete("Date must be in ISO-8601 'basic format'. Got '%s'. See http://en.wikipedia.org/wiki/ISO_8601", clip(s))

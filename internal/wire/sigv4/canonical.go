@@ -19,6 +19,8 @@ type scratch struct {
 	params    []param
 	toSign    []byte
 	key       []byte // a header name being looked up
+	payload   []byte // the hash of the body
+	sum       []byte // the signature that is right
 }
 
 // A param is one query parameter: bounds of its encoded name and value in scratch.query.
@@ -35,7 +37,7 @@ const (
 )
 
 // canonicalRequest builds the canonical request of r in s.canonical.
-func (s *scratch) canonicalRequest(r *http.Request, signedHeaders, payload string, form pathForm, presigned bool) error {
+func (s *scratch) canonicalRequest(r *http.Request, signedHeaders string, payload []byte, form pathForm, presigned bool) error {
 	b := append(s.canonical[:0], r.Method...)
 	b = append(b, '\n')
 	uri := wirePath(r)

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// keyCacheSize is how many keys one generation of the cache holds: a few hundred bytes each.
-const keyCacheSize = 2048
+// keyCacheSize is how many keys one generation of the cache holds, under a kilobyte each.
+const keyCacheSize = 16384
 
 // keyID names a derived key. The secret is part of it, so that a replaced secret never finds the old key.
 type keyID struct{ accessKeyID, secret, date, region, service string }

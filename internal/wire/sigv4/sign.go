@@ -81,7 +81,7 @@ func sign(r *http.Request, signedHeaders, payload, secret string, scope Scope, d
 	}
 	var s scratch
 	// It fails only for requests over the bounds, and those no Verifier takes either.
-	if err := s.canonicalRequest(r, signedHeaders, payload, form, presigned); err != nil {
+	if err := s.canonicalRequest(r, signedHeaders, []byte(payload), form, presigned); err != nil {
 		return ""
 	}
 	s.stringToSign(date, scope)

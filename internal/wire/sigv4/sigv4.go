@@ -82,9 +82,8 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, body []byte, ser
 
 	s := v.scratch.Get().(*scratch)
 	defer v.scratch.Put(s)
-	var hexHash [64]byte
 	s3 := isS3(a.scope.Service)
-	payload, unsigned, err := payloadHash(&a, body, s3, &hexHash)
+	payload, unsigned, err := s.payloadHash(&a, body, s3)
 	if err != nil {
 		return Result{}, err
 	}
@@ -145,13 +144,13 @@ func (v *Verifier) admit(ctx context.Context, r *http.Request, service string, n
 	return a, secret, p, nil
 }
 
-func (s *scratch) matches(r *http.Request, a *authorization, key *signingKey, payload string, form pathForm) (bool, error) {
+func (s *scratch) matches(r *http.Request, a *authorization, key *signingKey, payload []byte, form pathForm) (bool, error) {
 	if err := s.canonicalRequest(r, a.signedHeaders, payload, form, a.presigned); err != nil {
 		return false, err
 	}
 	s.stringToSign(a.dateText, a.scope)
-	var sum [sha256.Size]byte
-	return subtle.ConstantTimeCompare(key.mac(sum[:0], s.toSign), a.signature[:]) == 1, nil
+	s.sum = key.mac(s.sum[:0], s.toSign)
+	return subtle.ConstantTimeCompare(s.sum, a.signature[:]) == 1, nil
 }
 
 // stringToSign builds the string to sign of s.canonical in s.toSign.
@@ -169,24 +168,25 @@ func (s *scratch) stringToSign(date string, scope Scope) {
 	s.toSign = hex.AppendEncode(b, sum[:])
 }
 
-// payloadHash returns what stands for the body in the canonical request. The hash goes through buf.
-func payloadHash(a *authorization, body []byte, s3 bool, buf *[64]byte) (payload string, unsigned bool, err error) {
+// payloadHash returns what stands for the body in the canonical request, in s.payload.
+func (s *scratch) payloadHash(a *authorization, body []byte, s3 bool) (payload []byte, unsigned bool, err error) {
 	if a.payload == unsignedPayload && (s3 || a.presigned) || a.payload == "" && a.presigned && s3 {
-		return unsignedPayload, true, nil
+		s.payload = append(s.payload[:0], unsignedPayload...)
+		return s.payload, true, nil
 	}
-	payload = emptyHash
-	if len(body) > 0 {
+	if len(body) == 0 {
+		s.payload = append(s.payload[:0], emptyHash...)
+	} else {
 		sum := sha256.Sum256(body)
-		hex.Encode(buf[:], sum[:])
-		payload = string(buf[:])
+		s.payload = hex.AppendEncode(s.payload[:0], sum[:])
 	}
-	if a.payload != "" && a.payload != payload {
+	if a.payload != "" && a.payload != string(s.payload) {
 		if !s3 {
-			return "", false, mismatch()
+			return nil, false, mismatch()
 		}
-		return "", false, &Error{ContentMismatch, msgContent}
+		return nil, false, &Error{ContentMismatch, msgContent}
 	}
-	return payload, false, nil
+	return s.payload, false, nil
 }
 
 // emptyHash is the SHA-256 of nothing.

@@ -44,6 +44,7 @@ type serveCmd struct {
 	Region          string `default:"${region}" env:"BRUME_REGION" help:"Region of clients that name none (${default})."`
 	LogFormat       string `default:"text" enum:"text,json" env:"BRUME_LOG_FORMAT" help:"Format of the log on standard error: text or json (${default})."`
 	TrailMegabytes  int64  `name:"trail-megabytes" default:"1024" placeholder:"MB" env:"BRUME_TRAIL_MEGABYTES" help:"How large the audit trail grows before its oldest records make room (${default}). They go after 90 days in any case."`
+	CacheMegabytes  int64  `name:"cache-megabytes" default:"64" placeholder:"MB" env:"BRUME_CACHE_MEGABYTES" help:"How much of the stored data is kept in memory for reading (${default})."`
 	CPUProfile      string `name:"cpu-profile" hidden:"" placeholder:"FILE" help:"Write a CPU profile of the server's whole life, for go tool pprof."`
 	FunctionNetwork string `default:"internet" enum:"internet,none" env:"BRUME_FUNCTION_NETWORK" help:"How far functions reach: internet or none (${default}). They always reach Brume, and never this machine or private addresses unless those are allowed."`
 
@@ -79,6 +80,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		Region:          c.Region,
 		LogFormat:       c.LogFormat,
 		TrailBytes:      c.TrailMegabytes << 20,
+		CacheBytes:      c.CacheMegabytes << 20,
 		TestCredentials: c.TestCredentials,
 		Functions: app.FunctionsConfig{
 			Network: c.FunctionNetwork, NetworkAllow: c.FunctionNetworkAllow, NetworkDeny: c.FunctionNetworkDeny,

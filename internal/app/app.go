@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +30,8 @@ const (
 	headerTime = 20 * time.Second
 	// idleTime is how long a connection may be idle.
 	idleTime = 2 * time.Minute
+	// heapRoom is how many bytes of garbage a small heap may hold more than it would, before they are collected.
+	heapRoom = 32 << 20
 	// maxHeader is the largest header block of a request, in bytes.
 	maxHeader = 64 << 10
 )
@@ -66,6 +69,11 @@ func Run(ctx context.Context, c Config, stdout, stderr io.Writer) (err error) {
 	} else {
 		defer func() { err = errors.Join(err, stopAdmin()) }()
 	}
+
+	// The garbage collector runs when the heap has doubled. This room, which is never touched and so takes no memory, lets
+	// a small heap grow to the same size before that, and halves what collecting costs.
+	room := make([]byte, heapRoom)
+	defer runtime.KeepAlive(room)
 
 	server := &http.Server{
 		Handler:           host,

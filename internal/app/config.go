@@ -26,6 +26,8 @@ type Config struct {
 	AccountID string
 	Region    string
 	LogFormat string // "text" or "json"
+	// CacheBytes bounds how much of the store is kept in memory for reading; 0 means a few megabytes.
+	CacheBytes int64
 	// TrailBytes bounds the audit trail; 0 is its default.
 	TrailBytes int64
 	// TestCredentials accepts well-known keys and opens the reset; on loopback addresses only.
@@ -82,6 +84,9 @@ var (
 	regionName = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
 )
 
+// maxCache is a bound for typing errors.
+const maxCache = 1 << 40
+
 func (c *Config) check() error {
 	if !accountID.MatchString(c.AccountID) {
 		return fmt.Errorf("--account-id: %q is not 12 digits", c.AccountID)
@@ -100,6 +105,9 @@ func (c *Config) check() error {
 	}
 	if c.TrailBytes < 0 {
 		return errors.New("--trail-megabytes: the audit trail needs room")
+	}
+	if c.CacheBytes < 0 || c.CacheBytes > maxCache {
+		return fmt.Errorf("--cache-megabytes: not from 0 to %d", maxCache>>20)
 	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {

@@ -101,7 +101,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	if err != nil {
 		return s, err
 	}
-	store, err := pebblekv.Open(ctx, pebblekv.Options{Dir: filepath.Join(c.DataDir, storeDir), Logger: log})
+	store, err := pebblekv.Open(ctx, pebblekv.Options{Dir: filepath.Join(c.DataDir, storeDir), CacheSize: c.CacheBytes, Logger: log})
 	switch {
 	case errors.Is(err, pebblekv.ErrLocked):
 		return s, fmt.Errorf("another Brume runs on the data directory %s: stop it, or name another directory with --data-dir", c.DataDir)

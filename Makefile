@@ -54,6 +54,14 @@ fuzz: ## Each fuzz target for FUZZTIME (10s)
 bench: runtimes ## Start-up, memory, size, and CPU per operation beside a bare echo server
 	@$(RUNTIMES) go run ./test/bench -brume bin/brume
 
+.PHONY: bench-large
+bench-large: build ## What reads cost in tables of up to five million items; takes minutes
+	@go run ./test/bench -brume bin/brume -large 1000,100000,5000000
+
+.PHONY: bench-profile
+bench-profile: build ## Where the CPU time of DynamoDB's operations goes; the profiles stay in bin/
+	@go run ./test/bench -brume bin/brume -profiles bin
+
 .PHONY: generate
 generate: ## Write the generated code, the managed policies and the README's table of operations
 	cd codegen && go run . && go run ./managedpolicies

@@ -44,12 +44,17 @@ func (b *bench) raw(addr string, requests [][]byte) func() (request, func() erro
 		}
 		r := bufio.NewReaderSize(conn, 64<<10)
 		return func(i int) error {
-			if _, err := conn.Write(requests[i%len(requests)]); err != nil {
-				return err
-			}
-			return readResponse(r)
+			return exchange(conn, r, requests[i%len(requests)])
 		}, conn.Close, nil
 	}
+}
+
+// exchange sends a request and reads the answer, through a buffer that belongs to the connection.
+func exchange(conn net.Conn, r *bufio.Reader, request []byte) error {
+	if _, err := conn.Write(request); err != nil {
+		return err
+	}
+	return readResponse(r)
 }
 
 // load lets all workers send requests, and divides the CPU time that the process pid spent by their number. With a

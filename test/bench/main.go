@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +41,7 @@ func main() {
 	only := flag.String("only", "", "the parts to run, with commas between; empty for all")
 	loads := flag.String("loads", "", "a regular expression for the names of the loads to run; empty for all")
 	profiles := flag.String("profiles", "", "show where the CPU time of DynamoDB goes instead, and leave the profiles in this directory")
+	large := flag.String("large", "", "numbers of items, with commas between: show what reads cost in tables so large instead")
 	flag.Parse()
 	ctx := context.Background()
 	names, err := regexp.Compile(*loads)
@@ -47,14 +49,31 @@ func main() {
 		log.Fatal(err)
 	}
 	b := &bench{loads: names, duration: *duration, workers: *workers}
-	if *profiles != "" {
+	switch {
+	case *profiles != "":
 		err = b.profile(ctx, *brume, *profiles)
-	} else {
+	case *large != "":
+		var sizes []int
+		if sizes, err = numbers(*large); err == nil {
+			err = b.scale(ctx, *brume, sizes)
+		}
+	default:
 		err = b.run(ctx, *brume, *only)
 	}
 	if err != nil {
 		log.Fatal(err)
 	}
+}
+
+func numbers(list string) (out []int, err error) {
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
+	return out, nil
 }
 
 // parts are what is measured under load, each beside an echo of its own.

@@ -331,6 +331,8 @@ func TestNotImplemented(t *testing.T) {
 	_, err = iam.NewFromConfig(rootOf(newAccount())).GenerateOrganizationsAccessReport(t.Context(),
 		&iam.GenerateOrganizationsAccessReportInput{EntityPath: aws.String("o-a1b2c3d4e5/r-f6g7h8i9j0example")})
 	hasCode(t, err, 501, "NotImplemented", "GenerateOrganizationsAccessReport")
+	_, err = iam.NewFromConfig(rootOf(newAccount())).ListOrganizationsFeatures(t.Context(), nil)
+	hasCode(t, err, 501, "NotImplemented", "ListOrganizationsFeatures")
 }
 
 // A clock that is off by more than a quarter of an hour makes signatures that do not count.

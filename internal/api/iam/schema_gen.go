@@ -29,12 +29,12 @@ var table = schema.Service{
 			Name: "AccessDetail",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServiceName", Shape: 549, Wire: "ServiceName", Required: true},
-				{Name: "ServiceNamespace", Shape: 551, Wire: "ServiceNamespace", Required: true},
-				{Name: "Region", Shape: 558, Wire: "Region"},
-				{Name: "EntityPath", Shape: 511, Wire: "EntityPath"},
-				{Name: "LastAuthenticatedTime", Shape: 472, Wire: "LastAuthenticatedTime"},
-				{Name: "TotalAuthenticatedEntities", Shape: 491, Wire: "TotalAuthenticatedEntities"},
+				{Name: "ServiceName", Shape: 562, Wire: "ServiceName", Required: true},
+				{Name: "ServiceNamespace", Shape: 564, Wire: "ServiceNamespace", Required: true},
+				{Name: "Region", Shape: 571, Wire: "Region"},
+				{Name: "EntityPath", Shape: 524, Wire: "EntityPath"},
+				{Name: "LastAuthenticatedTime", Shape: 485, Wire: "LastAuthenticatedTime"},
+				{Name: "TotalAuthenticatedEntities", Shape: 504, Wire: "TotalAuthenticatedEntities"},
 			},
 		},
 		2: {
@@ -48,30 +48,30 @@ var table = schema.Service{
 			Name: "AccessKey",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "AccessKeyId", Shape: 450, Wire: "AccessKeyId", Required: true},
-				{Name: "Status", Shape: 557, Wire: "Status", Required: true},
-				{Name: "SecretAccessKey", Shape: 452, Wire: "SecretAccessKey", Required: true},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate"},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "AccessKeyId", Shape: 463, Wire: "AccessKeyId", Required: true},
+				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
+				{Name: "SecretAccessKey", Shape: 465, Wire: "SecretAccessKey", Required: true},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
 			},
 		},
 		4: {
 			Name: "AccessKeyLastUsed",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LastUsedDate", Shape: 472, Wire: "LastUsedDate", Required: true},
-				{Name: "ServiceName", Shape: 558, Wire: "ServiceName", Required: true},
-				{Name: "Region", Shape: 558, Wire: "Region", Required: true},
+				{Name: "LastUsedDate", Shape: 485, Wire: "LastUsedDate", Required: true},
+				{Name: "ServiceName", Shape: 571, Wire: "ServiceName", Required: true},
+				{Name: "Region", Shape: 571, Wire: "Region", Required: true},
 			},
 		},
 		5: {
 			Name: "AccessKeyMetadata",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName"},
-				{Name: "AccessKeyId", Shape: 450, Wire: "AccessKeyId"},
-				{Name: "Status", Shape: 557, Wire: "Status"},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate"},
+				{Name: "UserName", Shape: 585, Wire: "UserName"},
+				{Name: "AccessKeyId", Shape: 463, Wire: "AccessKeyId"},
+				{Name: "Status", Shape: 570, Wire: "Status"},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
 			},
 		},
 		6: {
@@ -95,8 +95,8 @@ var table = schema.Service{
 			Name: "AddClientIDToOpenIDConnectProviderRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "OpenIDConnectProviderArn", Shape: 455, Wire: "OpenIDConnectProviderArn", Required: true},
-				{Name: "ClientID", Shape: 467, Wire: "ClientID", Required: true},
+				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
+				{Name: "ClientID", Shape: 480, Wire: "ClientID", Required: true},
 			},
 		},
 		10: {
@@ -107,8 +107,8 @@ var table = schema.Service{
 			Name: "AddRoleToInstanceProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 490, Wire: "InstanceProfileName", Required: true},
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
+				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
 			},
 		},
 		12: {
@@ -119,15 +119,15 @@ var table = schema.Service{
 			Name: "AddUserToGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
 			},
 		},
 		14: {
 			Name: "ArnListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 455},
+				{Name: "member", Shape: 468},
 			},
 		},
 		15: {
@@ -138,8 +138,8 @@ var table = schema.Service{
 			Name: "AttachGroupPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
 		17: {
@@ -150,8 +150,8 @@ var table = schema.Service{
 			Name: "AttachRolePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
 		19: {
@@ -162,24 +162,24 @@ var table = schema.Service{
 			Name: "AttachUserPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
 		21: {
 			Name: "AttachedPermissionsBoundary",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PermissionsBoundaryType", Shape: 293, Wire: "PermissionsBoundaryType"},
-				{Name: "PermissionsBoundaryArn", Shape: 455, Wire: "PermissionsBoundaryArn"},
+				{Name: "PermissionsBoundaryType", Shape: 306, Wire: "PermissionsBoundaryType"},
+				{Name: "PermissionsBoundaryArn", Shape: 468, Wire: "PermissionsBoundaryArn"},
 			},
 		},
 		22: {
 			Name: "AttachedPolicy",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName"},
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn"},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName"},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn"},
 			},
 		},
 		23: {
@@ -219,8 +219,8 @@ var table = schema.Service{
 			Name: "ChangePasswordRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "OldPassword", Shape: 515, Wire: "OldPassword", Required: true},
-				{Name: "NewPassword", Shape: 515, Wire: "NewPassword", Required: true},
+				{Name: "OldPassword", Shape: 528, Wire: "OldPassword", Required: true},
+				{Name: "NewPassword", Shape: 528, Wire: "NewPassword", Required: true},
 			},
 		},
 		29: {
@@ -287,7 +287,7 @@ var table = schema.Service{
 			Name: "CreateAccessKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName"},
+				{Name: "UserName", Shape: 495, Wire: "UserName"},
 			},
 		},
 		40: {
@@ -306,22 +306,22 @@ var table = schema.Service{
 			Name: "CreateAccountAliasRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AccountAlias", Shape: 454, Wire: "AccountAlias", Required: true},
+				{Name: "AccountAlias", Shape: 467, Wire: "AccountAlias", Required: true},
 			},
 		},
 		43: {
 			Name: "CreateGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 517, Wire: "Path"},
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
+				{Name: "Path", Shape: 530, Wire: "Path"},
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
 			},
 		},
 		44: {
 			Name: "CreateGroupResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Group", Shape: 199, Wire: "Group", Required: true},
+				{Name: "Group", Shape: 209, Wire: "Group", Required: true},
 			},
 			ResultWrapper: "CreateGroupResult",
 		},
@@ -329,16 +329,16 @@ var table = schema.Service{
 			Name: "CreateInstanceProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 490, Wire: "InstanceProfileName", Required: true},
-				{Name: "Path", Shape: 517, Wire: "Path"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
+				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
+				{Name: "Path", Shape: 530, Wire: "Path"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
 			},
 		},
 		46: {
 			Name: "CreateInstanceProfileResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfile", Shape: 201, Wire: "InstanceProfile", Required: true},
+				{Name: "InstanceProfile", Shape: 211, Wire: "InstanceProfile", Required: true},
 			},
 			ResultWrapper: "CreateInstanceProfileResult",
 		},
@@ -346,16 +346,16 @@ var table = schema.Service{
 			Name: "CreateLoginProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "Password", Shape: 515, Wire: "Password", Required: true},
-				{Name: "PasswordResetRequired", Shape: 461, Wire: "PasswordResetRequired"},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "Password", Shape: 528, Wire: "Password", Required: true},
+				{Name: "PasswordResetRequired", Shape: 474, Wire: "PasswordResetRequired"},
 			},
 		},
 		48: {
 			Name: "CreateLoginProfileResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LoginProfile", Shape: 279, Wire: "LoginProfile", Required: true},
+				{Name: "LoginProfile", Shape: 291, Wire: "LoginProfile", Required: true},
 			},
 			ResultWrapper: "CreateLoginProfileResult",
 		},
@@ -363,18 +363,18 @@ var table = schema.Service{
 			Name: "CreateOpenIDConnectProviderRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Url", Shape: 288, Wire: "Url", Required: true},
-				{Name: "ClientIDList", Shape: 466, Wire: "ClientIDList"},
-				{Name: "ThumbprintList", Shape: 566, Wire: "ThumbprintList"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
+				{Name: "Url", Shape: 300, Wire: "Url", Required: true},
+				{Name: "ClientIDList", Shape: 479, Wire: "ClientIDList"},
+				{Name: "ThumbprintList", Shape: 579, Wire: "ThumbprintList"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
 			},
 		},
 		50: {
 			Name: "CreateOpenIDConnectProviderResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "OpenIDConnectProviderArn", Shape: 455, Wire: "OpenIDConnectProviderArn"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
+				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
 			},
 			ResultWrapper: "CreateOpenIDConnectProviderResult",
 		},
@@ -382,18 +382,18 @@ var table = schema.Service{
 			Name: "CreatePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
-				{Name: "Path", Shape: 529, Wire: "Path"},
-				{Name: "PolicyDocument", Shape: 520, Wire: "PolicyDocument", Required: true},
-				{Name: "Description", Shape: 518, Wire: "Description"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "Path", Shape: 542, Wire: "Path"},
+				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
+				{Name: "Description", Shape: 531, Wire: "Description"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
 			},
 		},
 		52: {
 			Name: "CreatePolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Policy", Shape: 295, Wire: "Policy"},
+				{Name: "Policy", Shape: 308, Wire: "Policy"},
 			},
 			ResultWrapper: "CreatePolicyResult",
 		},
@@ -401,16 +401,16 @@ var table = schema.Service{
 			Name: "CreatePolicyVersionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
-				{Name: "PolicyDocument", Shape: 520, Wire: "PolicyDocument", Required: true},
-				{Name: "SetAsDefault", Shape: 461, Wire: "SetAsDefault"},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
+				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
+				{Name: "SetAsDefault", Shape: 474, Wire: "SetAsDefault"},
 			},
 		},
 		54: {
 			Name: "CreatePolicyVersionResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyVersion", Shape: 310, Wire: "PolicyVersion"},
+				{Name: "PolicyVersion", Shape: 323, Wire: "PolicyVersion"},
 			},
 			ResultWrapper: "CreatePolicyVersionResult",
 		},
@@ -418,20 +418,20 @@ var table = schema.Service{
 			Name: "CreateRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 517, Wire: "Path"},
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "AssumeRolePolicyDocument", Shape: 520, Wire: "AssumeRolePolicyDocument", Required: true},
-				{Name: "Description", Shape: 539, Wire: "Description"},
-				{Name: "MaxSessionDuration", Shape: 542, Wire: "MaxSessionDuration"},
-				{Name: "PermissionsBoundary", Shape: 455, Wire: "PermissionsBoundary"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
+				{Name: "Path", Shape: 530, Wire: "Path"},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "AssumeRolePolicyDocument", Shape: 533, Wire: "AssumeRolePolicyDocument", Required: true},
+				{Name: "Description", Shape: 552, Wire: "Description"},
+				{Name: "MaxSessionDuration", Shape: 555, Wire: "MaxSessionDuration"},
+				{Name: "PermissionsBoundary", Shape: 468, Wire: "PermissionsBoundary"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
 			},
 		},
 		56: {
 			Name: "CreateRoleResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Role", Shape: 344, Wire: "Role", Required: true},
+				{Name: "Role", Shape: 357, Wire: "Role", Required: true},
 			},
 			ResultWrapper: "CreateRoleResult",
 		},
@@ -439,17 +439,17 @@ var table = schema.Service{
 			Name: "CreateSAMLProviderRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SAMLMetadataDocument", Shape: 349, Wire: "SAMLMetadataDocument", Required: true},
-				{Name: "Name", Shape: 352, Wire: "Name", Required: true},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
+				{Name: "SAMLMetadataDocument", Shape: 362, Wire: "SAMLMetadataDocument", Required: true},
+				{Name: "Name", Shape: 365, Wire: "Name", Required: true},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
 			},
 		},
 		58: {
 			Name: "CreateSAMLProviderResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SAMLProviderArn", Shape: 455, Wire: "SAMLProviderArn"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
+				{Name: "SAMLProviderArn", Shape: 468, Wire: "SAMLProviderArn"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
 			},
 			ResultWrapper: "CreateSAMLProviderResult",
 		},
@@ -457,16 +457,16 @@ var table = schema.Service{
 			Name: "CreateServiceLinkedRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AWSServiceName", Shape: 487, Wire: "AWSServiceName", Required: true},
-				{Name: "Description", Shape: 539, Wire: "Description"},
-				{Name: "CustomSuffix", Shape: 471, Wire: "CustomSuffix"},
+				{Name: "AWSServiceName", Shape: 500, Wire: "AWSServiceName", Required: true},
+				{Name: "Description", Shape: 552, Wire: "Description"},
+				{Name: "CustomSuffix", Shape: 484, Wire: "CustomSuffix"},
 			},
 		},
 		60: {
 			Name: "CreateServiceLinkedRoleResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Role", Shape: 344, Wire: "Role"},
+				{Name: "Role", Shape: 357, Wire: "Role"},
 			},
 			ResultWrapper: "CreateServiceLinkedRoleResult",
 		},
@@ -474,15 +474,15 @@ var table = schema.Service{
 			Name: "CreateServiceSpecificCredentialRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "ServiceName", Shape: 548, Wire: "ServiceName", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "ServiceName", Shape: 561, Wire: "ServiceName", Required: true},
 			},
 		},
 		62: {
 			Name: "CreateServiceSpecificCredentialResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServiceSpecificCredential", Shape: 361, Wire: "ServiceSpecificCredential"},
+				{Name: "ServiceSpecificCredential", Shape: 374, Wire: "ServiceSpecificCredential"},
 			},
 			ResultWrapper: "CreateServiceSpecificCredentialResult",
 		},
@@ -490,17 +490,17 @@ var table = schema.Service{
 			Name: "CreateUserRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 517, Wire: "Path"},
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "PermissionsBoundary", Shape: 455, Wire: "PermissionsBoundary"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
+				{Name: "Path", Shape: 530, Wire: "Path"},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "PermissionsBoundary", Shape: 468, Wire: "PermissionsBoundary"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
 			},
 		},
 		64: {
 			Name: "CreateUserResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "User", Shape: 447, Wire: "User"},
+				{Name: "User", Shape: 460, Wire: "User"},
 			},
 			ResultWrapper: "CreateUserResult",
 		},
@@ -508,16 +508,16 @@ var table = schema.Service{
 			Name: "CreateVirtualMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 517, Wire: "Path"},
-				{Name: "VirtualMFADeviceName", Shape: 574, Wire: "VirtualMFADeviceName", Required: true},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
+				{Name: "Path", Shape: 530, Wire: "Path"},
+				{Name: "VirtualMFADeviceName", Shape: 587, Wire: "VirtualMFADeviceName", Required: true},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
 			},
 		},
 		66: {
 			Name: "CreateVirtualMFADeviceResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "VirtualMFADevice", Shape: 449, Wire: "VirtualMFADevice", Required: true},
+				{Name: "VirtualMFADevice", Shape: 462, Wire: "VirtualMFADevice", Required: true},
 			},
 			ResultWrapper: "CreateVirtualMFADeviceResult",
 		},
@@ -525,21 +525,21 @@ var table = schema.Service{
 			Name: "CredentialReportExpiredException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 468, Wire: "message"},
+				{Name: "message", Shape: 481, Wire: "message"},
 			},
 		},
 		68: {
 			Name: "CredentialReportNotPresentException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 469, Wire: "message"},
+				{Name: "message", Shape: 482, Wire: "message"},
 			},
 		},
 		69: {
 			Name: "CredentialReportNotReadyException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 470, Wire: "message"},
+				{Name: "message", Shape: 483, Wire: "message"},
 			},
 		},
 		70: {
@@ -550,8 +550,8 @@ var table = schema.Service{
 			Name: "DeactivateMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
-				{Name: "SerialNumber", Shape: 544, Wire: "SerialNumber", Required: true},
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
 			},
 		},
 		72: {
@@ -562,8 +562,8 @@ var table = schema.Service{
 			Name: "DeleteAccessKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName"},
-				{Name: "AccessKeyId", Shape: 450, Wire: "AccessKeyId", Required: true},
+				{Name: "UserName", Shape: 495, Wire: "UserName"},
+				{Name: "AccessKeyId", Shape: 463, Wire: "AccessKeyId", Required: true},
 			},
 		},
 		74: {
@@ -574,7 +574,7 @@ var table = schema.Service{
 			Name: "DeleteAccountAliasRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AccountAlias", Shape: 454, Wire: "AccountAlias", Required: true},
+				{Name: "AccountAlias", Shape: 467, Wire: "AccountAlias", Required: true},
 			},
 		},
 		76: {
@@ -589,7 +589,7 @@ var table = schema.Service{
 			Name: "DeleteConflictException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 473, Wire: "message"},
+				{Name: "message", Shape: 486, Wire: "message"},
 			},
 		},
 		79: {
@@ -604,15 +604,15 @@ var table = schema.Service{
 			Name: "DeleteGroupPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
 			},
 		},
 		82: {
 			Name: "DeleteGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
 			},
 		},
 		83: {
@@ -623,7 +623,7 @@ var table = schema.Service{
 			Name: "DeleteInstanceProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 490, Wire: "InstanceProfileName", Required: true},
+				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
 			},
 		},
 		85: {
@@ -634,7 +634,7 @@ var table = schema.Service{
 			Name: "DeleteLoginProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
 			},
 		},
 		87: {
@@ -645,7 +645,7 @@ var table = schema.Service{
 			Name: "DeleteOpenIDConnectProviderRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "OpenIDConnectProviderArn", Shape: 455, Wire: "OpenIDConnectProviderArn", Required: true},
+				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
 			},
 		},
 		89: {
@@ -656,7 +656,7 @@ var table = schema.Service{
 			Name: "DeletePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
 		91: {
@@ -667,8 +667,8 @@ var table = schema.Service{
 			Name: "DeletePolicyVersionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
-				{Name: "VersionId", Shape: 532, Wire: "VersionId", Required: true},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
+				{Name: "VersionId", Shape: 545, Wire: "VersionId", Required: true},
 			},
 		},
 		93: {
@@ -683,7 +683,7 @@ var table = schema.Service{
 			Name: "DeleteRolePermissionsBoundaryRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
 			},
 		},
 		96: {
@@ -694,15 +694,15 @@ var table = schema.Service{
 			Name: "DeleteRolePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
 			},
 		},
 		98: {
 			Name: "DeleteRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
 			},
 		},
 		99: {
@@ -713,7 +713,7 @@ var table = schema.Service{
 			Name: "DeleteSAMLProviderRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SAMLProviderArn", Shape: 455, Wire: "SAMLProviderArn", Required: true},
+				{Name: "SAMLProviderArn", Shape: 468, Wire: "SAMLProviderArn", Required: true},
 			},
 		},
 		101: {
@@ -724,8 +724,8 @@ var table = schema.Service{
 			Name: "DeleteSSHPublicKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "SSHPublicKeyId", Shape: 535, Wire: "SSHPublicKeyId", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "SSHPublicKeyId", Shape: 548, Wire: "SSHPublicKeyId", Required: true},
 			},
 		},
 		103: {
@@ -736,14 +736,14 @@ var table = schema.Service{
 			Name: "DeleteServerCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServerCertificateName", Shape: 546, Wire: "ServerCertificateName", Required: true},
+				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
 			},
 		},
 		105: {
 			Name: "DeleteServiceLinkedRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
 			},
 		},
 		106: {
@@ -762,8 +762,8 @@ var table = schema.Service{
 			Name: "DeleteServiceSpecificCredentialRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName"},
-				{Name: "ServiceSpecificCredentialId", Shape: 554, Wire: "ServiceSpecificCredentialId", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName"},
+				{Name: "ServiceSpecificCredentialId", Shape: 567, Wire: "ServiceSpecificCredentialId", Required: true},
 			},
 		},
 		109: {
@@ -774,8 +774,8 @@ var table = schema.Service{
 			Name: "DeleteSigningCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName"},
-				{Name: "CertificateId", Shape: 464, Wire: "CertificateId", Required: true},
+				{Name: "UserName", Shape: 495, Wire: "UserName"},
+				{Name: "CertificateId", Shape: 477, Wire: "CertificateId", Required: true},
 			},
 		},
 		111: {
@@ -790,7 +790,7 @@ var table = schema.Service{
 			Name: "DeleteUserPermissionsBoundaryRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
 			},
 		},
 		114: {
@@ -801,15 +801,15 @@ var table = schema.Service{
 			Name: "DeleteUserPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
 			},
 		},
 		116: {
 			Name: "DeleteUserRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
 			},
 		},
 		117: {
@@ -820,15 +820,15 @@ var table = schema.Service{
 			Name: "DeleteVirtualMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SerialNumber", Shape: 544, Wire: "SerialNumber", Required: true},
+				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
 			},
 		},
 		119: {
 			Name: "DeletionTaskFailureReasonType",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Reason", Shape: 322, Wire: "Reason"},
-				{Name: "RoleUsageList", Shape: 347, Wire: "RoleUsageList"},
+				{Name: "Reason", Shape: 335, Wire: "Reason"},
+				{Name: "RoleUsageList", Shape: 360, Wire: "RoleUsageList"},
 			},
 		},
 		120: {
@@ -850,8 +850,8 @@ var table = schema.Service{
 			Name: "DetachGroupPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
 		124: {
@@ -862,8 +862,8 @@ var table = schema.Service{
 			Name: "DetachRolePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
 		126: {
@@ -874,235 +874,299 @@ var table = schema.Service{
 			Name: "DetachUserPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
 		128: {
-			Name: "DuplicateCertificateException",
+			Name: "DisableOrganizationsRootCredentialsManagementRequest",
 			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "message", Shape: 474, Wire: "message"},
-			},
 		},
 		129: {
-			Name: "DuplicateSSHPublicKeyException",
+			Name: "DisableOrganizationsRootCredentialsManagementResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 475, Wire: "message"},
+				{Name: "OrganizationId", Shape: 302, Wire: "OrganizationId"},
+				{Name: "EnabledFeatures", Shape: 151, Wire: "EnabledFeatures"},
 			},
+			ResultWrapper: "DisableOrganizationsRootCredentialsManagementResult",
 		},
 		130: {
-			Name: "EnableMFADeviceOutput",
+			Name: "DisableOrganizationsRootSessionsRequest",
 			Kind: schema.Structure,
 		},
 		131: {
-			Name: "EnableMFADeviceRequest",
+			Name: "DisableOrganizationsRootSessionsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
-				{Name: "SerialNumber", Shape: 544, Wire: "SerialNumber", Required: true},
-				{Name: "AuthenticationCode1", Shape: 459, Wire: "AuthenticationCode1", Required: true},
-				{Name: "AuthenticationCode2", Shape: 459, Wire: "AuthenticationCode2", Required: true},
+				{Name: "OrganizationId", Shape: 302, Wire: "OrganizationId"},
+				{Name: "EnabledFeatures", Shape: 151, Wire: "EnabledFeatures"},
 			},
+			ResultWrapper: "DisableOrganizationsRootSessionsResult",
 		},
 		132: {
-			Name: "EntityAlreadyExistsException",
+			Name: "DuplicateCertificateException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 477, Wire: "message"},
+				{Name: "message", Shape: 487, Wire: "message"},
 			},
 		},
 		133: {
-			Name: "EntityDetails",
+			Name: "DuplicateSSHPublicKeyException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "EntityInfo", Shape: 134, Wire: "EntityInfo", Required: true},
-				{Name: "LastAuthenticated", Shape: 472, Wire: "LastAuthenticated"},
+				{Name: "message", Shape: 488, Wire: "message"},
 			},
 		},
 		134: {
-			Name: "EntityInfo",
+			Name: "EnableMFADeviceOutput",
 			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Arn", Shape: 455, Wire: "Arn", Required: true},
-				{Name: "Name", Shape: 572, Wire: "Name", Required: true},
-				{Name: "Type", Shape: 528, Wire: "Type", Required: true},
-				{Name: "Id", Shape: 488, Wire: "Id", Required: true},
-				{Name: "Path", Shape: 517, Wire: "Path"},
-			},
 		},
 		135: {
-			Name: "EntityTemporarilyUnmodifiableException",
+			Name: "EnableMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 481, Wire: "message"},
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
+				{Name: "AuthenticationCode1", Shape: 472, Wire: "AuthenticationCode1", Required: true},
+				{Name: "AuthenticationCode2", Shape: 472, Wire: "AuthenticationCode2", Required: true},
 			},
 		},
 		136: {
+			Name: "EnableOrganizationsRootCredentialsManagementRequest",
+			Kind: schema.Structure,
+		},
+		137: {
+			Name: "EnableOrganizationsRootCredentialsManagementResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "OrganizationId", Shape: 302, Wire: "OrganizationId"},
+				{Name: "EnabledFeatures", Shape: 151, Wire: "EnabledFeatures"},
+			},
+			ResultWrapper: "EnableOrganizationsRootCredentialsManagementResult",
+		},
+		138: {
+			Name: "EnableOrganizationsRootSessionsRequest",
+			Kind: schema.Structure,
+		},
+		139: {
+			Name: "EnableOrganizationsRootSessionsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "OrganizationId", Shape: 302, Wire: "OrganizationId"},
+				{Name: "EnabledFeatures", Shape: 151, Wire: "EnabledFeatures"},
+			},
+			ResultWrapper: "EnableOrganizationsRootSessionsResult",
+		},
+		140: {
+			Name: "EntityAlreadyExistsException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "message", Shape: 490, Wire: "message"},
+			},
+		},
+		141: {
+			Name: "EntityDetails",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "EntityInfo", Shape: 142, Wire: "EntityInfo", Required: true},
+				{Name: "LastAuthenticated", Shape: 485, Wire: "LastAuthenticated"},
+			},
+		},
+		142: {
+			Name: "EntityInfo",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
+				{Name: "Name", Shape: 585, Wire: "Name", Required: true},
+				{Name: "Type", Shape: 541, Wire: "Type", Required: true},
+				{Name: "Id", Shape: 501, Wire: "Id", Required: true},
+				{Name: "Path", Shape: 530, Wire: "Path"},
+			},
+		},
+		143: {
+			Name: "EntityTemporarilyUnmodifiableException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "message", Shape: 494, Wire: "message"},
+			},
+		},
+		144: {
 			Name: "EntityType",
 			Kind: schema.String,
 			Enum: []string{"User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"},
 		},
-		137: {
+		145: {
 			Name: "ErrorDetails",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Message", Shape: 558, Wire: "Message", Required: true},
-				{Name: "Code", Shape: 558, Wire: "Code", Required: true},
+				{Name: "Message", Shape: 571, Wire: "Message", Required: true},
+				{Name: "Code", Shape: 571, Wire: "Code", Required: true},
 			},
 		},
-		138: {
+		146: {
 			Name: "EvalDecisionDetailsType",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 139},
-				{Name: "value", Shape: 297},
+				{Name: "key", Shape: 147},
+				{Name: "value", Shape: 310},
 			},
 		},
-		139: {
+		147: {
 			Name: "EvalDecisionSourceType",
 			Kind: schema.String,
 			Min:  3, HasMin: true,
 			Max: 256, HasMax: true,
 		},
-		140: {
+		148: {
 			Name: "EvaluationResult",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "EvalActionName", Shape: 7, Wire: "EvalActionName", Required: true},
-				{Name: "EvalResourceName", Shape: 339, Wire: "EvalResourceName"},
-				{Name: "EvalDecision", Shape: 297, Wire: "EvalDecision", Required: true},
-				{Name: "MatchedStatements", Shape: 375, Wire: "MatchedStatements"},
+				{Name: "EvalResourceName", Shape: 352, Wire: "EvalResourceName"},
+				{Name: "EvalDecision", Shape: 310, Wire: "EvalDecision", Required: true},
+				{Name: "MatchedStatements", Shape: 388, Wire: "MatchedStatements"},
 				{Name: "MissingContextValues", Shape: 35, Wire: "MissingContextValues"},
-				{Name: "OrganizationsDecisionDetail", Shape: 290, Wire: "OrganizationsDecisionDetail"},
-				{Name: "PermissionsBoundaryDecisionDetail", Shape: 294, Wire: "PermissionsBoundaryDecisionDetail"},
-				{Name: "EvalDecisionDetails", Shape: 138, Wire: "EvalDecisionDetails"},
-				{Name: "ResourceSpecificResults", Shape: 341, Wire: "ResourceSpecificResults"},
-			},
-		},
-		141: {
-			Name: "EvaluationResultsListType",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 140},
-			},
-		},
-		142: {
-			Name: "GenerateCredentialReportInput",
-			Kind: schema.Structure,
-		},
-		143: {
-			Name: "GenerateCredentialReportResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "State", Shape: 334, Wire: "State"},
-				{Name: "Description", Shape: 333, Wire: "Description"},
-			},
-			ResultWrapper: "GenerateCredentialReportResult",
-		},
-		144: {
-			Name: "GenerateOrganizationsAccessReportRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "EntityPath", Shape: 511, Wire: "EntityPath", Required: true},
-				{Name: "OrganizationsPolicyId", Shape: 512, Wire: "OrganizationsPolicyId"},
-			},
-		},
-		145: {
-			Name: "GenerateOrganizationsAccessReportResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "JobId", Shape: 497, Wire: "JobId"},
-			},
-			ResultWrapper: "GenerateOrganizationsAccessReportResult",
-		},
-		146: {
-			Name: "GenerateServiceLastAccessedDetailsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Arn", Shape: 455, Wire: "Arn", Required: true},
-				{Name: "Granularity", Shape: 0, Wire: "Granularity"},
-			},
-		},
-		147: {
-			Name: "GenerateServiceLastAccessedDetailsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "JobId", Shape: 497, Wire: "JobId"},
-			},
-			ResultWrapper: "GenerateServiceLastAccessedDetailsResult",
-		},
-		148: {
-			Name: "GetAccessKeyLastUsedRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "AccessKeyId", Shape: 450, Wire: "AccessKeyId", Required: true},
+				{Name: "OrganizationsDecisionDetail", Shape: 303, Wire: "OrganizationsDecisionDetail"},
+				{Name: "PermissionsBoundaryDecisionDetail", Shape: 307, Wire: "PermissionsBoundaryDecisionDetail"},
+				{Name: "EvalDecisionDetails", Shape: 146, Wire: "EvalDecisionDetails"},
+				{Name: "ResourceSpecificResults", Shape: 354, Wire: "ResourceSpecificResults"},
 			},
 		},
 		149: {
+			Name: "EvaluationResultsListType",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 148},
+			},
+		},
+		150: {
+			Name: "FeatureType",
+			Kind: schema.String,
+			Enum: []string{"RootCredentialsManagement", "RootSessions"},
+		},
+		151: {
+			Name: "FeaturesListType",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 150},
+			},
+		},
+		152: {
+			Name: "GenerateCredentialReportInput",
+			Kind: schema.Structure,
+		},
+		153: {
+			Name: "GenerateCredentialReportResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "State", Shape: 347, Wire: "State"},
+				{Name: "Description", Shape: 346, Wire: "Description"},
+			},
+			ResultWrapper: "GenerateCredentialReportResult",
+		},
+		154: {
+			Name: "GenerateOrganizationsAccessReportRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "EntityPath", Shape: 524, Wire: "EntityPath", Required: true},
+				{Name: "OrganizationsPolicyId", Shape: 525, Wire: "OrganizationsPolicyId"},
+			},
+		},
+		155: {
+			Name: "GenerateOrganizationsAccessReportResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "JobId", Shape: 510, Wire: "JobId"},
+			},
+			ResultWrapper: "GenerateOrganizationsAccessReportResult",
+		},
+		156: {
+			Name: "GenerateServiceLastAccessedDetailsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
+				{Name: "Granularity", Shape: 0, Wire: "Granularity"},
+			},
+		},
+		157: {
+			Name: "GenerateServiceLastAccessedDetailsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "JobId", Shape: 510, Wire: "JobId"},
+			},
+			ResultWrapper: "GenerateServiceLastAccessedDetailsResult",
+		},
+		158: {
+			Name: "GetAccessKeyLastUsedRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "AccessKeyId", Shape: 463, Wire: "AccessKeyId", Required: true},
+			},
+		},
+		159: {
 			Name: "GetAccessKeyLastUsedResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName"},
+				{Name: "UserName", Shape: 495, Wire: "UserName"},
 				{Name: "AccessKeyLastUsed", Shape: 4, Wire: "AccessKeyLastUsed"},
 			},
 			ResultWrapper: "GetAccessKeyLastUsedResult",
 		},
-		150: {
+		160: {
 			Name: "GetAccountAuthorizationDetailsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Filter", Shape: 479, Wire: "Filter"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
+				{Name: "Filter", Shape: 492, Wire: "Filter"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
 			},
 		},
-		151: {
+		161: {
 			Name: "GetAccountAuthorizationDetailsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserDetailList", Shape: 570, Wire: "UserDetailList"},
-				{Name: "GroupDetailList", Shape: 484, Wire: "GroupDetailList"},
-				{Name: "RoleDetailList", Shape: 540, Wire: "RoleDetailList"},
-				{Name: "Policies", Shape: 284, Wire: "Policies"},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
+				{Name: "UserDetailList", Shape: 583, Wire: "UserDetailList"},
+				{Name: "GroupDetailList", Shape: 497, Wire: "GroupDetailList"},
+				{Name: "RoleDetailList", Shape: 553, Wire: "RoleDetailList"},
+				{Name: "Policies", Shape: 296, Wire: "Policies"},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
 			},
 			ResultWrapper: "GetAccountAuthorizationDetailsResult",
 		},
-		152: {
+		162: {
 			Name: "GetAccountPasswordPolicyInput",
 			Kind: schema.Structure,
 		},
-		153: {
+		163: {
 			Name: "GetAccountPasswordPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PasswordPolicy", Shape: 291, Wire: "PasswordPolicy", Required: true},
+				{Name: "PasswordPolicy", Shape: 304, Wire: "PasswordPolicy", Required: true},
 			},
 			ResultWrapper: "GetAccountPasswordPolicyResult",
 		},
-		154: {
+		164: {
 			Name: "GetAccountSummaryInput",
 			Kind: schema.Structure,
 		},
-		155: {
+		165: {
 			Name: "GetAccountSummaryResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SummaryMap", Shape: 560, Wire: "SummaryMap"},
+				{Name: "SummaryMap", Shape: 573, Wire: "SummaryMap"},
 			},
 			ResultWrapper: "GetAccountSummaryResult",
 		},
-		156: {
+		166: {
 			Name: "GetContextKeysForCustomPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyInputList", Shape: 373, Wire: "PolicyInputList", Required: true},
+				{Name: "PolicyInputList", Shape: 386, Wire: "PolicyInputList", Required: true},
 			},
 		},
-		157: {
+		167: {
 			Name: "GetContextKeysForPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -1110,330 +1174,330 @@ var table = schema.Service{
 			},
 			ResultWrapper: "GetContextKeysForCustomPolicyResult",
 		},
-		158: {
+		168: {
 			Name: "GetContextKeysForPrincipalPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicySourceArn", Shape: 455, Wire: "PolicySourceArn", Required: true},
-				{Name: "PolicyInputList", Shape: 373, Wire: "PolicyInputList"},
+				{Name: "PolicySourceArn", Shape: 468, Wire: "PolicySourceArn", Required: true},
+				{Name: "PolicyInputList", Shape: 386, Wire: "PolicyInputList"},
 			},
 		},
-		159: {
+		169: {
 			Name: "GetCredentialReportInput",
 			Kind: schema.Structure,
 		},
-		160: {
+		170: {
 			Name: "GetCredentialReportResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Content", Shape: 330, Wire: "Content"},
-				{Name: "ReportFormat", Shape: 331, Wire: "ReportFormat"},
-				{Name: "GeneratedTime", Shape: 472, Wire: "GeneratedTime"},
+				{Name: "Content", Shape: 343, Wire: "Content"},
+				{Name: "ReportFormat", Shape: 344, Wire: "ReportFormat"},
+				{Name: "GeneratedTime", Shape: 485, Wire: "GeneratedTime"},
 			},
 			ResultWrapper: "GetCredentialReportResult",
 		},
-		161: {
+		171: {
 			Name: "GetGroupPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
 			},
 		},
-		162: {
+		172: {
 			Name: "GetGroupPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
-				{Name: "PolicyDocument", Shape: 520, Wire: "PolicyDocument", Required: true},
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
 			},
 			ResultWrapper: "GetGroupPolicyResult",
 		},
-		163: {
+		173: {
 			Name: "GetGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
 			},
 		},
-		164: {
+		174: {
 			Name: "GetGroupResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Group", Shape: 199, Wire: "Group", Required: true},
-				{Name: "Users", Shape: 571, Wire: "Users", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
+				{Name: "Group", Shape: 209, Wire: "Group", Required: true},
+				{Name: "Users", Shape: 584, Wire: "Users", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
 			},
 			ResultWrapper: "GetGroupResult",
 		},
-		165: {
+		175: {
 			Name: "GetInstanceProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 490, Wire: "InstanceProfileName", Required: true},
+				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
 			},
 		},
-		166: {
+		176: {
 			Name: "GetInstanceProfileResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfile", Shape: 201, Wire: "InstanceProfile", Required: true},
+				{Name: "InstanceProfile", Shape: 211, Wire: "InstanceProfile", Required: true},
 			},
 			ResultWrapper: "GetInstanceProfileResult",
 		},
-		167: {
+		177: {
 			Name: "GetLoginProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
 			},
 		},
-		168: {
+		178: {
 			Name: "GetLoginProfileResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LoginProfile", Shape: 279, Wire: "LoginProfile", Required: true},
+				{Name: "LoginProfile", Shape: 291, Wire: "LoginProfile", Required: true},
 			},
 			ResultWrapper: "GetLoginProfileResult",
 		},
-		169: {
+		179: {
 			Name: "GetMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SerialNumber", Shape: 544, Wire: "SerialNumber", Required: true},
-				{Name: "UserName", Shape: 572, Wire: "UserName"},
+				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName"},
 			},
 		},
-		170: {
+		180: {
 			Name: "GetMFADeviceResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName"},
-				{Name: "SerialNumber", Shape: 544, Wire: "SerialNumber", Required: true},
-				{Name: "EnableDate", Shape: 472, Wire: "EnableDate"},
+				{Name: "UserName", Shape: 585, Wire: "UserName"},
+				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
+				{Name: "EnableDate", Shape: 485, Wire: "EnableDate"},
 				{Name: "Certifications", Shape: 25, Wire: "Certifications"},
 			},
 			ResultWrapper: "GetMFADeviceResult",
 		},
-		171: {
+		181: {
 			Name: "GetOpenIDConnectProviderRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "OpenIDConnectProviderArn", Shape: 455, Wire: "OpenIDConnectProviderArn", Required: true},
-			},
-		},
-		172: {
-			Name: "GetOpenIDConnectProviderResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Url", Shape: 288, Wire: "Url"},
-				{Name: "ClientIDList", Shape: 466, Wire: "ClientIDList"},
-				{Name: "ThumbprintList", Shape: 566, Wire: "ThumbprintList"},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
-			},
-			ResultWrapper: "GetOpenIDConnectProviderResult",
-		},
-		173: {
-			Name: "GetOrganizationsAccessReportRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "JobId", Shape: 497, Wire: "JobId", Required: true},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "SortKey", Shape: 556, Wire: "SortKey"},
-			},
-		},
-		174: {
-			Name: "GetOrganizationsAccessReportResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "JobStatus", Shape: 498, Wire: "JobStatus", Required: true},
-				{Name: "JobCreationDate", Shape: 472, Wire: "JobCreationDate", Required: true},
-				{Name: "JobCompletionDate", Shape: 472, Wire: "JobCompletionDate"},
-				{Name: "NumberOfServicesAccessible", Shape: 491, Wire: "NumberOfServicesAccessible"},
-				{Name: "NumberOfServicesNotAccessed", Shape: 491, Wire: "NumberOfServicesNotAccessed"},
-				{Name: "AccessDetails", Shape: 2, Wire: "AccessDetails"},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "ErrorDetails", Shape: 137, Wire: "ErrorDetails"},
-			},
-			ResultWrapper: "GetOrganizationsAccessReportResult",
-		},
-		175: {
-			Name: "GetPolicyRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
-			},
-		},
-		176: {
-			Name: "GetPolicyResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Policy", Shape: 295, Wire: "Policy"},
-			},
-			ResultWrapper: "GetPolicyResult",
-		},
-		177: {
-			Name: "GetPolicyVersionRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
-				{Name: "VersionId", Shape: 532, Wire: "VersionId", Required: true},
-			},
-		},
-		178: {
-			Name: "GetPolicyVersionResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PolicyVersion", Shape: 310, Wire: "PolicyVersion"},
-			},
-			ResultWrapper: "GetPolicyVersionResult",
-		},
-		179: {
-			Name: "GetRolePolicyRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
-			},
-		},
-		180: {
-			Name: "GetRolePolicyResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
-				{Name: "PolicyDocument", Shape: 520, Wire: "PolicyDocument", Required: true},
-			},
-			ResultWrapper: "GetRolePolicyResult",
-		},
-		181: {
-			Name: "GetRoleRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
+				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
 			},
 		},
 		182: {
-			Name: "GetRoleResponse",
+			Name: "GetOpenIDConnectProviderResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Role", Shape: 344, Wire: "Role", Required: true},
+				{Name: "Url", Shape: 300, Wire: "Url"},
+				{Name: "ClientIDList", Shape: 479, Wire: "ClientIDList"},
+				{Name: "ThumbprintList", Shape: 579, Wire: "ThumbprintList"},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
 			},
-			ResultWrapper: "GetRoleResult",
+			ResultWrapper: "GetOpenIDConnectProviderResult",
 		},
 		183: {
-			Name: "GetSAMLProviderRequest",
+			Name: "GetOrganizationsAccessReportRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SAMLProviderArn", Shape: 455, Wire: "SAMLProviderArn", Required: true},
+				{Name: "JobId", Shape: 510, Wire: "JobId", Required: true},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "SortKey", Shape: 569, Wire: "SortKey"},
 			},
 		},
 		184: {
-			Name: "GetSAMLProviderResponse",
+			Name: "GetOrganizationsAccessReportResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SAMLMetadataDocument", Shape: 349, Wire: "SAMLMetadataDocument"},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate"},
-				{Name: "ValidUntil", Shape: 472, Wire: "ValidUntil"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
+				{Name: "JobStatus", Shape: 511, Wire: "JobStatus", Required: true},
+				{Name: "JobCreationDate", Shape: 485, Wire: "JobCreationDate", Required: true},
+				{Name: "JobCompletionDate", Shape: 485, Wire: "JobCompletionDate"},
+				{Name: "NumberOfServicesAccessible", Shape: 504, Wire: "NumberOfServicesAccessible"},
+				{Name: "NumberOfServicesNotAccessed", Shape: 504, Wire: "NumberOfServicesNotAccessed"},
+				{Name: "AccessDetails", Shape: 2, Wire: "AccessDetails"},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "ErrorDetails", Shape: 145, Wire: "ErrorDetails"},
 			},
-			ResultWrapper: "GetSAMLProviderResult",
+			ResultWrapper: "GetOrganizationsAccessReportResult",
 		},
 		185: {
-			Name: "GetSSHPublicKeyRequest",
+			Name: "GetPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "SSHPublicKeyId", Shape: 535, Wire: "SSHPublicKeyId", Required: true},
-				{Name: "Encoding", Shape: 476, Wire: "Encoding", Required: true},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
 		186: {
-			Name: "GetSSHPublicKeyResponse",
+			Name: "GetPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SSHPublicKey", Shape: 353, Wire: "SSHPublicKey"},
+				{Name: "Policy", Shape: 308, Wire: "Policy"},
 			},
-			ResultWrapper: "GetSSHPublicKeyResult",
+			ResultWrapper: "GetPolicyResult",
 		},
 		187: {
-			Name: "GetServerCertificateRequest",
+			Name: "GetPolicyVersionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServerCertificateName", Shape: 546, Wire: "ServerCertificateName", Required: true},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
+				{Name: "VersionId", Shape: 545, Wire: "VersionId", Required: true},
 			},
 		},
 		188: {
-			Name: "GetServerCertificateResponse",
+			Name: "GetPolicyVersionResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServerCertificate", Shape: 356, Wire: "ServerCertificate", Required: true},
+				{Name: "PolicyVersion", Shape: 323, Wire: "PolicyVersion"},
 			},
-			ResultWrapper: "GetServerCertificateResult",
+			ResultWrapper: "GetPolicyVersionResult",
 		},
 		189: {
-			Name: "GetServiceLastAccessedDetailsRequest",
+			Name: "GetRolePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "JobId", Shape: 497, Wire: "JobId", Required: true},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
 			},
 		},
 		190: {
-			Name: "GetServiceLastAccessedDetailsResponse",
+			Name: "GetRolePolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "JobStatus", Shape: 498, Wire: "JobStatus", Required: true},
-				{Name: "JobType", Shape: 0, Wire: "JobType"},
-				{Name: "JobCreationDate", Shape: 472, Wire: "JobCreationDate", Required: true},
-				{Name: "ServicesLastAccessed", Shape: 364, Wire: "ServicesLastAccessed", Required: true},
-				{Name: "JobCompletionDate", Shape: 472, Wire: "JobCompletionDate", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-				{Name: "Error", Shape: 137, Wire: "Error"},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
 			},
-			ResultWrapper: "GetServiceLastAccessedDetailsResult",
+			ResultWrapper: "GetRolePolicyResult",
 		},
 		191: {
-			Name: "GetServiceLastAccessedDetailsWithEntitiesRequest",
+			Name: "GetRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "JobId", Shape: 497, Wire: "JobId", Required: true},
-				{Name: "ServiceNamespace", Shape: 551, Wire: "ServiceNamespace", Required: true},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
 			},
 		},
 		192: {
+			Name: "GetRoleResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Role", Shape: 357, Wire: "Role", Required: true},
+			},
+			ResultWrapper: "GetRoleResult",
+		},
+		193: {
+			Name: "GetSAMLProviderRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "SAMLProviderArn", Shape: 468, Wire: "SAMLProviderArn", Required: true},
+			},
+		},
+		194: {
+			Name: "GetSAMLProviderResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "SAMLMetadataDocument", Shape: 362, Wire: "SAMLMetadataDocument"},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
+				{Name: "ValidUntil", Shape: 485, Wire: "ValidUntil"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
+			},
+			ResultWrapper: "GetSAMLProviderResult",
+		},
+		195: {
+			Name: "GetSSHPublicKeyRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "SSHPublicKeyId", Shape: 548, Wire: "SSHPublicKeyId", Required: true},
+				{Name: "Encoding", Shape: 489, Wire: "Encoding", Required: true},
+			},
+		},
+		196: {
+			Name: "GetSSHPublicKeyResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "SSHPublicKey", Shape: 366, Wire: "SSHPublicKey"},
+			},
+			ResultWrapper: "GetSSHPublicKeyResult",
+		},
+		197: {
+			Name: "GetServerCertificateRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
+			},
+		},
+		198: {
+			Name: "GetServerCertificateResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ServerCertificate", Shape: 369, Wire: "ServerCertificate", Required: true},
+			},
+			ResultWrapper: "GetServerCertificateResult",
+		},
+		199: {
+			Name: "GetServiceLastAccessedDetailsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "JobId", Shape: 510, Wire: "JobId", Required: true},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+			},
+		},
+		200: {
+			Name: "GetServiceLastAccessedDetailsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "JobStatus", Shape: 511, Wire: "JobStatus", Required: true},
+				{Name: "JobType", Shape: 0, Wire: "JobType"},
+				{Name: "JobCreationDate", Shape: 485, Wire: "JobCreationDate", Required: true},
+				{Name: "ServicesLastAccessed", Shape: 377, Wire: "ServicesLastAccessed", Required: true},
+				{Name: "JobCompletionDate", Shape: 485, Wire: "JobCompletionDate", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Error", Shape: 145, Wire: "Error"},
+			},
+			ResultWrapper: "GetServiceLastAccessedDetailsResult",
+		},
+		201: {
+			Name: "GetServiceLastAccessedDetailsWithEntitiesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "JobId", Shape: 510, Wire: "JobId", Required: true},
+				{Name: "ServiceNamespace", Shape: 564, Wire: "ServiceNamespace", Required: true},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+			},
+		},
+		202: {
 			Name: "GetServiceLastAccessedDetailsWithEntitiesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "JobStatus", Shape: 498, Wire: "JobStatus", Required: true},
-				{Name: "JobCreationDate", Shape: 472, Wire: "JobCreationDate", Required: true},
-				{Name: "JobCompletionDate", Shape: 472, Wire: "JobCompletionDate", Required: true},
-				{Name: "EntityDetailsList", Shape: 478, Wire: "EntityDetailsList", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-				{Name: "Error", Shape: 137, Wire: "Error"},
+				{Name: "JobStatus", Shape: 511, Wire: "JobStatus", Required: true},
+				{Name: "JobCreationDate", Shape: 485, Wire: "JobCreationDate", Required: true},
+				{Name: "JobCompletionDate", Shape: 485, Wire: "JobCompletionDate", Required: true},
+				{Name: "EntityDetailsList", Shape: 491, Wire: "EntityDetailsList", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Error", Shape: 145, Wire: "Error"},
 			},
 			ResultWrapper: "GetServiceLastAccessedDetailsWithEntitiesResult",
 		},
-		193: {
+		203: {
 			Name: "GetServiceLinkedRoleDeletionStatusRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "DeletionTaskId", Shape: 120, Wire: "DeletionTaskId", Required: true},
 			},
 		},
-		194: {
+		204: {
 			Name: "GetServiceLinkedRoleDeletionStatusResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -1442,2098 +1506,2117 @@ var table = schema.Service{
 			},
 			ResultWrapper: "GetServiceLinkedRoleDeletionStatusResult",
 		},
-		195: {
+		205: {
 			Name: "GetUserPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
-			},
-		},
-		196: {
-			Name: "GetUserPolicyResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
-				{Name: "PolicyDocument", Shape: 520, Wire: "PolicyDocument", Required: true},
-			},
-			ResultWrapper: "GetUserPolicyResult",
-		},
-		197: {
-			Name: "GetUserRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName"},
-			},
-		},
-		198: {
-			Name: "GetUserResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "User", Shape: 447, Wire: "User", Required: true},
-			},
-			ResultWrapper: "GetUserResult",
-		},
-		199: {
-			Name: "Group",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Path", Shape: 517, Wire: "Path", Required: true},
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
-				{Name: "GroupId", Shape: 488, Wire: "GroupId", Required: true},
-				{Name: "Arn", Shape: 455, Wire: "Arn", Required: true},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate", Required: true},
-			},
-		},
-		200: {
-			Name: "GroupDetail",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Path", Shape: 517, Wire: "Path"},
-				{Name: "GroupName", Shape: 487, Wire: "GroupName"},
-				{Name: "GroupId", Shape: 488, Wire: "GroupId"},
-				{Name: "Arn", Shape: 455, Wire: "Arn"},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate"},
-				{Name: "GroupPolicyList", Shape: 519, Wire: "GroupPolicyList"},
-				{Name: "AttachedManagedPolicies", Shape: 457, Wire: "AttachedManagedPolicies"},
-			},
-		},
-		201: {
-			Name: "InstanceProfile",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Path", Shape: 517, Wire: "Path", Required: true},
-				{Name: "InstanceProfileName", Shape: 490, Wire: "InstanceProfileName", Required: true},
-				{Name: "InstanceProfileId", Shape: 488, Wire: "InstanceProfileId", Required: true},
-				{Name: "Arn", Shape: 455, Wire: "Arn", Required: true},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate", Required: true},
-				{Name: "Roles", Shape: 541, Wire: "Roles", Required: true},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
-			},
-		},
-		202: {
-			Name: "InvalidAuthenticationCodeException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "message", Shape: 492, Wire: "message"},
-			},
-		},
-		203: {
-			Name: "InvalidCertificateException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "message", Shape: 493, Wire: "message"},
-			},
-		},
-		204: {
-			Name: "InvalidInputException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "message", Shape: 494, Wire: "message"},
-			},
-		},
-		205: {
-			Name: "InvalidPublicKeyException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "message", Shape: 495, Wire: "message"},
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
 			},
 		},
 		206: {
-			Name: "InvalidUserTypeException",
+			Name: "GetUserPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 496, Wire: "message"},
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
 			},
+			ResultWrapper: "GetUserPolicyResult",
 		},
 		207: {
-			Name: "KeyPairMismatchException",
+			Name: "GetUserRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 499, Wire: "message"},
+				{Name: "UserName", Shape: 495, Wire: "UserName"},
 			},
 		},
 		208: {
-			Name: "LimitExceededException",
+			Name: "GetUserResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 500, Wire: "message"},
+				{Name: "User", Shape: 460, Wire: "User", Required: true},
 			},
+			ResultWrapper: "GetUserResult",
 		},
 		209: {
-			Name: "LineNumber",
-			Kind: schema.Integer,
-		},
-		210: {
-			Name: "ListAccessKeysRequest",
+			Name: "Group",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
+				{Name: "Path", Shape: 530, Wire: "Path", Required: true},
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "GroupId", Shape: 501, Wire: "GroupId", Required: true},
+				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
+			},
+		},
+		210: {
+			Name: "GroupDetail",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Path", Shape: 530, Wire: "Path"},
+				{Name: "GroupName", Shape: 500, Wire: "GroupName"},
+				{Name: "GroupId", Shape: 501, Wire: "GroupId"},
+				{Name: "Arn", Shape: 468, Wire: "Arn"},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
+				{Name: "GroupPolicyList", Shape: 532, Wire: "GroupPolicyList"},
+				{Name: "AttachedManagedPolicies", Shape: 470, Wire: "AttachedManagedPolicies"},
 			},
 		},
 		211: {
-			Name: "ListAccessKeysResponse",
+			Name: "InstanceProfile",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AccessKeyMetadata", Shape: 451, Wire: "AccessKeyMetadata", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
+				{Name: "Path", Shape: 530, Wire: "Path", Required: true},
+				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
+				{Name: "InstanceProfileId", Shape: 501, Wire: "InstanceProfileId", Required: true},
+				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
+				{Name: "Roles", Shape: 554, Wire: "Roles", Required: true},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
 			},
-			ResultWrapper: "ListAccessKeysResult",
 		},
 		212: {
-			Name: "ListAccountAliasesRequest",
+			Name: "InvalidAuthenticationCodeException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
+				{Name: "message", Shape: 505, Wire: "message"},
 			},
 		},
 		213: {
-			Name: "ListAccountAliasesResponse",
+			Name: "InvalidCertificateException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AccountAliases", Shape: 453, Wire: "AccountAliases", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
+				{Name: "message", Shape: 506, Wire: "message"},
 			},
-			ResultWrapper: "ListAccountAliasesResult",
 		},
 		214: {
-			Name: "ListAttachedGroupPoliciesRequest",
+			Name: "InvalidInputException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
-				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
+				{Name: "message", Shape: 507, Wire: "message"},
 			},
 		},
 		215: {
-			Name: "ListAttachedGroupPoliciesResponse",
+			Name: "InvalidPublicKeyException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AttachedPolicies", Shape: 457, Wire: "AttachedPolicies"},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
+				{Name: "message", Shape: 508, Wire: "message"},
 			},
-			ResultWrapper: "ListAttachedGroupPoliciesResult",
 		},
 		216: {
-			Name: "ListAttachedRolePoliciesRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		217: {
-			Name: "ListAttachedRolePoliciesResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "AttachedPolicies", Shape: 457, Wire: "AttachedPolicies"},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListAttachedRolePoliciesResult",
-		},
-		218: {
-			Name: "ListAttachedUserPoliciesRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		219: {
-			Name: "ListAttachedUserPoliciesResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "AttachedPolicies", Shape: 457, Wire: "AttachedPolicies"},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListAttachedUserPoliciesResult",
-		},
-		220: {
-			Name: "ListEntitiesForPolicyRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
-				{Name: "EntityFilter", Shape: 136, Wire: "EntityFilter"},
-				{Name: "PathPrefix", Shape: 517, Wire: "PathPrefix"},
-				{Name: "PolicyUsageFilter", Shape: 307, Wire: "PolicyUsageFilter"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		221: {
-			Name: "ListEntitiesForPolicyResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PolicyGroups", Shape: 301, Wire: "PolicyGroups"},
-				{Name: "PolicyUsers", Shape: 309, Wire: "PolicyUsers"},
-				{Name: "PolicyRoles", Shape: 305, Wire: "PolicyRoles"},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListEntitiesForPolicyResult",
-		},
-		222: {
-			Name: "ListGroupPoliciesRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		223: {
-			Name: "ListGroupPoliciesResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PolicyNames", Shape: 525, Wire: "PolicyNames", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListGroupPoliciesResult",
-		},
-		224: {
-			Name: "ListGroupsForUserRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		225: {
-			Name: "ListGroupsForUserResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Groups", Shape: 485, Wire: "Groups", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListGroupsForUserResult",
-		},
-		226: {
-			Name: "ListGroupsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PathPrefix", Shape: 516, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		227: {
-			Name: "ListGroupsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Groups", Shape: 485, Wire: "Groups", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListGroupsResult",
-		},
-		228: {
-			Name: "ListInstanceProfileTagsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 490, Wire: "InstanceProfileName", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		229: {
-			Name: "ListInstanceProfileTagsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListInstanceProfileTagsResult",
-		},
-		230: {
-			Name: "ListInstanceProfilesForRoleRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		231: {
-			Name: "ListInstanceProfilesForRoleResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "InstanceProfiles", Shape: 489, Wire: "InstanceProfiles", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListInstanceProfilesForRoleResult",
-		},
-		232: {
-			Name: "ListInstanceProfilesRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PathPrefix", Shape: 516, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		233: {
-			Name: "ListInstanceProfilesResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "InstanceProfiles", Shape: 489, Wire: "InstanceProfiles", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListInstanceProfilesResult",
-		},
-		234: {
-			Name: "ListMFADeviceTagsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "SerialNumber", Shape: 544, Wire: "SerialNumber", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		235: {
-			Name: "ListMFADeviceTagsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListMFADeviceTagsResult",
-		},
-		236: {
-			Name: "ListMFADevicesRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		237: {
-			Name: "ListMFADevicesResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "MFADevices", Shape: 507, Wire: "MFADevices", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListMFADevicesResult",
-		},
-		238: {
-			Name: "ListOpenIDConnectProviderTagsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "OpenIDConnectProviderArn", Shape: 455, Wire: "OpenIDConnectProviderArn", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		239: {
-			Name: "ListOpenIDConnectProviderTagsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListOpenIDConnectProviderTagsResult",
-		},
-		240: {
-			Name: "ListOpenIDConnectProvidersRequest",
-			Kind: schema.Structure,
-		},
-		241: {
-			Name: "ListOpenIDConnectProvidersResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "OpenIDConnectProviderList", Shape: 287, Wire: "OpenIDConnectProviderList"},
-			},
-			ResultWrapper: "ListOpenIDConnectProvidersResult",
-		},
-		242: {
-			Name: "ListPoliciesGrantingServiceAccessEntry",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ServiceNamespace", Shape: 551, Wire: "ServiceNamespace"},
-				{Name: "Policies", Shape: 523, Wire: "Policies"},
-			},
-		},
-		243: {
-			Name: "ListPoliciesGrantingServiceAccessRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "Arn", Shape: 455, Wire: "Arn", Required: true},
-				{Name: "ServiceNamespaces", Shape: 550, Wire: "ServiceNamespaces", Required: true},
-			},
-		},
-		244: {
-			Name: "ListPoliciesGrantingServiceAccessResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PoliciesGrantingServiceAccess", Shape: 501, Wire: "PoliciesGrantingServiceAccess", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListPoliciesGrantingServiceAccessResult",
-		},
-		245: {
-			Name: "ListPoliciesRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Scope", Shape: 530, Wire: "Scope"},
-				{Name: "OnlyAttached", Shape: 461, Wire: "OnlyAttached"},
-				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
-				{Name: "PolicyUsageFilter", Shape: 307, Wire: "PolicyUsageFilter"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		246: {
-			Name: "ListPoliciesResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Policies", Shape: 524, Wire: "Policies"},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListPoliciesResult",
-		},
-		247: {
-			Name: "ListPolicyTagsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		248: {
-			Name: "ListPolicyTagsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListPolicyTagsResult",
-		},
-		249: {
-			Name: "ListPolicyVersionsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		250: {
-			Name: "ListPolicyVersionsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Versions", Shape: 521, Wire: "Versions"},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListPolicyVersionsResult",
-		},
-		251: {
-			Name: "ListRolePoliciesRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		252: {
-			Name: "ListRolePoliciesResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PolicyNames", Shape: 525, Wire: "PolicyNames", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListRolePoliciesResult",
-		},
-		253: {
-			Name: "ListRoleTagsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		254: {
-			Name: "ListRoleTagsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListRoleTagsResult",
-		},
-		255: {
-			Name: "ListRolesRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PathPrefix", Shape: 516, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		256: {
-			Name: "ListRolesResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Roles", Shape: 541, Wire: "Roles", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListRolesResult",
-		},
-		257: {
-			Name: "ListSAMLProviderTagsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "SAMLProviderArn", Shape: 455, Wire: "SAMLProviderArn", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		258: {
-			Name: "ListSAMLProviderTagsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListSAMLProviderTagsResult",
-		},
-		259: {
-			Name: "ListSAMLProvidersRequest",
-			Kind: schema.Structure,
-		},
-		260: {
-			Name: "ListSAMLProvidersResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "SAMLProviderList", Shape: 351, Wire: "SAMLProviderList"},
-			},
-			ResultWrapper: "ListSAMLProvidersResult",
-		},
-		261: {
-			Name: "ListSSHPublicKeysRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		262: {
-			Name: "ListSSHPublicKeysResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "SSHPublicKeys", Shape: 354, Wire: "SSHPublicKeys"},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListSSHPublicKeysResult",
-		},
-		263: {
-			Name: "ListServerCertificateTagsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ServerCertificateName", Shape: 546, Wire: "ServerCertificateName", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		264: {
-			Name: "ListServerCertificateTagsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListServerCertificateTagsResult",
-		},
-		265: {
-			Name: "ListServerCertificatesRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PathPrefix", Shape: 516, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		266: {
-			Name: "ListServerCertificatesResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ServerCertificateMetadataList", Shape: 545, Wire: "ServerCertificateMetadataList", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListServerCertificatesResult",
-		},
-		267: {
-			Name: "ListServiceSpecificCredentialsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName"},
-				{Name: "ServiceName", Shape: 548, Wire: "ServiceName"},
-			},
-		},
-		268: {
-			Name: "ListServiceSpecificCredentialsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ServiceSpecificCredentials", Shape: 363, Wire: "ServiceSpecificCredentials"},
-			},
-			ResultWrapper: "ListServiceSpecificCredentialsResult",
-		},
-		269: {
-			Name: "ListSigningCertificatesRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		270: {
-			Name: "ListSigningCertificatesResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Certificates", Shape: 465, Wire: "Certificates", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListSigningCertificatesResult",
-		},
-		271: {
-			Name: "ListUserPoliciesRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		272: {
-			Name: "ListUserPoliciesResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PolicyNames", Shape: 525, Wire: "PolicyNames", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListUserPoliciesResult",
-		},
-		273: {
-			Name: "ListUserTagsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		274: {
-			Name: "ListUserTagsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListUserTagsResult",
-		},
-		275: {
-			Name: "ListUsersRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PathPrefix", Shape: 516, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		276: {
-			Name: "ListUsersResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Users", Shape: 571, Wire: "Users", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListUsersResult",
-		},
-		277: {
-			Name: "ListVirtualMFADevicesRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "AssignmentStatus", Shape: 456, Wire: "AssignmentStatus"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-			},
-		},
-		278: {
-			Name: "ListVirtualMFADevicesResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "VirtualMFADevices", Shape: 573, Wire: "VirtualMFADevices", Required: true},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
-			},
-			ResultWrapper: "ListVirtualMFADevicesResult",
-		},
-		279: {
-			Name: "LoginProfile",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate", Required: true},
-				{Name: "PasswordResetRequired", Shape: 461, Wire: "PasswordResetRequired"},
-			},
-		},
-		280: {
-			Name: "MFADevice",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "SerialNumber", Shape: 544, Wire: "SerialNumber", Required: true},
-				{Name: "EnableDate", Shape: 472, Wire: "EnableDate", Required: true},
-			},
-		},
-		281: {
-			Name: "MalformedCertificateException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "message", Shape: 502, Wire: "message"},
-			},
-		},
-		282: {
-			Name: "MalformedPolicyDocumentException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "message", Shape: 503, Wire: "message"},
-			},
-		},
-		283: {
-			Name: "ManagedPolicyDetail",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName"},
-				{Name: "PolicyId", Shape: 488, Wire: "PolicyId"},
-				{Name: "Arn", Shape: 455, Wire: "Arn"},
-				{Name: "Path", Shape: 529, Wire: "Path"},
-				{Name: "DefaultVersionId", Shape: 532, Wire: "DefaultVersionId"},
-				{Name: "AttachmentCount", Shape: 458, Wire: "AttachmentCount"},
-				{Name: "PermissionsBoundaryUsageCount", Shape: 458, Wire: "PermissionsBoundaryUsageCount"},
-				{Name: "IsAttachable", Shape: 461, Wire: "IsAttachable"},
-				{Name: "Description", Shape: 518, Wire: "Description"},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate"},
-				{Name: "UpdateDate", Shape: 472, Wire: "UpdateDate"},
-				{Name: "PolicyVersionList", Shape: 521, Wire: "PolicyVersionList"},
-			},
-		},
-		284: {
-			Name: "ManagedPolicyDetailListType",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 283},
-			},
-		},
-		285: {
-			Name: "NoSuchEntityException",
+			Name: "InvalidUserTypeException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 509, Wire: "message"},
 			},
 		},
-		286: {
-			Name: "OpenIDConnectProviderListEntry",
+		217: {
+			Name: "KeyPairMismatchException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Arn", Shape: 455, Wire: "Arn"},
+				{Name: "message", Shape: 512, Wire: "message"},
 			},
 		},
-		287: {
-			Name: "OpenIDConnectProviderListType",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 286},
-			},
-		},
-		288: {
-			Name: "OpenIDConnectProviderUrlType",
-			Kind: schema.String,
-			Min:  1, HasMin: true,
-			Max: 255, HasMax: true,
-		},
-		289: {
-			Name: "OpenIdIdpCommunicationErrorException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "message", Shape: 510, Wire: "message"},
-			},
-		},
-		290: {
-			Name: "OrganizationsDecisionDetail",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "AllowedByOrganizations", Shape: 461, Wire: "AllowedByOrganizations"},
-			},
-		},
-		291: {
-			Name: "PasswordPolicy",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "MinimumPasswordLength", Shape: 508, Wire: "MinimumPasswordLength"},
-				{Name: "RequireSymbols", Shape: 461, Wire: "RequireSymbols"},
-				{Name: "RequireNumbers", Shape: 461, Wire: "RequireNumbers"},
-				{Name: "RequireUppercaseCharacters", Shape: 461, Wire: "RequireUppercaseCharacters"},
-				{Name: "RequireLowercaseCharacters", Shape: 461, Wire: "RequireLowercaseCharacters"},
-				{Name: "AllowUsersToChangePassword", Shape: 461, Wire: "AllowUsersToChangePassword"},
-				{Name: "ExpirePasswords", Shape: 461, Wire: "ExpirePasswords"},
-				{Name: "MaxPasswordAge", Shape: 506, Wire: "MaxPasswordAge"},
-				{Name: "PasswordReusePrevention", Shape: 514, Wire: "PasswordReusePrevention"},
-				{Name: "HardExpiry", Shape: 460, Wire: "HardExpiry"},
-			},
-		},
-		292: {
-			Name: "PasswordPolicyViolationException",
+		218: {
+			Name: "LimitExceededException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 513, Wire: "message"},
 			},
 		},
-		293: {
-			Name: "PermissionsBoundaryAttachmentType",
-			Kind: schema.String,
-			Enum: []string{"PermissionsBoundaryPolicy"},
+		219: {
+			Name: "LineNumber",
+			Kind: schema.Integer,
 		},
-		294: {
-			Name: "PermissionsBoundaryDecisionDetail",
+		220: {
+			Name: "ListAccessKeysRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AllowedByPermissionsBoundary", Shape: 461, Wire: "AllowedByPermissionsBoundary"},
+				{Name: "UserName", Shape: 495, Wire: "UserName"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		221: {
+			Name: "ListAccessKeysResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "AccessKeyMetadata", Shape: 464, Wire: "AccessKeyMetadata", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListAccessKeysResult",
+		},
+		222: {
+			Name: "ListAccountAliasesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		223: {
+			Name: "ListAccountAliasesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "AccountAliases", Shape: 466, Wire: "AccountAliases", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListAccountAliasesResult",
+		},
+		224: {
+			Name: "ListAttachedGroupPoliciesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "PathPrefix", Shape: 542, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		225: {
+			Name: "ListAttachedGroupPoliciesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "AttachedPolicies", Shape: 470, Wire: "AttachedPolicies"},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListAttachedGroupPoliciesResult",
+		},
+		226: {
+			Name: "ListAttachedRolePoliciesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "PathPrefix", Shape: 542, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		227: {
+			Name: "ListAttachedRolePoliciesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "AttachedPolicies", Shape: 470, Wire: "AttachedPolicies"},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListAttachedRolePoliciesResult",
+		},
+		228: {
+			Name: "ListAttachedUserPoliciesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "PathPrefix", Shape: 542, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		229: {
+			Name: "ListAttachedUserPoliciesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "AttachedPolicies", Shape: 470, Wire: "AttachedPolicies"},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListAttachedUserPoliciesResult",
+		},
+		230: {
+			Name: "ListEntitiesForPolicyRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
+				{Name: "EntityFilter", Shape: 144, Wire: "EntityFilter"},
+				{Name: "PathPrefix", Shape: 530, Wire: "PathPrefix"},
+				{Name: "PolicyUsageFilter", Shape: 320, Wire: "PolicyUsageFilter"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		231: {
+			Name: "ListEntitiesForPolicyResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PolicyGroups", Shape: 314, Wire: "PolicyGroups"},
+				{Name: "PolicyUsers", Shape: 322, Wire: "PolicyUsers"},
+				{Name: "PolicyRoles", Shape: 318, Wire: "PolicyRoles"},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListEntitiesForPolicyResult",
+		},
+		232: {
+			Name: "ListGroupPoliciesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		233: {
+			Name: "ListGroupPoliciesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PolicyNames", Shape: 538, Wire: "PolicyNames", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListGroupPoliciesResult",
+		},
+		234: {
+			Name: "ListGroupsForUserRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		235: {
+			Name: "ListGroupsForUserResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Groups", Shape: 498, Wire: "Groups", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListGroupsForUserResult",
+		},
+		236: {
+			Name: "ListGroupsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		237: {
+			Name: "ListGroupsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Groups", Shape: 498, Wire: "Groups", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListGroupsResult",
+		},
+		238: {
+			Name: "ListInstanceProfileTagsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		239: {
+			Name: "ListInstanceProfileTagsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListInstanceProfileTagsResult",
+		},
+		240: {
+			Name: "ListInstanceProfilesForRoleRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		241: {
+			Name: "ListInstanceProfilesForRoleResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "InstanceProfiles", Shape: 502, Wire: "InstanceProfiles", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListInstanceProfilesForRoleResult",
+		},
+		242: {
+			Name: "ListInstanceProfilesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		243: {
+			Name: "ListInstanceProfilesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "InstanceProfiles", Shape: 502, Wire: "InstanceProfiles", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListInstanceProfilesResult",
+		},
+		244: {
+			Name: "ListMFADeviceTagsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		245: {
+			Name: "ListMFADeviceTagsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListMFADeviceTagsResult",
+		},
+		246: {
+			Name: "ListMFADevicesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 495, Wire: "UserName"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		247: {
+			Name: "ListMFADevicesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "MFADevices", Shape: 520, Wire: "MFADevices", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListMFADevicesResult",
+		},
+		248: {
+			Name: "ListOpenIDConnectProviderTagsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		249: {
+			Name: "ListOpenIDConnectProviderTagsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListOpenIDConnectProviderTagsResult",
+		},
+		250: {
+			Name: "ListOpenIDConnectProvidersRequest",
+			Kind: schema.Structure,
+		},
+		251: {
+			Name: "ListOpenIDConnectProvidersResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "OpenIDConnectProviderList", Shape: 299, Wire: "OpenIDConnectProviderList"},
+			},
+			ResultWrapper: "ListOpenIDConnectProvidersResult",
+		},
+		252: {
+			Name: "ListOrganizationsFeaturesRequest",
+			Kind: schema.Structure,
+		},
+		253: {
+			Name: "ListOrganizationsFeaturesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "OrganizationId", Shape: 302, Wire: "OrganizationId"},
+				{Name: "EnabledFeatures", Shape: 151, Wire: "EnabledFeatures"},
+			},
+			ResultWrapper: "ListOrganizationsFeaturesResult",
+		},
+		254: {
+			Name: "ListPoliciesGrantingServiceAccessEntry",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ServiceNamespace", Shape: 564, Wire: "ServiceNamespace"},
+				{Name: "Policies", Shape: 536, Wire: "Policies"},
+			},
+		},
+		255: {
+			Name: "ListPoliciesGrantingServiceAccessRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
+				{Name: "ServiceNamespaces", Shape: 563, Wire: "ServiceNamespaces", Required: true},
+			},
+		},
+		256: {
+			Name: "ListPoliciesGrantingServiceAccessResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PoliciesGrantingServiceAccess", Shape: 514, Wire: "PoliciesGrantingServiceAccess", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListPoliciesGrantingServiceAccessResult",
+		},
+		257: {
+			Name: "ListPoliciesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Scope", Shape: 543, Wire: "Scope"},
+				{Name: "OnlyAttached", Shape: 474, Wire: "OnlyAttached"},
+				{Name: "PathPrefix", Shape: 542, Wire: "PathPrefix"},
+				{Name: "PolicyUsageFilter", Shape: 320, Wire: "PolicyUsageFilter"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		258: {
+			Name: "ListPoliciesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Policies", Shape: 537, Wire: "Policies"},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListPoliciesResult",
+		},
+		259: {
+			Name: "ListPolicyTagsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		260: {
+			Name: "ListPolicyTagsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListPolicyTagsResult",
+		},
+		261: {
+			Name: "ListPolicyVersionsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		262: {
+			Name: "ListPolicyVersionsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Versions", Shape: 534, Wire: "Versions"},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListPolicyVersionsResult",
+		},
+		263: {
+			Name: "ListRolePoliciesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		264: {
+			Name: "ListRolePoliciesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PolicyNames", Shape: 538, Wire: "PolicyNames", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListRolePoliciesResult",
+		},
+		265: {
+			Name: "ListRoleTagsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		266: {
+			Name: "ListRoleTagsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListRoleTagsResult",
+		},
+		267: {
+			Name: "ListRolesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		268: {
+			Name: "ListRolesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Roles", Shape: 554, Wire: "Roles", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListRolesResult",
+		},
+		269: {
+			Name: "ListSAMLProviderTagsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "SAMLProviderArn", Shape: 468, Wire: "SAMLProviderArn", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		270: {
+			Name: "ListSAMLProviderTagsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListSAMLProviderTagsResult",
+		},
+		271: {
+			Name: "ListSAMLProvidersRequest",
+			Kind: schema.Structure,
+		},
+		272: {
+			Name: "ListSAMLProvidersResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "SAMLProviderList", Shape: 364, Wire: "SAMLProviderList"},
+			},
+			ResultWrapper: "ListSAMLProvidersResult",
+		},
+		273: {
+			Name: "ListSSHPublicKeysRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 585, Wire: "UserName"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		274: {
+			Name: "ListSSHPublicKeysResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "SSHPublicKeys", Shape: 367, Wire: "SSHPublicKeys"},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListSSHPublicKeysResult",
+		},
+		275: {
+			Name: "ListServerCertificateTagsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		276: {
+			Name: "ListServerCertificateTagsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListServerCertificateTagsResult",
+		},
+		277: {
+			Name: "ListServerCertificatesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		278: {
+			Name: "ListServerCertificatesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ServerCertificateMetadataList", Shape: 558, Wire: "ServerCertificateMetadataList", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListServerCertificatesResult",
+		},
+		279: {
+			Name: "ListServiceSpecificCredentialsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 585, Wire: "UserName"},
+				{Name: "ServiceName", Shape: 561, Wire: "ServiceName"},
+			},
+		},
+		280: {
+			Name: "ListServiceSpecificCredentialsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ServiceSpecificCredentials", Shape: 376, Wire: "ServiceSpecificCredentials"},
+			},
+			ResultWrapper: "ListServiceSpecificCredentialsResult",
+		},
+		281: {
+			Name: "ListSigningCertificatesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 495, Wire: "UserName"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		282: {
+			Name: "ListSigningCertificatesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Certificates", Shape: 478, Wire: "Certificates", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListSigningCertificatesResult",
+		},
+		283: {
+			Name: "ListUserPoliciesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		284: {
+			Name: "ListUserPoliciesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PolicyNames", Shape: 538, Wire: "PolicyNames", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListUserPoliciesResult",
+		},
+		285: {
+			Name: "ListUserTagsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		286: {
+			Name: "ListUserTagsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListUserTagsResult",
+		},
+		287: {
+			Name: "ListUsersRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		288: {
+			Name: "ListUsersResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Users", Shape: 584, Wire: "Users", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListUsersResult",
+		},
+		289: {
+			Name: "ListVirtualMFADevicesRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "AssignmentStatus", Shape: 469, Wire: "AssignmentStatus"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+			},
+		},
+		290: {
+			Name: "ListVirtualMFADevicesResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "VirtualMFADevices", Shape: 586, Wire: "VirtualMFADevices", Required: true},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "ListVirtualMFADevicesResult",
+		},
+		291: {
+			Name: "LoginProfile",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
+				{Name: "PasswordResetRequired", Shape: 474, Wire: "PasswordResetRequired"},
+			},
+		},
+		292: {
+			Name: "MFADevice",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
+				{Name: "EnableDate", Shape: 485, Wire: "EnableDate", Required: true},
+			},
+		},
+		293: {
+			Name: "MalformedCertificateException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "message", Shape: 515, Wire: "message"},
+			},
+		},
+		294: {
+			Name: "MalformedPolicyDocumentException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "message", Shape: 516, Wire: "message"},
 			},
 		},
 		295: {
-			Name: "Policy",
+			Name: "ManagedPolicyDetail",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName"},
-				{Name: "PolicyId", Shape: 488, Wire: "PolicyId"},
-				{Name: "Arn", Shape: 455, Wire: "Arn"},
-				{Name: "Path", Shape: 529, Wire: "Path"},
-				{Name: "DefaultVersionId", Shape: 532, Wire: "DefaultVersionId"},
-				{Name: "AttachmentCount", Shape: 458, Wire: "AttachmentCount"},
-				{Name: "PermissionsBoundaryUsageCount", Shape: 458, Wire: "PermissionsBoundaryUsageCount"},
-				{Name: "IsAttachable", Shape: 461, Wire: "IsAttachable"},
-				{Name: "Description", Shape: 518, Wire: "Description"},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate"},
-				{Name: "UpdateDate", Shape: 472, Wire: "UpdateDate"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName"},
+				{Name: "PolicyId", Shape: 501, Wire: "PolicyId"},
+				{Name: "Arn", Shape: 468, Wire: "Arn"},
+				{Name: "Path", Shape: 542, Wire: "Path"},
+				{Name: "DefaultVersionId", Shape: 545, Wire: "DefaultVersionId"},
+				{Name: "AttachmentCount", Shape: 471, Wire: "AttachmentCount"},
+				{Name: "PermissionsBoundaryUsageCount", Shape: 471, Wire: "PermissionsBoundaryUsageCount"},
+				{Name: "IsAttachable", Shape: 474, Wire: "IsAttachable"},
+				{Name: "Description", Shape: 531, Wire: "Description"},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
+				{Name: "UpdateDate", Shape: 485, Wire: "UpdateDate"},
+				{Name: "PolicyVersionList", Shape: 534, Wire: "PolicyVersionList"},
 			},
 		},
 		296: {
-			Name: "PolicyDetail",
-			Kind: schema.Structure,
+			Name: "ManagedPolicyDetailListType",
+			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName"},
-				{Name: "PolicyDocument", Shape: 520, Wire: "PolicyDocument"},
+				{Name: "member", Shape: 295},
 			},
 		},
 		297: {
-			Name: "PolicyEvaluationDecisionType",
-			Kind: schema.String,
-			Enum: []string{"allowed", "explicitDeny", "implicitDeny"},
-		},
-		298: {
-			Name: "PolicyEvaluationException",
+			Name: "NoSuchEntityException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 522, Wire: "message"},
 			},
 		},
-		299: {
-			Name: "PolicyGrantingServiceAccess",
+		298: {
+			Name: "OpenIDConnectProviderListEntry",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
-				{Name: "PolicyType", Shape: 531, Wire: "PolicyType", Required: true},
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn"},
-				{Name: "EntityType", Shape: 528, Wire: "EntityType"},
-				{Name: "EntityName", Shape: 480, Wire: "EntityName"},
+				{Name: "Arn", Shape: 468, Wire: "Arn"},
+			},
+		},
+		299: {
+			Name: "OpenIDConnectProviderListType",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 298},
 			},
 		},
 		300: {
-			Name: "PolicyGroup",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName"},
-				{Name: "GroupId", Shape: 488, Wire: "GroupId"},
-			},
+			Name: "OpenIDConnectProviderUrlType",
+			Kind: schema.String,
+			Min:  1, HasMin: true,
+			Max: 255, HasMax: true,
 		},
 		301: {
-			Name: "PolicyGroupListType",
-			Kind: schema.List,
+			Name: "OpenIdIdpCommunicationErrorException",
+			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "member", Shape: 300},
+				{Name: "message", Shape: 523, Wire: "message"},
 			},
 		},
 		302: {
-			Name: "PolicyIdentifierType",
+			Name: "OrganizationIdType",
 			Kind: schema.String,
+			Max:  34, HasMax: true,
+			Pattern: "^o-[a-z0-9]{10,32}$",
 		},
 		303: {
-			Name: "PolicyNotAttachableException",
+			Name: "OrganizationsDecisionDetail",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 527, Wire: "message"},
+				{Name: "AllowedByOrganizations", Shape: 474, Wire: "AllowedByOrganizations"},
 			},
 		},
 		304: {
-			Name: "PolicyRole",
+			Name: "PasswordPolicy",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName"},
-				{Name: "RoleId", Shape: 488, Wire: "RoleId"},
+				{Name: "MinimumPasswordLength", Shape: 521, Wire: "MinimumPasswordLength"},
+				{Name: "RequireSymbols", Shape: 474, Wire: "RequireSymbols"},
+				{Name: "RequireNumbers", Shape: 474, Wire: "RequireNumbers"},
+				{Name: "RequireUppercaseCharacters", Shape: 474, Wire: "RequireUppercaseCharacters"},
+				{Name: "RequireLowercaseCharacters", Shape: 474, Wire: "RequireLowercaseCharacters"},
+				{Name: "AllowUsersToChangePassword", Shape: 474, Wire: "AllowUsersToChangePassword"},
+				{Name: "ExpirePasswords", Shape: 474, Wire: "ExpirePasswords"},
+				{Name: "MaxPasswordAge", Shape: 519, Wire: "MaxPasswordAge"},
+				{Name: "PasswordReusePrevention", Shape: 527, Wire: "PasswordReusePrevention"},
+				{Name: "HardExpiry", Shape: 473, Wire: "HardExpiry"},
 			},
 		},
 		305: {
-			Name: "PolicyRoleListType",
-			Kind: schema.List,
+			Name: "PasswordPolicyViolationException",
+			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "member", Shape: 304},
+				{Name: "message", Shape: 526, Wire: "message"},
 			},
 		},
 		306: {
+			Name: "PermissionsBoundaryAttachmentType",
+			Kind: schema.String,
+			Enum: []string{"PermissionsBoundaryPolicy"},
+		},
+		307: {
+			Name: "PermissionsBoundaryDecisionDetail",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "AllowedByPermissionsBoundary", Shape: 474, Wire: "AllowedByPermissionsBoundary"},
+			},
+		},
+		308: {
+			Name: "Policy",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName"},
+				{Name: "PolicyId", Shape: 501, Wire: "PolicyId"},
+				{Name: "Arn", Shape: 468, Wire: "Arn"},
+				{Name: "Path", Shape: 542, Wire: "Path"},
+				{Name: "DefaultVersionId", Shape: 545, Wire: "DefaultVersionId"},
+				{Name: "AttachmentCount", Shape: 471, Wire: "AttachmentCount"},
+				{Name: "PermissionsBoundaryUsageCount", Shape: 471, Wire: "PermissionsBoundaryUsageCount"},
+				{Name: "IsAttachable", Shape: 474, Wire: "IsAttachable"},
+				{Name: "Description", Shape: 531, Wire: "Description"},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
+				{Name: "UpdateDate", Shape: 485, Wire: "UpdateDate"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
+			},
+		},
+		309: {
+			Name: "PolicyDetail",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName"},
+				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument"},
+			},
+		},
+		310: {
+			Name: "PolicyEvaluationDecisionType",
+			Kind: schema.String,
+			Enum: []string{"allowed", "explicitDeny", "implicitDeny"},
+		},
+		311: {
+			Name: "PolicyEvaluationException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "message", Shape: 535, Wire: "message"},
+			},
+		},
+		312: {
+			Name: "PolicyGrantingServiceAccess",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "PolicyType", Shape: 544, Wire: "PolicyType", Required: true},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn"},
+				{Name: "EntityType", Shape: 541, Wire: "EntityType"},
+				{Name: "EntityName", Shape: 493, Wire: "EntityName"},
+			},
+		},
+		313: {
+			Name: "PolicyGroup",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "GroupName", Shape: 500, Wire: "GroupName"},
+				{Name: "GroupId", Shape: 501, Wire: "GroupId"},
+			},
+		},
+		314: {
+			Name: "PolicyGroupListType",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 313},
+			},
+		},
+		315: {
+			Name: "PolicyIdentifierType",
+			Kind: schema.String,
+		},
+		316: {
+			Name: "PolicyNotAttachableException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "message", Shape: 540, Wire: "message"},
+			},
+		},
+		317: {
+			Name: "PolicyRole",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RoleName", Shape: 556, Wire: "RoleName"},
+				{Name: "RoleId", Shape: 501, Wire: "RoleId"},
+			},
+		},
+		318: {
+			Name: "PolicyRoleListType",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 317},
+			},
+		},
+		319: {
 			Name: "PolicySourceType",
 			Kind: schema.String,
 			Enum: []string{"user", "group", "role", "aws-managed", "user-managed", "resource", "none"},
 		},
-		307: {
+		320: {
 			Name: "PolicyUsageType",
 			Kind: schema.String,
 			Enum: []string{"PermissionsPolicy", "PermissionsBoundary"},
 		},
-		308: {
+		321: {
 			Name: "PolicyUser",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName"},
-				{Name: "UserId", Shape: 488, Wire: "UserId"},
-			},
-		},
-		309: {
-			Name: "PolicyUserListType",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 308},
-			},
-		},
-		310: {
-			Name: "PolicyVersion",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Document", Shape: 520, Wire: "Document"},
-				{Name: "VersionId", Shape: 532, Wire: "VersionId"},
-				{Name: "IsDefaultVersion", Shape: 461, Wire: "IsDefaultVersion"},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate"},
-			},
-		},
-		311: {
-			Name: "Position",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Line", Shape: 209, Wire: "Line"},
-				{Name: "Column", Shape: 29, Wire: "Column"},
-			},
-		},
-		312: {
-			Name: "PutGroupPolicyOutput",
-			Kind: schema.Structure,
-		},
-		313: {
-			Name: "PutGroupPolicyRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
-				{Name: "PolicyDocument", Shape: 520, Wire: "PolicyDocument", Required: true},
-			},
-		},
-		314: {
-			Name: "PutRolePermissionsBoundaryOutput",
-			Kind: schema.Structure,
-		},
-		315: {
-			Name: "PutRolePermissionsBoundaryRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "PermissionsBoundary", Shape: 455, Wire: "PermissionsBoundary", Required: true},
-			},
-		},
-		316: {
-			Name: "PutRolePolicyOutput",
-			Kind: schema.Structure,
-		},
-		317: {
-			Name: "PutRolePolicyRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
-				{Name: "PolicyDocument", Shape: 520, Wire: "PolicyDocument", Required: true},
-			},
-		},
-		318: {
-			Name: "PutUserPermissionsBoundaryOutput",
-			Kind: schema.Structure,
-		},
-		319: {
-			Name: "PutUserPermissionsBoundaryRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "PermissionsBoundary", Shape: 455, Wire: "PermissionsBoundary", Required: true},
-			},
-		},
-		320: {
-			Name: "PutUserPolicyOutput",
-			Kind: schema.Structure,
-		},
-		321: {
-			Name: "PutUserPolicyRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
-				{Name: "PolicyName", Shape: 526, Wire: "PolicyName", Required: true},
-				{Name: "PolicyDocument", Shape: 520, Wire: "PolicyDocument", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName"},
+				{Name: "UserId", Shape: 501, Wire: "UserId"},
 			},
 		},
 		322: {
+			Name: "PolicyUserListType",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 321},
+			},
+		},
+		323: {
+			Name: "PolicyVersion",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Document", Shape: 533, Wire: "Document"},
+				{Name: "VersionId", Shape: 545, Wire: "VersionId"},
+				{Name: "IsDefaultVersion", Shape: 474, Wire: "IsDefaultVersion"},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
+			},
+		},
+		324: {
+			Name: "Position",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Line", Shape: 219, Wire: "Line"},
+				{Name: "Column", Shape: 29, Wire: "Column"},
+			},
+		},
+		325: {
+			Name: "PutGroupPolicyOutput",
+			Kind: schema.Structure,
+		},
+		326: {
+			Name: "PutGroupPolicyRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
+			},
+		},
+		327: {
+			Name: "PutRolePermissionsBoundaryOutput",
+			Kind: schema.Structure,
+		},
+		328: {
+			Name: "PutRolePermissionsBoundaryRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "PermissionsBoundary", Shape: 468, Wire: "PermissionsBoundary", Required: true},
+			},
+		},
+		329: {
+			Name: "PutRolePolicyOutput",
+			Kind: schema.Structure,
+		},
+		330: {
+			Name: "PutRolePolicyRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
+			},
+		},
+		331: {
+			Name: "PutUserPermissionsBoundaryOutput",
+			Kind: schema.Structure,
+		},
+		332: {
+			Name: "PutUserPermissionsBoundaryRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "PermissionsBoundary", Shape: 468, Wire: "PermissionsBoundary", Required: true},
+			},
+		},
+		333: {
+			Name: "PutUserPolicyOutput",
+			Kind: schema.Structure,
+		},
+		334: {
+			Name: "PutUserPolicyRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
+			},
+		},
+		335: {
 			Name: "ReasonType",
 			Kind: schema.String,
 			Max:  1000, HasMax: true,
 		},
-		323: {
+		336: {
 			Name: "RegionNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 100, HasMax: true,
 		},
-		324: {
+		337: {
 			Name: "RemoveClientIDFromOpenIDConnectProviderOutput",
 			Kind: schema.Structure,
 		},
-		325: {
+		338: {
 			Name: "RemoveClientIDFromOpenIDConnectProviderRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "OpenIDConnectProviderArn", Shape: 455, Wire: "OpenIDConnectProviderArn", Required: true},
-				{Name: "ClientID", Shape: 467, Wire: "ClientID", Required: true},
+				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
+				{Name: "ClientID", Shape: 480, Wire: "ClientID", Required: true},
 			},
 		},
-		326: {
+		339: {
 			Name: "RemoveRoleFromInstanceProfileOutput",
 			Kind: schema.Structure,
 		},
-		327: {
+		340: {
 			Name: "RemoveRoleFromInstanceProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 490, Wire: "InstanceProfileName", Required: true},
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
+				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
 			},
 		},
-		328: {
+		341: {
 			Name: "RemoveUserFromGroupOutput",
 			Kind: schema.Structure,
 		},
-		329: {
+		342: {
 			Name: "RemoveUserFromGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
 			},
 		},
-		330: {
+		343: {
 			Name: "ReportContentType",
 			Kind: schema.Blob,
 		},
-		331: {
+		344: {
 			Name: "ReportFormatType",
 			Kind: schema.String,
 			Enum: []string{"text/csv"},
 		},
-		332: {
+		345: {
 			Name: "ReportGenerationLimitExceededException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 537, Wire: "message"},
+				{Name: "message", Shape: 550, Wire: "message"},
 			},
 		},
-		333: {
+		346: {
 			Name: "ReportStateDescriptionType",
 			Kind: schema.String,
 		},
-		334: {
+		347: {
 			Name: "ReportStateType",
 			Kind: schema.String,
 			Enum: []string{"STARTED", "INPROGRESS", "COMPLETE"},
 		},
-		335: {
+		348: {
 			Name: "ResetServiceSpecificCredentialRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName"},
-				{Name: "ServiceSpecificCredentialId", Shape: 554, Wire: "ServiceSpecificCredentialId", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName"},
+				{Name: "ServiceSpecificCredentialId", Shape: 567, Wire: "ServiceSpecificCredentialId", Required: true},
 			},
 		},
-		336: {
+		349: {
 			Name: "ResetServiceSpecificCredentialResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServiceSpecificCredential", Shape: 361, Wire: "ServiceSpecificCredential"},
+				{Name: "ServiceSpecificCredential", Shape: 374, Wire: "ServiceSpecificCredential"},
 			},
 			ResultWrapper: "ResetServiceSpecificCredentialResult",
 		},
-		337: {
+		350: {
 			Name: "ResourceHandlingOptionType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 64, HasMax: true,
 		},
-		338: {
+		351: {
 			Name: "ResourceNameListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 339},
+				{Name: "member", Shape: 352},
 			},
 		},
-		339: {
+		352: {
 			Name: "ResourceNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 2048, HasMax: true,
 		},
-		340: {
+		353: {
 			Name: "ResourceSpecificResult",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "EvalResourceName", Shape: 339, Wire: "EvalResourceName", Required: true},
-				{Name: "EvalResourceDecision", Shape: 297, Wire: "EvalResourceDecision", Required: true},
-				{Name: "MatchedStatements", Shape: 375, Wire: "MatchedStatements"},
+				{Name: "EvalResourceName", Shape: 352, Wire: "EvalResourceName", Required: true},
+				{Name: "EvalResourceDecision", Shape: 310, Wire: "EvalResourceDecision", Required: true},
+				{Name: "MatchedStatements", Shape: 388, Wire: "MatchedStatements"},
 				{Name: "MissingContextValues", Shape: 35, Wire: "MissingContextValues"},
-				{Name: "EvalDecisionDetails", Shape: 138, Wire: "EvalDecisionDetails"},
-				{Name: "PermissionsBoundaryDecisionDetail", Shape: 294, Wire: "PermissionsBoundaryDecisionDetail"},
+				{Name: "EvalDecisionDetails", Shape: 146, Wire: "EvalDecisionDetails"},
+				{Name: "PermissionsBoundaryDecisionDetail", Shape: 307, Wire: "PermissionsBoundaryDecisionDetail"},
 			},
 		},
-		341: {
+		354: {
 			Name: "ResourceSpecificResultListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 340},
+				{Name: "member", Shape: 353},
 			},
 		},
-		342: {
+		355: {
 			Name: "ResyncMFADeviceOutput",
 			Kind: schema.Structure,
 		},
-		343: {
+		356: {
 			Name: "ResyncMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
-				{Name: "SerialNumber", Shape: 544, Wire: "SerialNumber", Required: true},
-				{Name: "AuthenticationCode1", Shape: 459, Wire: "AuthenticationCode1", Required: true},
-				{Name: "AuthenticationCode2", Shape: 459, Wire: "AuthenticationCode2", Required: true},
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
+				{Name: "AuthenticationCode1", Shape: 472, Wire: "AuthenticationCode1", Required: true},
+				{Name: "AuthenticationCode2", Shape: 472, Wire: "AuthenticationCode2", Required: true},
 			},
 		},
-		344: {
+		357: {
 			Name: "Role",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 517, Wire: "Path", Required: true},
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "RoleId", Shape: 488, Wire: "RoleId", Required: true},
-				{Name: "Arn", Shape: 455, Wire: "Arn", Required: true},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate", Required: true},
-				{Name: "AssumeRolePolicyDocument", Shape: 520, Wire: "AssumeRolePolicyDocument"},
-				{Name: "Description", Shape: 539, Wire: "Description"},
-				{Name: "MaxSessionDuration", Shape: 542, Wire: "MaxSessionDuration"},
+				{Name: "Path", Shape: 530, Wire: "Path", Required: true},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "RoleId", Shape: 501, Wire: "RoleId", Required: true},
+				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
+				{Name: "AssumeRolePolicyDocument", Shape: 533, Wire: "AssumeRolePolicyDocument"},
+				{Name: "Description", Shape: 552, Wire: "Description"},
+				{Name: "MaxSessionDuration", Shape: 555, Wire: "MaxSessionDuration"},
 				{Name: "PermissionsBoundary", Shape: 21, Wire: "PermissionsBoundary"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
-				{Name: "RoleLastUsed", Shape: 346, Wire: "RoleLastUsed"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "RoleLastUsed", Shape: 359, Wire: "RoleLastUsed"},
 			},
 		},
-		345: {
+		358: {
 			Name: "RoleDetail",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 517, Wire: "Path"},
-				{Name: "RoleName", Shape: 543, Wire: "RoleName"},
-				{Name: "RoleId", Shape: 488, Wire: "RoleId"},
-				{Name: "Arn", Shape: 455, Wire: "Arn"},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate"},
-				{Name: "AssumeRolePolicyDocument", Shape: 520, Wire: "AssumeRolePolicyDocument"},
-				{Name: "InstanceProfileList", Shape: 489, Wire: "InstanceProfileList"},
-				{Name: "RolePolicyList", Shape: 519, Wire: "RolePolicyList"},
-				{Name: "AttachedManagedPolicies", Shape: 457, Wire: "AttachedManagedPolicies"},
+				{Name: "Path", Shape: 530, Wire: "Path"},
+				{Name: "RoleName", Shape: 556, Wire: "RoleName"},
+				{Name: "RoleId", Shape: 501, Wire: "RoleId"},
+				{Name: "Arn", Shape: 468, Wire: "Arn"},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
+				{Name: "AssumeRolePolicyDocument", Shape: 533, Wire: "AssumeRolePolicyDocument"},
+				{Name: "InstanceProfileList", Shape: 502, Wire: "InstanceProfileList"},
+				{Name: "RolePolicyList", Shape: 532, Wire: "RolePolicyList"},
+				{Name: "AttachedManagedPolicies", Shape: 470, Wire: "AttachedManagedPolicies"},
 				{Name: "PermissionsBoundary", Shape: 21, Wire: "PermissionsBoundary"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
-				{Name: "RoleLastUsed", Shape: 346, Wire: "RoleLastUsed"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "RoleLastUsed", Shape: 359, Wire: "RoleLastUsed"},
 			},
 		},
-		346: {
+		359: {
 			Name: "RoleLastUsed",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LastUsedDate", Shape: 472, Wire: "LastUsedDate"},
-				{Name: "Region", Shape: 558, Wire: "Region"},
+				{Name: "LastUsedDate", Shape: 485, Wire: "LastUsedDate"},
+				{Name: "Region", Shape: 571, Wire: "Region"},
 			},
 		},
-		347: {
+		360: {
 			Name: "RoleUsageListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 348},
+				{Name: "member", Shape: 361},
 			},
 		},
-		348: {
+		361: {
 			Name: "RoleUsageType",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Region", Shape: 323, Wire: "Region"},
+				{Name: "Region", Shape: 336, Wire: "Region"},
 				{Name: "Resources", Shape: 14, Wire: "Resources"},
 			},
 		},
-		349: {
+		362: {
 			Name: "SAMLMetadataDocumentType",
 			Kind: schema.String,
 			Min:  1000, HasMin: true,
 			Max: 1e+07, HasMax: true,
 		},
-		350: {
+		363: {
 			Name: "SAMLProviderListEntry",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Arn", Shape: 455, Wire: "Arn"},
-				{Name: "ValidUntil", Shape: 472, Wire: "ValidUntil"},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate"},
+				{Name: "Arn", Shape: 468, Wire: "Arn"},
+				{Name: "ValidUntil", Shape: 485, Wire: "ValidUntil"},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
 			},
 		},
-		351: {
+		364: {
 			Name: "SAMLProviderListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 350},
+				{Name: "member", Shape: 363},
 			},
 		},
-		352: {
+		365: {
 			Name: "SAMLProviderNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w._-]+",
 		},
-		353: {
+		366: {
 			Name: "SSHPublicKey",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "SSHPublicKeyId", Shape: 535, Wire: "SSHPublicKeyId", Required: true},
-				{Name: "Fingerprint", Shape: 534, Wire: "Fingerprint", Required: true},
-				{Name: "SSHPublicKeyBody", Shape: 536, Wire: "SSHPublicKeyBody", Required: true},
-				{Name: "Status", Shape: 557, Wire: "Status", Required: true},
-				{Name: "UploadDate", Shape: 472, Wire: "UploadDate"},
-			},
-		},
-		354: {
-			Name: "SSHPublicKeyListType",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 355},
-			},
-		},
-		355: {
-			Name: "SSHPublicKeyMetadata",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "SSHPublicKeyId", Shape: 535, Wire: "SSHPublicKeyId", Required: true},
-				{Name: "Status", Shape: 557, Wire: "Status", Required: true},
-				{Name: "UploadDate", Shape: 472, Wire: "UploadDate", Required: true},
-			},
-		},
-		356: {
-			Name: "ServerCertificate",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ServerCertificateMetadata", Shape: 357, Wire: "ServerCertificateMetadata", Required: true},
-				{Name: "CertificateBody", Shape: 462, Wire: "CertificateBody", Required: true},
-				{Name: "CertificateChain", Shape: 463, Wire: "CertificateChain"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
-			},
-		},
-		357: {
-			Name: "ServerCertificateMetadata",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Path", Shape: 517, Wire: "Path", Required: true},
-				{Name: "ServerCertificateName", Shape: 546, Wire: "ServerCertificateName", Required: true},
-				{Name: "ServerCertificateId", Shape: 488, Wire: "ServerCertificateId", Required: true},
-				{Name: "Arn", Shape: 455, Wire: "Arn", Required: true},
-				{Name: "UploadDate", Shape: 472, Wire: "UploadDate"},
-				{Name: "Expiration", Shape: 472, Wire: "Expiration"},
-			},
-		},
-		358: {
-			Name: "ServiceFailureException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "message", Shape: 547, Wire: "message"},
-			},
-		},
-		359: {
-			Name: "ServiceLastAccessed",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ServiceName", Shape: 549, Wire: "ServiceName", Required: true},
-				{Name: "LastAuthenticated", Shape: 472, Wire: "LastAuthenticated"},
-				{Name: "ServiceNamespace", Shape: 551, Wire: "ServiceNamespace", Required: true},
-				{Name: "LastAuthenticatedEntity", Shape: 455, Wire: "LastAuthenticatedEntity"},
-				{Name: "LastAuthenticatedRegion", Shape: 558, Wire: "LastAuthenticatedRegion"},
-				{Name: "TotalAuthenticatedEntities", Shape: 491, Wire: "TotalAuthenticatedEntities"},
-				{Name: "TrackedActionsLastAccessed", Shape: 394, Wire: "TrackedActionsLastAccessed"},
-			},
-		},
-		360: {
-			Name: "ServiceNotSupportedException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "message", Shape: 552, Wire: "message"},
-			},
-		},
-		361: {
-			Name: "ServiceSpecificCredential",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate", Required: true},
-				{Name: "ServiceName", Shape: 548, Wire: "ServiceName", Required: true},
-				{Name: "ServiceUserName", Shape: 555, Wire: "ServiceUserName", Required: true},
-				{Name: "ServicePassword", Shape: 553, Wire: "ServicePassword", Required: true},
-				{Name: "ServiceSpecificCredentialId", Shape: 554, Wire: "ServiceSpecificCredentialId", Required: true},
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "Status", Shape: 557, Wire: "Status", Required: true},
-			},
-		},
-		362: {
-			Name: "ServiceSpecificCredentialMetadata",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "Status", Shape: 557, Wire: "Status", Required: true},
-				{Name: "ServiceUserName", Shape: 555, Wire: "ServiceUserName", Required: true},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate", Required: true},
-				{Name: "ServiceSpecificCredentialId", Shape: 554, Wire: "ServiceSpecificCredentialId", Required: true},
-				{Name: "ServiceName", Shape: 548, Wire: "ServiceName", Required: true},
-			},
-		},
-		363: {
-			Name: "ServiceSpecificCredentialsListType",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 362},
-			},
-		},
-		364: {
-			Name: "ServicesLastAccessed",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 359},
-			},
-		},
-		365: {
-			Name: "SetDefaultPolicyVersionOutput",
-			Kind: schema.Structure,
-		},
-		366: {
-			Name: "SetDefaultPolicyVersionRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
-				{Name: "VersionId", Shape: 532, Wire: "VersionId", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "SSHPublicKeyId", Shape: 548, Wire: "SSHPublicKeyId", Required: true},
+				{Name: "Fingerprint", Shape: 547, Wire: "Fingerprint", Required: true},
+				{Name: "SSHPublicKeyBody", Shape: 549, Wire: "SSHPublicKeyBody", Required: true},
+				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
+				{Name: "UploadDate", Shape: 485, Wire: "UploadDate"},
 			},
 		},
 		367: {
-			Name: "SetSecurityTokenServicePreferencesOutput",
-			Kind: schema.Structure,
+			Name: "SSHPublicKeyListType",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 368},
+			},
 		},
 		368: {
-			Name: "SetSecurityTokenServicePreferencesRequest",
+			Name: "SSHPublicKeyMetadata",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GlobalEndpointTokenVersion", Shape: 483, Wire: "GlobalEndpointTokenVersion", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "SSHPublicKeyId", Shape: 548, Wire: "SSHPublicKeyId", Required: true},
+				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
+				{Name: "UploadDate", Shape: 485, Wire: "UploadDate", Required: true},
 			},
 		},
 		369: {
-			Name: "SigningCertificate",
+			Name: "ServerCertificate",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "CertificateId", Shape: 464, Wire: "CertificateId", Required: true},
-				{Name: "CertificateBody", Shape: 462, Wire: "CertificateBody", Required: true},
-				{Name: "Status", Shape: 557, Wire: "Status", Required: true},
-				{Name: "UploadDate", Shape: 472, Wire: "UploadDate"},
+				{Name: "ServerCertificateMetadata", Shape: 370, Wire: "ServerCertificateMetadata", Required: true},
+				{Name: "CertificateBody", Shape: 475, Wire: "CertificateBody", Required: true},
+				{Name: "CertificateChain", Shape: 476, Wire: "CertificateChain"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
 			},
 		},
 		370: {
-			Name: "SimulateCustomPolicyRequest",
+			Name: "ServerCertificateMetadata",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyInputList", Shape: 373, Wire: "PolicyInputList", Required: true},
-				{Name: "PermissionsBoundaryPolicyInputList", Shape: 373, Wire: "PermissionsBoundaryPolicyInputList"},
-				{Name: "ActionNames", Shape: 6, Wire: "ActionNames", Required: true},
-				{Name: "ResourceArns", Shape: 338, Wire: "ResourceArns"},
-				{Name: "ResourcePolicy", Shape: 520, Wire: "ResourcePolicy"},
-				{Name: "ResourceOwner", Shape: 339, Wire: "ResourceOwner"},
-				{Name: "CallerArn", Shape: 339, Wire: "CallerArn"},
-				{Name: "ContextEntries", Shape: 33, Wire: "ContextEntries"},
-				{Name: "ResourceHandlingOption", Shape: 337, Wire: "ResourceHandlingOption"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
+				{Name: "Path", Shape: 530, Wire: "Path", Required: true},
+				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
+				{Name: "ServerCertificateId", Shape: 501, Wire: "ServerCertificateId", Required: true},
+				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
+				{Name: "UploadDate", Shape: 485, Wire: "UploadDate"},
+				{Name: "Expiration", Shape: 485, Wire: "Expiration"},
 			},
 		},
 		371: {
-			Name: "SimulatePolicyResponse",
+			Name: "ServiceFailureException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "EvaluationResults", Shape: 141, Wire: "EvaluationResults"},
-				{Name: "IsTruncated", Shape: 461, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 538, Wire: "Marker"},
+				{Name: "message", Shape: 560, Wire: "message"},
 			},
-			ResultWrapper: "SimulateCustomPolicyResult",
 		},
 		372: {
-			Name: "SimulatePrincipalPolicyRequest",
+			Name: "ServiceLastAccessed",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicySourceArn", Shape: 455, Wire: "PolicySourceArn", Required: true},
-				{Name: "PolicyInputList", Shape: 373, Wire: "PolicyInputList"},
-				{Name: "PermissionsBoundaryPolicyInputList", Shape: 373, Wire: "PermissionsBoundaryPolicyInputList"},
-				{Name: "ActionNames", Shape: 6, Wire: "ActionNames", Required: true},
-				{Name: "ResourceArns", Shape: 338, Wire: "ResourceArns"},
-				{Name: "ResourcePolicy", Shape: 520, Wire: "ResourcePolicy"},
-				{Name: "ResourceOwner", Shape: 339, Wire: "ResourceOwner"},
-				{Name: "CallerArn", Shape: 339, Wire: "CallerArn"},
-				{Name: "ContextEntries", Shape: 33, Wire: "ContextEntries"},
-				{Name: "ResourceHandlingOption", Shape: 337, Wire: "ResourceHandlingOption"},
-				{Name: "MaxItems", Shape: 505, Wire: "MaxItems"},
-				{Name: "Marker", Shape: 504, Wire: "Marker"},
+				{Name: "ServiceName", Shape: 562, Wire: "ServiceName", Required: true},
+				{Name: "LastAuthenticated", Shape: 485, Wire: "LastAuthenticated"},
+				{Name: "ServiceNamespace", Shape: 564, Wire: "ServiceNamespace", Required: true},
+				{Name: "LastAuthenticatedEntity", Shape: 468, Wire: "LastAuthenticatedEntity"},
+				{Name: "LastAuthenticatedRegion", Shape: 571, Wire: "LastAuthenticatedRegion"},
+				{Name: "TotalAuthenticatedEntities", Shape: 504, Wire: "TotalAuthenticatedEntities"},
+				{Name: "TrackedActionsLastAccessed", Shape: 407, Wire: "TrackedActionsLastAccessed"},
 			},
 		},
 		373: {
-			Name: "SimulationPolicyListType",
-			Kind: schema.List,
+			Name: "ServiceNotSupportedException",
+			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "member", Shape: 520},
+				{Name: "message", Shape: 565, Wire: "message"},
 			},
 		},
 		374: {
-			Name: "Statement",
+			Name: "ServiceSpecificCredential",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SourcePolicyId", Shape: 302, Wire: "SourcePolicyId"},
-				{Name: "SourcePolicyType", Shape: 306, Wire: "SourcePolicyType"},
-				{Name: "StartPosition", Shape: 311, Wire: "StartPosition"},
-				{Name: "EndPosition", Shape: 311, Wire: "EndPosition"},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
+				{Name: "ServiceName", Shape: 561, Wire: "ServiceName", Required: true},
+				{Name: "ServiceUserName", Shape: 568, Wire: "ServiceUserName", Required: true},
+				{Name: "ServicePassword", Shape: 566, Wire: "ServicePassword", Required: true},
+				{Name: "ServiceSpecificCredentialId", Shape: 567, Wire: "ServiceSpecificCredentialId", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
 			},
 		},
 		375: {
-			Name: "StatementListType",
-			Kind: schema.List,
+			Name: "ServiceSpecificCredentialMetadata",
+			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "member", Shape: 374},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
+				{Name: "ServiceUserName", Shape: 568, Wire: "ServiceUserName", Required: true},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
+				{Name: "ServiceSpecificCredentialId", Shape: 567, Wire: "ServiceSpecificCredentialId", Required: true},
+				{Name: "ServiceName", Shape: 561, Wire: "ServiceName", Required: true},
 			},
 		},
 		376: {
-			Name: "Tag",
-			Kind: schema.Structure,
+			Name: "ServiceSpecificCredentialsListType",
+			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "Key", Shape: 563, Wire: "Key", Required: true},
-				{Name: "Value", Shape: 565, Wire: "Value", Required: true},
+				{Name: "member", Shape: 375},
 			},
 		},
 		377: {
-			Name: "TagInstanceProfileOutput",
-			Kind: schema.Structure,
+			Name: "ServicesLastAccessed",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 372},
+			},
 		},
 		378: {
-			Name: "TagInstanceProfileRequest",
+			Name: "SetDefaultPolicyVersionOutput",
 			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 490, Wire: "InstanceProfileName", Required: true},
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
-			},
 		},
 		379: {
-			Name: "TagMFADeviceOutput",
-			Kind: schema.Structure,
-		},
-		380: {
-			Name: "TagMFADeviceRequest",
+			Name: "SetDefaultPolicyVersionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SerialNumber", Shape: 544, Wire: "SerialNumber", Required: true},
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
+				{Name: "VersionId", Shape: 545, Wire: "VersionId", Required: true},
 			},
 		},
-		381: {
-			Name: "TagOpenIDConnectProviderOutput",
+		380: {
+			Name: "SetSecurityTokenServicePreferencesOutput",
 			Kind: schema.Structure,
 		},
-		382: {
-			Name: "TagOpenIDConnectProviderRequest",
+		381: {
+			Name: "SetSecurityTokenServicePreferencesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "OpenIDConnectProviderArn", Shape: 455, Wire: "OpenIDConnectProviderArn", Required: true},
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
+				{Name: "GlobalEndpointTokenVersion", Shape: 496, Wire: "GlobalEndpointTokenVersion", Required: true},
+			},
+		},
+		382: {
+			Name: "SigningCertificate",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "CertificateId", Shape: 477, Wire: "CertificateId", Required: true},
+				{Name: "CertificateBody", Shape: 475, Wire: "CertificateBody", Required: true},
+				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
+				{Name: "UploadDate", Shape: 485, Wire: "UploadDate"},
 			},
 		},
 		383: {
-			Name: "TagPolicyOutput",
-			Kind: schema.Structure,
-		},
-		384: {
-			Name: "TagPolicyRequest",
+			Name: "SimulateCustomPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
+				{Name: "PolicyInputList", Shape: 386, Wire: "PolicyInputList", Required: true},
+				{Name: "PermissionsBoundaryPolicyInputList", Shape: 386, Wire: "PermissionsBoundaryPolicyInputList"},
+				{Name: "ActionNames", Shape: 6, Wire: "ActionNames", Required: true},
+				{Name: "ResourceArns", Shape: 351, Wire: "ResourceArns"},
+				{Name: "ResourcePolicy", Shape: 533, Wire: "ResourcePolicy"},
+				{Name: "ResourceOwner", Shape: 352, Wire: "ResourceOwner"},
+				{Name: "CallerArn", Shape: 352, Wire: "CallerArn"},
+				{Name: "ContextEntries", Shape: 33, Wire: "ContextEntries"},
+				{Name: "ResourceHandlingOption", Shape: 350, Wire: "ResourceHandlingOption"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
 			},
 		},
-		385: {
-			Name: "TagRoleOutput",
-			Kind: schema.Structure,
-		},
-		386: {
-			Name: "TagRoleRequest",
+		384: {
+			Name: "SimulatePolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
+				{Name: "EvaluationResults", Shape: 149, Wire: "EvaluationResults"},
+				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 551, Wire: "Marker"},
+			},
+			ResultWrapper: "SimulateCustomPolicyResult",
+		},
+		385: {
+			Name: "SimulatePrincipalPolicyRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PolicySourceArn", Shape: 468, Wire: "PolicySourceArn", Required: true},
+				{Name: "PolicyInputList", Shape: 386, Wire: "PolicyInputList"},
+				{Name: "PermissionsBoundaryPolicyInputList", Shape: 386, Wire: "PermissionsBoundaryPolicyInputList"},
+				{Name: "ActionNames", Shape: 6, Wire: "ActionNames", Required: true},
+				{Name: "ResourceArns", Shape: 351, Wire: "ResourceArns"},
+				{Name: "ResourcePolicy", Shape: 533, Wire: "ResourcePolicy"},
+				{Name: "ResourceOwner", Shape: 352, Wire: "ResourceOwner"},
+				{Name: "CallerArn", Shape: 352, Wire: "CallerArn"},
+				{Name: "ContextEntries", Shape: 33, Wire: "ContextEntries"},
+				{Name: "ResourceHandlingOption", Shape: 350, Wire: "ResourceHandlingOption"},
+				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 517, Wire: "Marker"},
+			},
+		},
+		386: {
+			Name: "SimulationPolicyListType",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 533},
 			},
 		},
 		387: {
-			Name: "TagSAMLProviderOutput",
-			Kind: schema.Structure,
-		},
-		388: {
-			Name: "TagSAMLProviderRequest",
+			Name: "Statement",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SAMLProviderArn", Shape: 455, Wire: "SAMLProviderArn", Required: true},
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
+				{Name: "SourcePolicyId", Shape: 315, Wire: "SourcePolicyId"},
+				{Name: "SourcePolicyType", Shape: 319, Wire: "SourcePolicyType"},
+				{Name: "StartPosition", Shape: 324, Wire: "StartPosition"},
+				{Name: "EndPosition", Shape: 324, Wire: "EndPosition"},
+			},
+		},
+		388: {
+			Name: "StatementListType",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 387},
 			},
 		},
 		389: {
-			Name: "TagServerCertificateOutput",
+			Name: "Tag",
 			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Key", Shape: 576, Wire: "Key", Required: true},
+				{Name: "Value", Shape: 578, Wire: "Value", Required: true},
+			},
 		},
 		390: {
-			Name: "TagServerCertificateRequest",
+			Name: "TagInstanceProfileOutput",
 			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ServerCertificateName", Shape: 546, Wire: "ServerCertificateName", Required: true},
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
-			},
 		},
 		391: {
-			Name: "TagUserOutput",
-			Kind: schema.Structure,
-		},
-		392: {
-			Name: "TagUserRequest",
+			Name: "TagInstanceProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
-				{Name: "Tags", Shape: 564, Wire: "Tags", Required: true},
+				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
 			},
 		},
+		392: {
+			Name: "TagMFADeviceOutput",
+			Kind: schema.Structure,
+		},
 		393: {
-			Name: "TrackedActionLastAccessed",
+			Name: "TagMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ActionName", Shape: 558, Wire: "ActionName"},
-				{Name: "LastAccessedEntity", Shape: 455, Wire: "LastAccessedEntity"},
-				{Name: "LastAccessedTime", Shape: 472, Wire: "LastAccessedTime"},
-				{Name: "LastAccessedRegion", Shape: 558, Wire: "LastAccessedRegion"},
+				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
 			},
 		},
 		394: {
-			Name: "TrackedActionsLastAccessed",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 393},
-			},
+			Name: "TagOpenIDConnectProviderOutput",
+			Kind: schema.Structure,
 		},
 		395: {
-			Name: "UnmodifiableEntityException",
+			Name: "TagOpenIDConnectProviderRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 568, Wire: "message"},
+				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
 			},
 		},
 		396: {
-			Name: "UnrecognizedPublicKeyEncodingException",
+			Name: "TagPolicyOutput",
 			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "message", Shape: 569, Wire: "message"},
-			},
 		},
 		397: {
-			Name: "UntagInstanceProfileOutput",
+			Name: "TagPolicyRequest",
 			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+			},
 		},
 		398: {
-			Name: "UntagInstanceProfileRequest",
+			Name: "TagRoleOutput",
 			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 490, Wire: "InstanceProfileName", Required: true},
-				{Name: "TagKeys", Shape: 562, Wire: "TagKeys", Required: true},
-			},
 		},
 		399: {
-			Name: "UntagMFADeviceOutput",
+			Name: "TagRoleRequest",
 			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+			},
 		},
 		400: {
-			Name: "UntagMFADeviceRequest",
+			Name: "TagSAMLProviderOutput",
 			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "SerialNumber", Shape: 544, Wire: "SerialNumber", Required: true},
-				{Name: "TagKeys", Shape: 562, Wire: "TagKeys", Required: true},
-			},
 		},
 		401: {
-			Name: "UntagOpenIDConnectProviderOutput",
+			Name: "TagSAMLProviderRequest",
 			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "SAMLProviderArn", Shape: 468, Wire: "SAMLProviderArn", Required: true},
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+			},
 		},
 		402: {
-			Name: "UntagOpenIDConnectProviderRequest",
+			Name: "TagServerCertificateOutput",
 			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "OpenIDConnectProviderArn", Shape: 455, Wire: "OpenIDConnectProviderArn", Required: true},
-				{Name: "TagKeys", Shape: 562, Wire: "TagKeys", Required: true},
-			},
 		},
 		403: {
-			Name: "UntagPolicyOutput",
-			Kind: schema.Structure,
-		},
-		404: {
-			Name: "UntagPolicyRequest",
+			Name: "TagServerCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyArn", Shape: 455, Wire: "PolicyArn", Required: true},
-				{Name: "TagKeys", Shape: 562, Wire: "TagKeys", Required: true},
+				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
 			},
 		},
-		405: {
-			Name: "UntagRoleOutput",
+		404: {
+			Name: "TagUserOutput",
 			Kind: schema.Structure,
 		},
-		406: {
-			Name: "UntagRoleRequest",
+		405: {
+			Name: "TagUserRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "TagKeys", Shape: 562, Wire: "TagKeys", Required: true},
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+			},
+		},
+		406: {
+			Name: "TrackedActionLastAccessed",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ActionName", Shape: 571, Wire: "ActionName"},
+				{Name: "LastAccessedEntity", Shape: 468, Wire: "LastAccessedEntity"},
+				{Name: "LastAccessedTime", Shape: 485, Wire: "LastAccessedTime"},
+				{Name: "LastAccessedRegion", Shape: 571, Wire: "LastAccessedRegion"},
 			},
 		},
 		407: {
-			Name: "UntagSAMLProviderOutput",
-			Kind: schema.Structure,
+			Name: "TrackedActionsLastAccessed",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 406},
+			},
 		},
 		408: {
-			Name: "UntagSAMLProviderRequest",
+			Name: "UnmodifiableEntityException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SAMLProviderArn", Shape: 455, Wire: "SAMLProviderArn", Required: true},
-				{Name: "TagKeys", Shape: 562, Wire: "TagKeys", Required: true},
+				{Name: "message", Shape: 581, Wire: "message"},
 			},
 		},
 		409: {
+			Name: "UnrecognizedPublicKeyEncodingException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "message", Shape: 582, Wire: "message"},
+			},
+		},
+		410: {
+			Name: "UntagInstanceProfileOutput",
+			Kind: schema.Structure,
+		},
+		411: {
+			Name: "UntagInstanceProfileRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
+				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+			},
+		},
+		412: {
+			Name: "UntagMFADeviceOutput",
+			Kind: schema.Structure,
+		},
+		413: {
+			Name: "UntagMFADeviceRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
+				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+			},
+		},
+		414: {
+			Name: "UntagOpenIDConnectProviderOutput",
+			Kind: schema.Structure,
+		},
+		415: {
+			Name: "UntagOpenIDConnectProviderRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
+				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+			},
+		},
+		416: {
+			Name: "UntagPolicyOutput",
+			Kind: schema.Structure,
+		},
+		417: {
+			Name: "UntagPolicyRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
+				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+			},
+		},
+		418: {
+			Name: "UntagRoleOutput",
+			Kind: schema.Structure,
+		},
+		419: {
+			Name: "UntagRoleRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+			},
+		},
+		420: {
+			Name: "UntagSAMLProviderOutput",
+			Kind: schema.Structure,
+		},
+		421: {
+			Name: "UntagSAMLProviderRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "SAMLProviderArn", Shape: 468, Wire: "SAMLProviderArn", Required: true},
+				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+			},
+		},
+		422: {
 			Name: "UntagServerCertificateOutput",
 			Kind: schema.Structure,
 		},
-		410: {
+		423: {
 			Name: "UntagServerCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServerCertificateName", Shape: 546, Wire: "ServerCertificateName", Required: true},
-				{Name: "TagKeys", Shape: 562, Wire: "TagKeys", Required: true},
+				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
+				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
 			},
 		},
-		411: {
+		424: {
 			Name: "UntagUserOutput",
 			Kind: schema.Structure,
 		},
-		412: {
+		425: {
 			Name: "UntagUserRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
-				{Name: "TagKeys", Shape: 562, Wire: "TagKeys", Required: true},
-			},
-		},
-		413: {
-			Name: "UpdateAccessKeyOutput",
-			Kind: schema.Structure,
-		},
-		414: {
-			Name: "UpdateAccessKeyRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName"},
-				{Name: "AccessKeyId", Shape: 450, Wire: "AccessKeyId", Required: true},
-				{Name: "Status", Shape: 557, Wire: "Status", Required: true},
-			},
-		},
-		415: {
-			Name: "UpdateAccountPasswordPolicyOutput",
-			Kind: schema.Structure,
-		},
-		416: {
-			Name: "UpdateAccountPasswordPolicyRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "MinimumPasswordLength", Shape: 508, Wire: "MinimumPasswordLength"},
-				{Name: "RequireSymbols", Shape: 461, Wire: "RequireSymbols"},
-				{Name: "RequireNumbers", Shape: 461, Wire: "RequireNumbers"},
-				{Name: "RequireUppercaseCharacters", Shape: 461, Wire: "RequireUppercaseCharacters"},
-				{Name: "RequireLowercaseCharacters", Shape: 461, Wire: "RequireLowercaseCharacters"},
-				{Name: "AllowUsersToChangePassword", Shape: 461, Wire: "AllowUsersToChangePassword"},
-				{Name: "MaxPasswordAge", Shape: 506, Wire: "MaxPasswordAge"},
-				{Name: "PasswordReusePrevention", Shape: 514, Wire: "PasswordReusePrevention"},
-				{Name: "HardExpiry", Shape: 460, Wire: "HardExpiry"},
-			},
-		},
-		417: {
-			Name: "UpdateAssumeRolePolicyOutput",
-			Kind: schema.Structure,
-		},
-		418: {
-			Name: "UpdateAssumeRolePolicyRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "PolicyDocument", Shape: 520, Wire: "PolicyDocument", Required: true},
-			},
-		},
-		419: {
-			Name: "UpdateGroupOutput",
-			Kind: schema.Structure,
-		},
-		420: {
-			Name: "UpdateGroupRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "GroupName", Shape: 487, Wire: "GroupName", Required: true},
-				{Name: "NewPath", Shape: 517, Wire: "NewPath"},
-				{Name: "NewGroupName", Shape: 487, Wire: "NewGroupName"},
-			},
-		},
-		421: {
-			Name: "UpdateLoginProfileOutput",
-			Kind: schema.Structure,
-		},
-		422: {
-			Name: "UpdateLoginProfileRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "Password", Shape: 515, Wire: "Password"},
-				{Name: "PasswordResetRequired", Shape: 460, Wire: "PasswordResetRequired"},
-			},
-		},
-		423: {
-			Name: "UpdateOpenIDConnectProviderThumbprintOutput",
-			Kind: schema.Structure,
-		},
-		424: {
-			Name: "UpdateOpenIDConnectProviderThumbprintRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "OpenIDConnectProviderArn", Shape: 455, Wire: "OpenIDConnectProviderArn", Required: true},
-				{Name: "ThumbprintList", Shape: 566, Wire: "ThumbprintList", Required: true},
-			},
-		},
-		425: {
-			Name: "UpdateRoleDescriptionRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "Description", Shape: 539, Wire: "Description", Required: true},
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
 			},
 		},
 		426: {
-			Name: "UpdateRoleDescriptionResponse",
+			Name: "UpdateAccessKeyOutput",
 			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Role", Shape: 344, Wire: "Role"},
-			},
-			ResultWrapper: "UpdateRoleDescriptionResult",
 		},
 		427: {
-			Name: "UpdateRoleRequest",
+			Name: "UpdateAccessKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 543, Wire: "RoleName", Required: true},
-				{Name: "Description", Shape: 539, Wire: "Description"},
-				{Name: "MaxSessionDuration", Shape: 542, Wire: "MaxSessionDuration"},
+				{Name: "UserName", Shape: 495, Wire: "UserName"},
+				{Name: "AccessKeyId", Shape: 463, Wire: "AccessKeyId", Required: true},
+				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
 			},
 		},
 		428: {
+			Name: "UpdateAccountPasswordPolicyOutput",
+			Kind: schema.Structure,
+		},
+		429: {
+			Name: "UpdateAccountPasswordPolicyRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "MinimumPasswordLength", Shape: 521, Wire: "MinimumPasswordLength"},
+				{Name: "RequireSymbols", Shape: 474, Wire: "RequireSymbols"},
+				{Name: "RequireNumbers", Shape: 474, Wire: "RequireNumbers"},
+				{Name: "RequireUppercaseCharacters", Shape: 474, Wire: "RequireUppercaseCharacters"},
+				{Name: "RequireLowercaseCharacters", Shape: 474, Wire: "RequireLowercaseCharacters"},
+				{Name: "AllowUsersToChangePassword", Shape: 474, Wire: "AllowUsersToChangePassword"},
+				{Name: "MaxPasswordAge", Shape: 519, Wire: "MaxPasswordAge"},
+				{Name: "PasswordReusePrevention", Shape: 527, Wire: "PasswordReusePrevention"},
+				{Name: "HardExpiry", Shape: 473, Wire: "HardExpiry"},
+			},
+		},
+		430: {
+			Name: "UpdateAssumeRolePolicyOutput",
+			Kind: schema.Structure,
+		},
+		431: {
+			Name: "UpdateAssumeRolePolicyRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
+			},
+		},
+		432: {
+			Name: "UpdateGroupOutput",
+			Kind: schema.Structure,
+		},
+		433: {
+			Name: "UpdateGroupRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "NewPath", Shape: 530, Wire: "NewPath"},
+				{Name: "NewGroupName", Shape: 500, Wire: "NewGroupName"},
+			},
+		},
+		434: {
+			Name: "UpdateLoginProfileOutput",
+			Kind: schema.Structure,
+		},
+		435: {
+			Name: "UpdateLoginProfileRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "Password", Shape: 528, Wire: "Password"},
+				{Name: "PasswordResetRequired", Shape: 473, Wire: "PasswordResetRequired"},
+			},
+		},
+		436: {
+			Name: "UpdateOpenIDConnectProviderThumbprintOutput",
+			Kind: schema.Structure,
+		},
+		437: {
+			Name: "UpdateOpenIDConnectProviderThumbprintRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
+				{Name: "ThumbprintList", Shape: 579, Wire: "ThumbprintList", Required: true},
+			},
+		},
+		438: {
+			Name: "UpdateRoleDescriptionRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "Description", Shape: 552, Wire: "Description", Required: true},
+			},
+		},
+		439: {
+			Name: "UpdateRoleDescriptionResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Role", Shape: 357, Wire: "Role"},
+			},
+			ResultWrapper: "UpdateRoleDescriptionResult",
+		},
+		440: {
+			Name: "UpdateRoleRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "Description", Shape: 552, Wire: "Description"},
+				{Name: "MaxSessionDuration", Shape: 555, Wire: "MaxSessionDuration"},
+			},
+		},
+		441: {
 			Name:          "UpdateRoleResponse",
 			Kind:          schema.Structure,
 			ResultWrapper: "UpdateRoleResult",
 		},
-		429: {
+		442: {
 			Name: "UpdateSAMLProviderRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SAMLMetadataDocument", Shape: 349, Wire: "SAMLMetadataDocument", Required: true},
-				{Name: "SAMLProviderArn", Shape: 455, Wire: "SAMLProviderArn", Required: true},
+				{Name: "SAMLMetadataDocument", Shape: 362, Wire: "SAMLMetadataDocument", Required: true},
+				{Name: "SAMLProviderArn", Shape: 468, Wire: "SAMLProviderArn", Required: true},
 			},
 		},
-		430: {
+		443: {
 			Name: "UpdateSAMLProviderResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SAMLProviderArn", Shape: 455, Wire: "SAMLProviderArn"},
+				{Name: "SAMLProviderArn", Shape: 468, Wire: "SAMLProviderArn"},
 			},
 			ResultWrapper: "UpdateSAMLProviderResult",
 		},
-		431: {
+		444: {
 			Name: "UpdateSSHPublicKeyOutput",
 			Kind: schema.Structure,
 		},
-		432: {
+		445: {
 			Name: "UpdateSSHPublicKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "SSHPublicKeyId", Shape: 535, Wire: "SSHPublicKeyId", Required: true},
-				{Name: "Status", Shape: 557, Wire: "Status", Required: true},
-			},
-		},
-		433: {
-			Name: "UpdateServerCertificateOutput",
-			Kind: schema.Structure,
-		},
-		434: {
-			Name: "UpdateServerCertificateRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ServerCertificateName", Shape: 546, Wire: "ServerCertificateName", Required: true},
-				{Name: "NewPath", Shape: 517, Wire: "NewPath"},
-				{Name: "NewServerCertificateName", Shape: 546, Wire: "NewServerCertificateName"},
-			},
-		},
-		435: {
-			Name: "UpdateServiceSpecificCredentialOutput",
-			Kind: schema.Structure,
-		},
-		436: {
-			Name: "UpdateServiceSpecificCredentialRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName"},
-				{Name: "ServiceSpecificCredentialId", Shape: 554, Wire: "ServiceSpecificCredentialId", Required: true},
-				{Name: "Status", Shape: 557, Wire: "Status", Required: true},
-			},
-		},
-		437: {
-			Name: "UpdateSigningCertificateOutput",
-			Kind: schema.Structure,
-		},
-		438: {
-			Name: "UpdateSigningCertificateRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName"},
-				{Name: "CertificateId", Shape: 464, Wire: "CertificateId", Required: true},
-				{Name: "Status", Shape: 557, Wire: "Status", Required: true},
-			},
-		},
-		439: {
-			Name: "UpdateUserOutput",
-			Kind: schema.Structure,
-		},
-		440: {
-			Name: "UpdateUserRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName", Required: true},
-				{Name: "NewPath", Shape: 517, Wire: "NewPath"},
-				{Name: "NewUserName", Shape: 572, Wire: "NewUserName"},
-			},
-		},
-		441: {
-			Name: "UploadSSHPublicKeyRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "SSHPublicKeyBody", Shape: 536, Wire: "SSHPublicKeyBody", Required: true},
-			},
-		},
-		442: {
-			Name: "UploadSSHPublicKeyResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "SSHPublicKey", Shape: 353, Wire: "SSHPublicKey"},
-			},
-			ResultWrapper: "UploadSSHPublicKeyResult",
-		},
-		443: {
-			Name: "UploadServerCertificateRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Path", Shape: 517, Wire: "Path"},
-				{Name: "ServerCertificateName", Shape: 546, Wire: "ServerCertificateName", Required: true},
-				{Name: "CertificateBody", Shape: 462, Wire: "CertificateBody", Required: true},
-				{Name: "PrivateKey", Shape: 533, Wire: "PrivateKey", Required: true},
-				{Name: "CertificateChain", Shape: 463, Wire: "CertificateChain"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
-			},
-		},
-		444: {
-			Name: "UploadServerCertificateResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "ServerCertificateMetadata", Shape: 357, Wire: "ServerCertificateMetadata"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
-			},
-			ResultWrapper: "UploadServerCertificateResult",
-		},
-		445: {
-			Name: "UploadSigningCertificateRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "UserName", Shape: 482, Wire: "UserName"},
-				{Name: "CertificateBody", Shape: 462, Wire: "CertificateBody", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "SSHPublicKeyId", Shape: 548, Wire: "SSHPublicKeyId", Required: true},
+				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
 			},
 		},
 		446: {
-			Name: "UploadSigningCertificateResponse",
+			Name: "UpdateServerCertificateOutput",
 			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Certificate", Shape: 369, Wire: "Certificate", Required: true},
-			},
-			ResultWrapper: "UploadSigningCertificateResult",
 		},
 		447: {
-			Name: "User",
+			Name: "UpdateServerCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 517, Wire: "Path", Required: true},
-				{Name: "UserName", Shape: 572, Wire: "UserName", Required: true},
-				{Name: "UserId", Shape: 488, Wire: "UserId", Required: true},
-				{Name: "Arn", Shape: 455, Wire: "Arn", Required: true},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate", Required: true},
-				{Name: "PasswordLastUsed", Shape: 472, Wire: "PasswordLastUsed"},
-				{Name: "PermissionsBoundary", Shape: 21, Wire: "PermissionsBoundary"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
+				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
+				{Name: "NewPath", Shape: 530, Wire: "NewPath"},
+				{Name: "NewServerCertificateName", Shape: 559, Wire: "NewServerCertificateName"},
 			},
 		},
 		448: {
-			Name: "UserDetail",
+			Name: "UpdateServiceSpecificCredentialOutput",
 			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Path", Shape: 517, Wire: "Path"},
-				{Name: "UserName", Shape: 572, Wire: "UserName"},
-				{Name: "UserId", Shape: 488, Wire: "UserId"},
-				{Name: "Arn", Shape: 455, Wire: "Arn"},
-				{Name: "CreateDate", Shape: 472, Wire: "CreateDate"},
-				{Name: "UserPolicyList", Shape: 519, Wire: "UserPolicyList"},
-				{Name: "GroupList", Shape: 486, Wire: "GroupList"},
-				{Name: "AttachedManagedPolicies", Shape: 457, Wire: "AttachedManagedPolicies"},
-				{Name: "PermissionsBoundary", Shape: 21, Wire: "PermissionsBoundary"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
-			},
 		},
 		449: {
-			Name: "VirtualMFADevice",
+			Name: "UpdateServiceSpecificCredentialRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SerialNumber", Shape: 544, Wire: "SerialNumber", Required: true},
-				{Name: "Base32StringSeed", Shape: 23, Wire: "Base32StringSeed"},
-				{Name: "QRCodePNG", Shape: 23, Wire: "QRCodePNG"},
-				{Name: "User", Shape: 447, Wire: "User"},
-				{Name: "EnableDate", Shape: 472, Wire: "EnableDate"},
-				{Name: "Tags", Shape: 564, Wire: "Tags"},
+				{Name: "UserName", Shape: 585, Wire: "UserName"},
+				{Name: "ServiceSpecificCredentialId", Shape: 567, Wire: "ServiceSpecificCredentialId", Required: true},
+				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
 			},
 		},
 		450: {
+			Name: "UpdateSigningCertificateOutput",
+			Kind: schema.Structure,
+		},
+		451: {
+			Name: "UpdateSigningCertificateRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 495, Wire: "UserName"},
+				{Name: "CertificateId", Shape: 477, Wire: "CertificateId", Required: true},
+				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
+			},
+		},
+		452: {
+			Name: "UpdateUserOutput",
+			Kind: schema.Structure,
+		},
+		453: {
+			Name: "UpdateUserRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "NewPath", Shape: 530, Wire: "NewPath"},
+				{Name: "NewUserName", Shape: 585, Wire: "NewUserName"},
+			},
+		},
+		454: {
+			Name: "UploadSSHPublicKeyRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "SSHPublicKeyBody", Shape: 549, Wire: "SSHPublicKeyBody", Required: true},
+			},
+		},
+		455: {
+			Name: "UploadSSHPublicKeyResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "SSHPublicKey", Shape: 366, Wire: "SSHPublicKey"},
+			},
+			ResultWrapper: "UploadSSHPublicKeyResult",
+		},
+		456: {
+			Name: "UploadServerCertificateRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Path", Shape: 530, Wire: "Path"},
+				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
+				{Name: "CertificateBody", Shape: 475, Wire: "CertificateBody", Required: true},
+				{Name: "PrivateKey", Shape: 546, Wire: "PrivateKey", Required: true},
+				{Name: "CertificateChain", Shape: 476, Wire: "CertificateChain"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
+			},
+		},
+		457: {
+			Name: "UploadServerCertificateResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ServerCertificateMetadata", Shape: 370, Wire: "ServerCertificateMetadata"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
+			},
+			ResultWrapper: "UploadServerCertificateResult",
+		},
+		458: {
+			Name: "UploadSigningCertificateRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "UserName", Shape: 495, Wire: "UserName"},
+				{Name: "CertificateBody", Shape: 475, Wire: "CertificateBody", Required: true},
+			},
+		},
+		459: {
+			Name: "UploadSigningCertificateResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Certificate", Shape: 382, Wire: "Certificate", Required: true},
+			},
+			ResultWrapper: "UploadSigningCertificateResult",
+		},
+		460: {
+			Name: "User",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Path", Shape: 530, Wire: "Path", Required: true},
+				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "UserId", Shape: 501, Wire: "UserId", Required: true},
+				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
+				{Name: "PasswordLastUsed", Shape: 485, Wire: "PasswordLastUsed"},
+				{Name: "PermissionsBoundary", Shape: 21, Wire: "PermissionsBoundary"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
+			},
+		},
+		461: {
+			Name: "UserDetail",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Path", Shape: 530, Wire: "Path"},
+				{Name: "UserName", Shape: 585, Wire: "UserName"},
+				{Name: "UserId", Shape: 501, Wire: "UserId"},
+				{Name: "Arn", Shape: 468, Wire: "Arn"},
+				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
+				{Name: "UserPolicyList", Shape: 532, Wire: "UserPolicyList"},
+				{Name: "GroupList", Shape: 499, Wire: "GroupList"},
+				{Name: "AttachedManagedPolicies", Shape: 470, Wire: "AttachedManagedPolicies"},
+				{Name: "PermissionsBoundary", Shape: 21, Wire: "PermissionsBoundary"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
+			},
+		},
+		462: {
+			Name: "VirtualMFADevice",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
+				{Name: "Base32StringSeed", Shape: 23, Wire: "Base32StringSeed"},
+				{Name: "QRCodePNG", Shape: 23, Wire: "QRCodePNG"},
+				{Name: "User", Shape: 460, Wire: "User"},
+				{Name: "EnableDate", Shape: 485, Wire: "EnableDate"},
+				{Name: "Tags", Shape: 577, Wire: "Tags"},
+			},
+		},
+		463: {
 			Name: "accessKeyIdType",
 			Kind: schema.String,
 			Min:  16, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w]+",
 		},
-		451: {
+		464: {
 			Name: "accessKeyMetadataListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 5},
 			},
 		},
-		452: {
+		465: {
 			Name:      "accessKeySecretType",
 			Kind:      schema.String,
 			Sensitive: true,
 		},
-		453: {
+		466: {
 			Name: "accountAliasListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 454},
+				{Name: "member", Shape: 467},
 			},
 		},
-		454: {
+		467: {
 			Name: "accountAliasType",
 			Kind: schema.String,
 			Min:  3, HasMin: true,
@@ -3541,44 +3624,44 @@ var table = schema.Service{
 			Pattern: "^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$",
 			Regexp:  "[a-z0-9]+(-[a-z0-9]+)*",
 		},
-		455: {
+		468: {
 			Name: "arnType",
 			Kind: schema.String,
 			Min:  20, HasMin: true,
 			Max: 2048, HasMax: true,
 		},
-		456: {
+		469: {
 			Name: "assignmentStatusType",
 			Kind: schema.String,
 			Enum: []string{"Assigned", "Unassigned", "Any"},
 		},
-		457: {
+		470: {
 			Name: "attachedPoliciesListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 22},
 			},
 		},
-		458: {
+		471: {
 			Name: "attachmentCountType",
 			Kind: schema.Integer,
 		},
-		459: {
+		472: {
 			Name: "authenticationCodeType",
 			Kind: schema.String,
 			Min:  6, HasMin: true,
 			Max: 6, HasMax: true,
 			Pattern: "[\\d]+",
 		},
-		460: {
+		473: {
 			Name: "booleanObjectType",
 			Kind: schema.Boolean,
 		},
-		461: {
+		474: {
 			Name: "booleanType",
 			Kind: schema.Boolean,
 		},
-		462: {
+		475: {
 			Name: "certificateBodyType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3586,7 +3669,7 @@ var table = schema.Service{
 			Pattern: "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+",
 			Regexp:  "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+",
 		},
-		463: {
+		476: {
 			Name: "certificateChainType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3594,222 +3677,222 @@ var table = schema.Service{
 			Pattern: "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+",
 			Regexp:  "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+",
 		},
-		464: {
+		477: {
 			Name: "certificateIdType",
 			Kind: schema.String,
 			Min:  24, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w]+",
 		},
-		465: {
+		478: {
 			Name: "certificateListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 369},
+				{Name: "member", Shape: 382},
 			},
 		},
-		466: {
+		479: {
 			Name: "clientIDListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 467},
+				{Name: "member", Shape: 480},
 			},
 		},
-		467: {
+		480: {
 			Name: "clientIDType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 255, HasMax: true,
 		},
-		468: {
+		481: {
 			Name: "credentialReportExpiredExceptionMessage",
 			Kind: schema.String,
 		},
-		469: {
+		482: {
 			Name: "credentialReportNotPresentExceptionMessage",
 			Kind: schema.String,
 		},
-		470: {
+		483: {
 			Name: "credentialReportNotReadyExceptionMessage",
 			Kind: schema.String,
 		},
-		471: {
+		484: {
 			Name: "customSuffixType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 64, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		472: {
+		485: {
 			Name: "dateType",
 			Kind: schema.Timestamp,
 		},
-		473: {
+		486: {
 			Name: "deleteConflictMessage",
 			Kind: schema.String,
 		},
-		474: {
+		487: {
 			Name: "duplicateCertificateMessage",
 			Kind: schema.String,
 		},
-		475: {
+		488: {
 			Name: "duplicateSSHPublicKeyMessage",
 			Kind: schema.String,
 		},
-		476: {
+		489: {
 			Name: "encodingType",
 			Kind: schema.String,
 			Enum: []string{"SSH", "PEM"},
 		},
-		477: {
+		490: {
 			Name: "entityAlreadyExistsMessage",
 			Kind: schema.String,
 		},
-		478: {
+		491: {
 			Name: "entityDetailsListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 133},
+				{Name: "member", Shape: 141},
 			},
 		},
-		479: {
+		492: {
 			Name: "entityListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 136},
+				{Name: "member", Shape: 144},
 			},
 		},
-		480: {
+		493: {
 			Name: "entityNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		481: {
+		494: {
 			Name: "entityTemporarilyUnmodifiableMessage",
 			Kind: schema.String,
 		},
-		482: {
+		495: {
 			Name: "existingUserNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		483: {
+		496: {
 			Name: "globalEndpointTokenVersion",
 			Kind: schema.String,
 			Enum: []string{"v1Token", "v2Token"},
 		},
-		484: {
+		497: {
 			Name: "groupDetailListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 200},
+				{Name: "member", Shape: 210},
 			},
 		},
-		485: {
+		498: {
 			Name: "groupListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 199},
+				{Name: "member", Shape: 209},
 			},
 		},
-		486: {
+		499: {
 			Name: "groupNameListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 487},
+				{Name: "member", Shape: 500},
 			},
 		},
-		487: {
+		500: {
 			Name: "groupNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		488: {
+		501: {
 			Name: "idType",
 			Kind: schema.String,
 			Min:  16, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w]+",
 		},
-		489: {
+		502: {
 			Name: "instanceProfileListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 201},
+				{Name: "member", Shape: 211},
 			},
 		},
-		490: {
+		503: {
 			Name: "instanceProfileNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		491: {
+		504: {
 			Name: "integerType",
 			Kind: schema.Integer,
 		},
-		492: {
+		505: {
 			Name: "invalidAuthenticationCodeMessage",
 			Kind: schema.String,
 		},
-		493: {
+		506: {
 			Name: "invalidCertificateMessage",
 			Kind: schema.String,
 		},
-		494: {
+		507: {
 			Name: "invalidInputMessage",
 			Kind: schema.String,
 		},
-		495: {
+		508: {
 			Name: "invalidPublicKeyMessage",
 			Kind: schema.String,
 		},
-		496: {
+		509: {
 			Name: "invalidUserTypeMessage",
 			Kind: schema.String,
 		},
-		497: {
+		510: {
 			Name: "jobIDType",
 			Kind: schema.String,
 			Min:  36, HasMin: true,
 			Max: 36, HasMax: true,
 		},
-		498: {
+		511: {
 			Name: "jobStatusType",
 			Kind: schema.String,
 			Enum: []string{"IN_PROGRESS", "COMPLETED", "FAILED"},
 		},
-		499: {
+		512: {
 			Name: "keyPairMismatchMessage",
 			Kind: schema.String,
 		},
-		500: {
+		513: {
 			Name: "limitExceededMessage",
 			Kind: schema.String,
 		},
-		501: {
+		514: {
 			Name: "listPolicyGrantingServiceAccessResponseListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 242},
+				{Name: "member", Shape: 254},
 			},
 		},
-		502: {
+		515: {
 			Name: "malformedCertificateMessage",
 			Kind: schema.String,
 		},
-		503: {
+		516: {
 			Name: "malformedPolicyDocumentMessage",
 			Kind: schema.String,
 		},
-		504: {
+		517: {
 			Name: "markerType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3817,62 +3900,62 @@ var table = schema.Service{
 			Pattern: "[\\u0020-\\u00FF]+",
 			Regexp:  "[\\x{0020}-\\x{00FF}]+",
 		},
-		505: {
+		518: {
 			Name: "maxItemsType",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 1000, HasMax: true,
 		},
-		506: {
+		519: {
 			Name: "maxPasswordAgeType",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 1095, HasMax: true,
 		},
-		507: {
+		520: {
 			Name: "mfaDeviceListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 280},
+				{Name: "member", Shape: 292},
 			},
 		},
-		508: {
+		521: {
 			Name: "minimumPasswordLengthType",
 			Kind: schema.Integer,
 			Min:  6, HasMin: true,
 			Max: 128, HasMax: true,
 		},
-		509: {
+		522: {
 			Name: "noSuchEntityMessage",
 			Kind: schema.String,
 		},
-		510: {
+		523: {
 			Name: "openIdIdpCommunicationErrorExceptionMessage",
 			Kind: schema.String,
 		},
-		511: {
+		524: {
 			Name: "organizationsEntityPathType",
 			Kind: schema.String,
 			Min:  19, HasMin: true,
 			Max: 427, HasMax: true,
 			Pattern: "^o-[0-9a-z]{10,32}\\/r-[0-9a-z]{4,32}[0-9a-z-\\/]*",
 		},
-		512: {
+		525: {
 			Name:    "organizationsPolicyIdType",
 			Kind:    schema.String,
 			Pattern: "^p-[0-9a-zA-Z_]{8,128}$",
 		},
-		513: {
+		526: {
 			Name: "passwordPolicyViolationMessage",
 			Kind: schema.String,
 		},
-		514: {
+		527: {
 			Name: "passwordReusePreventionType",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 24, HasMax: true,
 		},
-		515: {
+		528: {
 			Name: "passwordType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3881,7 +3964,7 @@ var table = schema.Service{
 			Regexp:    "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+",
 			Sensitive: true,
 		},
-		516: {
+		529: {
 			Name: "pathPrefixType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3889,7 +3972,7 @@ var table = schema.Service{
 			Pattern: "\\u002F[\\u0021-\\u007F]*",
 			Regexp:  "\\x{002F}[\\x{0021}-\\x{007F}]*",
 		},
-		517: {
+		530: {
 			Name: "pathType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3897,19 +3980,19 @@ var table = schema.Service{
 			Pattern: "(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)",
 			Regexp:  "(\\x{002F})|(\\x{002F}[\\x{0021}-\\x{007E}]+\\x{002F})",
 		},
-		518: {
+		531: {
 			Name: "policyDescriptionType",
 			Kind: schema.String,
 			Max:  1000, HasMax: true,
 		},
-		519: {
+		532: {
 			Name: "policyDetailListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 296},
+				{Name: "member", Shape: 309},
 			},
 		},
-		520: {
+		533: {
 			Name: "policyDocumentType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3917,77 +4000,77 @@ var table = schema.Service{
 			Pattern: "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+",
 			Regexp:  "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+",
 		},
-		521: {
+		534: {
 			Name: "policyDocumentVersionListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 310},
+				{Name: "member", Shape: 323},
 			},
 		},
-		522: {
+		535: {
 			Name: "policyEvaluationErrorMessage",
 			Kind: schema.String,
 		},
-		523: {
+		536: {
 			Name: "policyGrantingServiceAccessListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 299},
+				{Name: "member", Shape: 312},
 			},
 		},
-		524: {
+		537: {
 			Name: "policyListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 295},
+				{Name: "member", Shape: 308},
 			},
 		},
-		525: {
+		538: {
 			Name: "policyNameListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 526},
+				{Name: "member", Shape: 539},
 			},
 		},
-		526: {
+		539: {
 			Name: "policyNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		527: {
+		540: {
 			Name: "policyNotAttachableMessage",
 			Kind: schema.String,
 		},
-		528: {
+		541: {
 			Name: "policyOwnerEntityType",
 			Kind: schema.String,
 			Enum: []string{"USER", "ROLE", "GROUP"},
 		},
-		529: {
+		542: {
 			Name: "policyPathType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 512, HasMax: true,
 			Pattern: "((/[A-Za-z0-9\\.,\\+@=_-]+)*)/",
 		},
-		530: {
+		543: {
 			Name: "policyScopeType",
 			Kind: schema.String,
 			Enum: []string{"All", "AWS", "Local"},
 		},
-		531: {
+		544: {
 			Name: "policyType",
 			Kind: schema.String,
 			Enum: []string{"INLINE", "MANAGED"},
 		},
-		532: {
+		545: {
 			Name:    "policyVersionIdType",
 			Kind:    schema.String,
 			Pattern: "v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?",
 		},
-		533: {
+		546: {
 			Name: "privateKeyType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3996,21 +4079,21 @@ var table = schema.Service{
 			Regexp:    "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+",
 			Sensitive: true,
 		},
-		534: {
+		547: {
 			Name: "publicKeyFingerprintType",
 			Kind: schema.String,
 			Min:  48, HasMin: true,
 			Max: 48, HasMax: true,
 			Pattern: "[:\\w]+",
 		},
-		535: {
+		548: {
 			Name: "publicKeyIdType",
 			Kind: schema.String,
 			Min:  20, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w]+",
 		},
-		536: {
+		549: {
 			Name: "publicKeyMaterialType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -4018,231 +4101,231 @@ var table = schema.Service{
 			Pattern: "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+",
 			Regexp:  "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+",
 		},
-		537: {
+		550: {
 			Name: "reportGenerationLimitExceededMessage",
 			Kind: schema.String,
 		},
-		538: {
+		551: {
 			Name: "responseMarkerType",
 			Kind: schema.String,
 		},
-		539: {
+		552: {
 			Name: "roleDescriptionType",
 			Kind: schema.String,
 			Max:  1000, HasMax: true,
 			Pattern: "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*",
 			Regexp:  "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{007E}\\x{00A1}-\\x{00FF}]*",
 		},
-		540: {
+		553: {
 			Name: "roleDetailListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 345},
+				{Name: "member", Shape: 358},
 			},
 		},
-		541: {
+		554: {
 			Name: "roleListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 344},
+				{Name: "member", Shape: 357},
 			},
 		},
-		542: {
+		555: {
 			Name: "roleMaxSessionDurationType",
 			Kind: schema.Integer,
 			Min:  3600, HasMin: true,
 			Max: 43200, HasMax: true,
 		},
-		543: {
+		556: {
 			Name: "roleNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 64, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		544: {
+		557: {
 			Name: "serialNumberType",
 			Kind: schema.String,
 			Min:  9, HasMin: true,
 			Max: 256, HasMax: true,
 			Pattern: "[\\w+=/:,.@-]+",
 		},
-		545: {
+		558: {
 			Name: "serverCertificateMetadataListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 357},
+				{Name: "member", Shape: 370},
 			},
 		},
-		546: {
+		559: {
 			Name: "serverCertificateNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		547: {
+		560: {
 			Name: "serviceFailureExceptionMessage",
 			Kind: schema.String,
 		},
-		548: {
+		561: {
 			Name: "serviceName",
 			Kind: schema.String,
 		},
-		549: {
+		562: {
 			Name: "serviceNameType",
 			Kind: schema.String,
 		},
-		550: {
+		563: {
 			Name: "serviceNamespaceListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 551},
+				{Name: "member", Shape: 564},
 			},
 			Min: 1, HasMin: true,
 			Max: 200, HasMax: true,
 		},
-		551: {
+		564: {
 			Name: "serviceNamespaceType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 64, HasMax: true,
 			Pattern: "[\\w-]*",
 		},
-		552: {
+		565: {
 			Name: "serviceNotSupportedMessage",
 			Kind: schema.String,
 		},
-		553: {
+		566: {
 			Name:      "servicePassword",
 			Kind:      schema.String,
 			Sensitive: true,
 		},
-		554: {
+		567: {
 			Name: "serviceSpecificCredentialId",
 			Kind: schema.String,
 			Min:  20, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w]+",
 		},
-		555: {
+		568: {
 			Name: "serviceUserName",
 			Kind: schema.String,
 			Min:  17, HasMin: true,
 			Max: 200, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		556: {
+		569: {
 			Name: "sortKeyType",
 			Kind: schema.String,
 			Enum: []string{"SERVICE_NAMESPACE_ASCENDING", "SERVICE_NAMESPACE_DESCENDING", "LAST_AUTHENTICATED_TIME_ASCENDING", "LAST_AUTHENTICATED_TIME_DESCENDING"},
 		},
-		557: {
+		570: {
 			Name: "statusType",
 			Kind: schema.String,
 			Enum: []string{"Active", "Inactive"},
 		},
-		558: {
+		571: {
 			Name: "stringType",
 			Kind: schema.String,
 		},
-		559: {
+		572: {
 			Name: "summaryKeyType",
 			Kind: schema.String,
 			Enum: []string{"Users", "UsersQuota", "Groups", "GroupsQuota", "ServerCertificates", "ServerCertificatesQuota", "UserPolicySizeQuota", "GroupPolicySizeQuota", "GroupsPerUserQuota", "SigningCertificatesPerUserQuota", "AccessKeysPerUserQuota", "MFADevices", "MFADevicesInUse", "AccountMFAEnabled", "AccountAccessKeysPresent", "AccountSigningCertificatesPresent", "AttachedPoliciesPerGroupQuota", "AttachedPoliciesPerRoleQuota", "AttachedPoliciesPerUserQuota", "Policies", "PoliciesQuota", "PolicySizeQuota", "PolicyVersionsInUse", "PolicyVersionsInUseQuota", "VersionsPerPolicyQuota", "GlobalEndpointTokenVersion"},
 		},
-		560: {
+		573: {
 			Name: "summaryMapType",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 559},
-				{Name: "value", Shape: 561},
+				{Name: "key", Shape: 572},
+				{Name: "value", Shape: 574},
 			},
 		},
-		561: {
+		574: {
 			Name: "summaryValueType",
 			Kind: schema.Integer,
 		},
-		562: {
+		575: {
 			Name: "tagKeyListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 563},
+				{Name: "member", Shape: 576},
 			},
 			Max: 50, HasMax: true,
 		},
-		563: {
+		576: {
 			Name: "tagKeyType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+",
 		},
-		564: {
+		577: {
 			Name: "tagListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 376},
+				{Name: "member", Shape: 389},
 			},
 			Max: 50, HasMax: true,
 		},
-		565: {
+		578: {
 			Name: "tagValueType",
 			Kind: schema.String,
 			Min:  0, HasMin: true,
 			Max: 256, HasMax: true,
 			Pattern: "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*",
 		},
-		566: {
+		579: {
 			Name: "thumbprintListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 567},
+				{Name: "member", Shape: 580},
 			},
 		},
-		567: {
+		580: {
 			Name: "thumbprintType",
 			Kind: schema.String,
 			Min:  40, HasMin: true,
 			Max: 40, HasMax: true,
 		},
-		568: {
+		581: {
 			Name: "unmodifiableEntityMessage",
 			Kind: schema.String,
 		},
-		569: {
+		582: {
 			Name: "unrecognizedPublicKeyEncodingMessage",
 			Kind: schema.String,
 		},
-		570: {
+		583: {
 			Name: "userDetailListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 448},
+				{Name: "member", Shape: 461},
 			},
 		},
-		571: {
+		584: {
 			Name: "userListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 447},
+				{Name: "member", Shape: 460},
 			},
 		},
-		572: {
+		585: {
 			Name: "userNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 64, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		573: {
+		586: {
 			Name: "virtualMFADeviceListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 449},
+				{Name: "member", Shape: 462},
 			},
 		},
-		574: {
+		587: {
 			Name: "virtualMFADeviceName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -4298,116 +4381,121 @@ var table = schema.Service{
 		{Name: "DetachGroupPolicy", Method: "POST", Path: "/", Status: 0, Input: 123, Output: 122, Deprecated: false},
 		{Name: "DetachRolePolicy", Method: "POST", Path: "/", Status: 0, Input: 125, Output: 124, Deprecated: false},
 		{Name: "DetachUserPolicy", Method: "POST", Path: "/", Status: 0, Input: 127, Output: 126, Deprecated: false},
-		{Name: "EnableMFADevice", Method: "POST", Path: "/", Status: 0, Input: 131, Output: 130, Deprecated: false},
-		{Name: "GenerateCredentialReport", Method: "POST", Path: "/", Status: 0, Input: 142, Output: 143, Deprecated: false},
-		{Name: "GenerateOrganizationsAccessReport", Method: "POST", Path: "/", Status: 0, Input: 144, Output: 145, Deprecated: false},
-		{Name: "GenerateServiceLastAccessedDetails", Method: "POST", Path: "/", Status: 0, Input: 146, Output: 147, Deprecated: false},
-		{Name: "GetAccessKeyLastUsed", Method: "POST", Path: "/", Status: 0, Input: 148, Output: 149, Deprecated: false},
-		{Name: "GetAccountAuthorizationDetails", Method: "POST", Path: "/", Status: 0, Input: 150, Output: 151, Deprecated: false},
-		{Name: "GetAccountPasswordPolicy", Method: "POST", Path: "/", Status: 0, Input: 152, Output: 153, Deprecated: false},
-		{Name: "GetAccountSummary", Method: "POST", Path: "/", Status: 0, Input: 154, Output: 155, Deprecated: false},
-		{Name: "GetContextKeysForCustomPolicy", Method: "POST", Path: "/", Status: 0, Input: 156, Output: 157, Deprecated: false},
-		{Name: "GetContextKeysForPrincipalPolicy", Method: "POST", Path: "/", Status: 0, Input: 158, Output: 157, Deprecated: false},
-		{Name: "GetCredentialReport", Method: "POST", Path: "/", Status: 0, Input: 159, Output: 160, Deprecated: false},
-		{Name: "GetGroup", Method: "POST", Path: "/", Status: 0, Input: 163, Output: 164, Deprecated: false},
-		{Name: "GetGroupPolicy", Method: "POST", Path: "/", Status: 0, Input: 161, Output: 162, Deprecated: false},
-		{Name: "GetInstanceProfile", Method: "POST", Path: "/", Status: 0, Input: 165, Output: 166, Deprecated: false},
-		{Name: "GetLoginProfile", Method: "POST", Path: "/", Status: 0, Input: 167, Output: 168, Deprecated: false},
-		{Name: "GetMFADevice", Method: "POST", Path: "/", Status: 0, Input: 169, Output: 170, Deprecated: false},
-		{Name: "GetOpenIDConnectProvider", Method: "POST", Path: "/", Status: 0, Input: 171, Output: 172, Deprecated: false},
-		{Name: "GetOrganizationsAccessReport", Method: "POST", Path: "/", Status: 0, Input: 173, Output: 174, Deprecated: false},
-		{Name: "GetPolicy", Method: "POST", Path: "/", Status: 0, Input: 175, Output: 176, Deprecated: false},
-		{Name: "GetPolicyVersion", Method: "POST", Path: "/", Status: 0, Input: 177, Output: 178, Deprecated: false},
-		{Name: "GetRole", Method: "POST", Path: "/", Status: 0, Input: 181, Output: 182, Deprecated: false},
-		{Name: "GetRolePolicy", Method: "POST", Path: "/", Status: 0, Input: 179, Output: 180, Deprecated: false},
-		{Name: "GetSAMLProvider", Method: "POST", Path: "/", Status: 0, Input: 183, Output: 184, Deprecated: false},
-		{Name: "GetSSHPublicKey", Method: "POST", Path: "/", Status: 0, Input: 185, Output: 186, Deprecated: false},
-		{Name: "GetServerCertificate", Method: "POST", Path: "/", Status: 0, Input: 187, Output: 188, Deprecated: false},
-		{Name: "GetServiceLastAccessedDetails", Method: "POST", Path: "/", Status: 0, Input: 189, Output: 190, Deprecated: false},
-		{Name: "GetServiceLastAccessedDetailsWithEntities", Method: "POST", Path: "/", Status: 0, Input: 191, Output: 192, Deprecated: false},
-		{Name: "GetServiceLinkedRoleDeletionStatus", Method: "POST", Path: "/", Status: 0, Input: 193, Output: 194, Deprecated: false},
-		{Name: "GetUser", Method: "POST", Path: "/", Status: 0, Input: 197, Output: 198, Deprecated: false},
-		{Name: "GetUserPolicy", Method: "POST", Path: "/", Status: 0, Input: 195, Output: 196, Deprecated: false},
-		{Name: "ListAccessKeys", Method: "POST", Path: "/", Status: 0, Input: 210, Output: 211, Deprecated: false},
-		{Name: "ListAccountAliases", Method: "POST", Path: "/", Status: 0, Input: 212, Output: 213, Deprecated: false},
-		{Name: "ListAttachedGroupPolicies", Method: "POST", Path: "/", Status: 0, Input: 214, Output: 215, Deprecated: false},
-		{Name: "ListAttachedRolePolicies", Method: "POST", Path: "/", Status: 0, Input: 216, Output: 217, Deprecated: false},
-		{Name: "ListAttachedUserPolicies", Method: "POST", Path: "/", Status: 0, Input: 218, Output: 219, Deprecated: false},
-		{Name: "ListEntitiesForPolicy", Method: "POST", Path: "/", Status: 0, Input: 220, Output: 221, Deprecated: false},
-		{Name: "ListGroupPolicies", Method: "POST", Path: "/", Status: 0, Input: 222, Output: 223, Deprecated: false},
-		{Name: "ListGroups", Method: "POST", Path: "/", Status: 0, Input: 226, Output: 227, Deprecated: false},
-		{Name: "ListGroupsForUser", Method: "POST", Path: "/", Status: 0, Input: 224, Output: 225, Deprecated: false},
-		{Name: "ListInstanceProfileTags", Method: "POST", Path: "/", Status: 0, Input: 228, Output: 229, Deprecated: false},
-		{Name: "ListInstanceProfiles", Method: "POST", Path: "/", Status: 0, Input: 232, Output: 233, Deprecated: false},
-		{Name: "ListInstanceProfilesForRole", Method: "POST", Path: "/", Status: 0, Input: 230, Output: 231, Deprecated: false},
-		{Name: "ListMFADeviceTags", Method: "POST", Path: "/", Status: 0, Input: 234, Output: 235, Deprecated: false},
-		{Name: "ListMFADevices", Method: "POST", Path: "/", Status: 0, Input: 236, Output: 237, Deprecated: false},
-		{Name: "ListOpenIDConnectProviderTags", Method: "POST", Path: "/", Status: 0, Input: 238, Output: 239, Deprecated: false},
-		{Name: "ListOpenIDConnectProviders", Method: "POST", Path: "/", Status: 0, Input: 240, Output: 241, Deprecated: false},
-		{Name: "ListPolicies", Method: "POST", Path: "/", Status: 0, Input: 245, Output: 246, Deprecated: false},
-		{Name: "ListPoliciesGrantingServiceAccess", Method: "POST", Path: "/", Status: 0, Input: 243, Output: 244, Deprecated: false},
-		{Name: "ListPolicyTags", Method: "POST", Path: "/", Status: 0, Input: 247, Output: 248, Deprecated: false},
-		{Name: "ListPolicyVersions", Method: "POST", Path: "/", Status: 0, Input: 249, Output: 250, Deprecated: false},
-		{Name: "ListRolePolicies", Method: "POST", Path: "/", Status: 0, Input: 251, Output: 252, Deprecated: false},
-		{Name: "ListRoleTags", Method: "POST", Path: "/", Status: 0, Input: 253, Output: 254, Deprecated: false},
-		{Name: "ListRoles", Method: "POST", Path: "/", Status: 0, Input: 255, Output: 256, Deprecated: false},
-		{Name: "ListSAMLProviderTags", Method: "POST", Path: "/", Status: 0, Input: 257, Output: 258, Deprecated: false},
-		{Name: "ListSAMLProviders", Method: "POST", Path: "/", Status: 0, Input: 259, Output: 260, Deprecated: false},
-		{Name: "ListSSHPublicKeys", Method: "POST", Path: "/", Status: 0, Input: 261, Output: 262, Deprecated: false},
-		{Name: "ListServerCertificateTags", Method: "POST", Path: "/", Status: 0, Input: 263, Output: 264, Deprecated: false},
-		{Name: "ListServerCertificates", Method: "POST", Path: "/", Status: 0, Input: 265, Output: 266, Deprecated: false},
-		{Name: "ListServiceSpecificCredentials", Method: "POST", Path: "/", Status: 0, Input: 267, Output: 268, Deprecated: false},
-		{Name: "ListSigningCertificates", Method: "POST", Path: "/", Status: 0, Input: 269, Output: 270, Deprecated: false},
-		{Name: "ListUserPolicies", Method: "POST", Path: "/", Status: 0, Input: 271, Output: 272, Deprecated: false},
-		{Name: "ListUserTags", Method: "POST", Path: "/", Status: 0, Input: 273, Output: 274, Deprecated: false},
-		{Name: "ListUsers", Method: "POST", Path: "/", Status: 0, Input: 275, Output: 276, Deprecated: false},
-		{Name: "ListVirtualMFADevices", Method: "POST", Path: "/", Status: 0, Input: 277, Output: 278, Deprecated: false},
-		{Name: "PutGroupPolicy", Method: "POST", Path: "/", Status: 0, Input: 313, Output: 312, Deprecated: false},
-		{Name: "PutRolePermissionsBoundary", Method: "POST", Path: "/", Status: 0, Input: 315, Output: 314, Deprecated: false},
-		{Name: "PutRolePolicy", Method: "POST", Path: "/", Status: 0, Input: 317, Output: 316, Deprecated: false},
-		{Name: "PutUserPermissionsBoundary", Method: "POST", Path: "/", Status: 0, Input: 319, Output: 318, Deprecated: false},
-		{Name: "PutUserPolicy", Method: "POST", Path: "/", Status: 0, Input: 321, Output: 320, Deprecated: false},
-		{Name: "RemoveClientIDFromOpenIDConnectProvider", Method: "POST", Path: "/", Status: 0, Input: 325, Output: 324, Deprecated: false},
-		{Name: "RemoveRoleFromInstanceProfile", Method: "POST", Path: "/", Status: 0, Input: 327, Output: 326, Deprecated: false},
-		{Name: "RemoveUserFromGroup", Method: "POST", Path: "/", Status: 0, Input: 329, Output: 328, Deprecated: false},
-		{Name: "ResetServiceSpecificCredential", Method: "POST", Path: "/", Status: 0, Input: 335, Output: 336, Deprecated: false},
-		{Name: "ResyncMFADevice", Method: "POST", Path: "/", Status: 0, Input: 343, Output: 342, Deprecated: false},
-		{Name: "SetDefaultPolicyVersion", Method: "POST", Path: "/", Status: 0, Input: 366, Output: 365, Deprecated: false},
-		{Name: "SetSecurityTokenServicePreferences", Method: "POST", Path: "/", Status: 0, Input: 368, Output: 367, Deprecated: false},
-		{Name: "SimulateCustomPolicy", Method: "POST", Path: "/", Status: 0, Input: 370, Output: 371, Deprecated: false},
-		{Name: "SimulatePrincipalPolicy", Method: "POST", Path: "/", Status: 0, Input: 372, Output: 371, Deprecated: false},
-		{Name: "TagInstanceProfile", Method: "POST", Path: "/", Status: 0, Input: 378, Output: 377, Deprecated: false},
-		{Name: "TagMFADevice", Method: "POST", Path: "/", Status: 0, Input: 380, Output: 379, Deprecated: false},
-		{Name: "TagOpenIDConnectProvider", Method: "POST", Path: "/", Status: 0, Input: 382, Output: 381, Deprecated: false},
-		{Name: "TagPolicy", Method: "POST", Path: "/", Status: 0, Input: 384, Output: 383, Deprecated: false},
-		{Name: "TagRole", Method: "POST", Path: "/", Status: 0, Input: 386, Output: 385, Deprecated: false},
-		{Name: "TagSAMLProvider", Method: "POST", Path: "/", Status: 0, Input: 388, Output: 387, Deprecated: false},
-		{Name: "TagServerCertificate", Method: "POST", Path: "/", Status: 0, Input: 390, Output: 389, Deprecated: false},
-		{Name: "TagUser", Method: "POST", Path: "/", Status: 0, Input: 392, Output: 391, Deprecated: false},
-		{Name: "UntagInstanceProfile", Method: "POST", Path: "/", Status: 0, Input: 398, Output: 397, Deprecated: false},
-		{Name: "UntagMFADevice", Method: "POST", Path: "/", Status: 0, Input: 400, Output: 399, Deprecated: false},
-		{Name: "UntagOpenIDConnectProvider", Method: "POST", Path: "/", Status: 0, Input: 402, Output: 401, Deprecated: false},
-		{Name: "UntagPolicy", Method: "POST", Path: "/", Status: 0, Input: 404, Output: 403, Deprecated: false},
-		{Name: "UntagRole", Method: "POST", Path: "/", Status: 0, Input: 406, Output: 405, Deprecated: false},
-		{Name: "UntagSAMLProvider", Method: "POST", Path: "/", Status: 0, Input: 408, Output: 407, Deprecated: false},
-		{Name: "UntagServerCertificate", Method: "POST", Path: "/", Status: 0, Input: 410, Output: 409, Deprecated: false},
-		{Name: "UntagUser", Method: "POST", Path: "/", Status: 0, Input: 412, Output: 411, Deprecated: false},
-		{Name: "UpdateAccessKey", Method: "POST", Path: "/", Status: 0, Input: 414, Output: 413, Deprecated: false},
-		{Name: "UpdateAccountPasswordPolicy", Method: "POST", Path: "/", Status: 0, Input: 416, Output: 415, Deprecated: false},
-		{Name: "UpdateAssumeRolePolicy", Method: "POST", Path: "/", Status: 0, Input: 418, Output: 417, Deprecated: false},
-		{Name: "UpdateGroup", Method: "POST", Path: "/", Status: 0, Input: 420, Output: 419, Deprecated: false},
-		{Name: "UpdateLoginProfile", Method: "POST", Path: "/", Status: 0, Input: 422, Output: 421, Deprecated: false},
-		{Name: "UpdateOpenIDConnectProviderThumbprint", Method: "POST", Path: "/", Status: 0, Input: 424, Output: 423, Deprecated: false},
-		{Name: "UpdateRole", Method: "POST", Path: "/", Status: 0, Input: 427, Output: 428, Deprecated: false},
-		{Name: "UpdateRoleDescription", Method: "POST", Path: "/", Status: 0, Input: 425, Output: 426, Deprecated: false},
-		{Name: "UpdateSAMLProvider", Method: "POST", Path: "/", Status: 0, Input: 429, Output: 430, Deprecated: false},
-		{Name: "UpdateSSHPublicKey", Method: "POST", Path: "/", Status: 0, Input: 432, Output: 431, Deprecated: false},
-		{Name: "UpdateServerCertificate", Method: "POST", Path: "/", Status: 0, Input: 434, Output: 433, Deprecated: false},
-		{Name: "UpdateServiceSpecificCredential", Method: "POST", Path: "/", Status: 0, Input: 436, Output: 435, Deprecated: false},
-		{Name: "UpdateSigningCertificate", Method: "POST", Path: "/", Status: 0, Input: 438, Output: 437, Deprecated: false},
-		{Name: "UpdateUser", Method: "POST", Path: "/", Status: 0, Input: 440, Output: 439, Deprecated: false},
-		{Name: "UploadSSHPublicKey", Method: "POST", Path: "/", Status: 0, Input: 441, Output: 442, Deprecated: false},
-		{Name: "UploadServerCertificate", Method: "POST", Path: "/", Status: 0, Input: 443, Output: 444, Deprecated: false},
-		{Name: "UploadSigningCertificate", Method: "POST", Path: "/", Status: 0, Input: 445, Output: 446, Deprecated: false},
+		{Name: "DisableOrganizationsRootCredentialsManagement", Method: "POST", Path: "/", Status: 0, Input: 128, Output: 129, Deprecated: false},
+		{Name: "DisableOrganizationsRootSessions", Method: "POST", Path: "/", Status: 0, Input: 130, Output: 131, Deprecated: false},
+		{Name: "EnableMFADevice", Method: "POST", Path: "/", Status: 0, Input: 135, Output: 134, Deprecated: false},
+		{Name: "EnableOrganizationsRootCredentialsManagement", Method: "POST", Path: "/", Status: 0, Input: 136, Output: 137, Deprecated: false},
+		{Name: "EnableOrganizationsRootSessions", Method: "POST", Path: "/", Status: 0, Input: 138, Output: 139, Deprecated: false},
+		{Name: "GenerateCredentialReport", Method: "POST", Path: "/", Status: 0, Input: 152, Output: 153, Deprecated: false},
+		{Name: "GenerateOrganizationsAccessReport", Method: "POST", Path: "/", Status: 0, Input: 154, Output: 155, Deprecated: false},
+		{Name: "GenerateServiceLastAccessedDetails", Method: "POST", Path: "/", Status: 0, Input: 156, Output: 157, Deprecated: false},
+		{Name: "GetAccessKeyLastUsed", Method: "POST", Path: "/", Status: 0, Input: 158, Output: 159, Deprecated: false},
+		{Name: "GetAccountAuthorizationDetails", Method: "POST", Path: "/", Status: 0, Input: 160, Output: 161, Deprecated: false},
+		{Name: "GetAccountPasswordPolicy", Method: "POST", Path: "/", Status: 0, Input: 162, Output: 163, Deprecated: false},
+		{Name: "GetAccountSummary", Method: "POST", Path: "/", Status: 0, Input: 164, Output: 165, Deprecated: false},
+		{Name: "GetContextKeysForCustomPolicy", Method: "POST", Path: "/", Status: 0, Input: 166, Output: 167, Deprecated: false},
+		{Name: "GetContextKeysForPrincipalPolicy", Method: "POST", Path: "/", Status: 0, Input: 168, Output: 167, Deprecated: false},
+		{Name: "GetCredentialReport", Method: "POST", Path: "/", Status: 0, Input: 169, Output: 170, Deprecated: false},
+		{Name: "GetGroup", Method: "POST", Path: "/", Status: 0, Input: 173, Output: 174, Deprecated: false},
+		{Name: "GetGroupPolicy", Method: "POST", Path: "/", Status: 0, Input: 171, Output: 172, Deprecated: false},
+		{Name: "GetInstanceProfile", Method: "POST", Path: "/", Status: 0, Input: 175, Output: 176, Deprecated: false},
+		{Name: "GetLoginProfile", Method: "POST", Path: "/", Status: 0, Input: 177, Output: 178, Deprecated: false},
+		{Name: "GetMFADevice", Method: "POST", Path: "/", Status: 0, Input: 179, Output: 180, Deprecated: false},
+		{Name: "GetOpenIDConnectProvider", Method: "POST", Path: "/", Status: 0, Input: 181, Output: 182, Deprecated: false},
+		{Name: "GetOrganizationsAccessReport", Method: "POST", Path: "/", Status: 0, Input: 183, Output: 184, Deprecated: false},
+		{Name: "GetPolicy", Method: "POST", Path: "/", Status: 0, Input: 185, Output: 186, Deprecated: false},
+		{Name: "GetPolicyVersion", Method: "POST", Path: "/", Status: 0, Input: 187, Output: 188, Deprecated: false},
+		{Name: "GetRole", Method: "POST", Path: "/", Status: 0, Input: 191, Output: 192, Deprecated: false},
+		{Name: "GetRolePolicy", Method: "POST", Path: "/", Status: 0, Input: 189, Output: 190, Deprecated: false},
+		{Name: "GetSAMLProvider", Method: "POST", Path: "/", Status: 0, Input: 193, Output: 194, Deprecated: false},
+		{Name: "GetSSHPublicKey", Method: "POST", Path: "/", Status: 0, Input: 195, Output: 196, Deprecated: false},
+		{Name: "GetServerCertificate", Method: "POST", Path: "/", Status: 0, Input: 197, Output: 198, Deprecated: false},
+		{Name: "GetServiceLastAccessedDetails", Method: "POST", Path: "/", Status: 0, Input: 199, Output: 200, Deprecated: false},
+		{Name: "GetServiceLastAccessedDetailsWithEntities", Method: "POST", Path: "/", Status: 0, Input: 201, Output: 202, Deprecated: false},
+		{Name: "GetServiceLinkedRoleDeletionStatus", Method: "POST", Path: "/", Status: 0, Input: 203, Output: 204, Deprecated: false},
+		{Name: "GetUser", Method: "POST", Path: "/", Status: 0, Input: 207, Output: 208, Deprecated: false},
+		{Name: "GetUserPolicy", Method: "POST", Path: "/", Status: 0, Input: 205, Output: 206, Deprecated: false},
+		{Name: "ListAccessKeys", Method: "POST", Path: "/", Status: 0, Input: 220, Output: 221, Deprecated: false},
+		{Name: "ListAccountAliases", Method: "POST", Path: "/", Status: 0, Input: 222, Output: 223, Deprecated: false},
+		{Name: "ListAttachedGroupPolicies", Method: "POST", Path: "/", Status: 0, Input: 224, Output: 225, Deprecated: false},
+		{Name: "ListAttachedRolePolicies", Method: "POST", Path: "/", Status: 0, Input: 226, Output: 227, Deprecated: false},
+		{Name: "ListAttachedUserPolicies", Method: "POST", Path: "/", Status: 0, Input: 228, Output: 229, Deprecated: false},
+		{Name: "ListEntitiesForPolicy", Method: "POST", Path: "/", Status: 0, Input: 230, Output: 231, Deprecated: false},
+		{Name: "ListGroupPolicies", Method: "POST", Path: "/", Status: 0, Input: 232, Output: 233, Deprecated: false},
+		{Name: "ListGroups", Method: "POST", Path: "/", Status: 0, Input: 236, Output: 237, Deprecated: false},
+		{Name: "ListGroupsForUser", Method: "POST", Path: "/", Status: 0, Input: 234, Output: 235, Deprecated: false},
+		{Name: "ListInstanceProfileTags", Method: "POST", Path: "/", Status: 0, Input: 238, Output: 239, Deprecated: false},
+		{Name: "ListInstanceProfiles", Method: "POST", Path: "/", Status: 0, Input: 242, Output: 243, Deprecated: false},
+		{Name: "ListInstanceProfilesForRole", Method: "POST", Path: "/", Status: 0, Input: 240, Output: 241, Deprecated: false},
+		{Name: "ListMFADeviceTags", Method: "POST", Path: "/", Status: 0, Input: 244, Output: 245, Deprecated: false},
+		{Name: "ListMFADevices", Method: "POST", Path: "/", Status: 0, Input: 246, Output: 247, Deprecated: false},
+		{Name: "ListOpenIDConnectProviderTags", Method: "POST", Path: "/", Status: 0, Input: 248, Output: 249, Deprecated: false},
+		{Name: "ListOpenIDConnectProviders", Method: "POST", Path: "/", Status: 0, Input: 250, Output: 251, Deprecated: false},
+		{Name: "ListOrganizationsFeatures", Method: "POST", Path: "/", Status: 0, Input: 252, Output: 253, Deprecated: false},
+		{Name: "ListPolicies", Method: "POST", Path: "/", Status: 0, Input: 257, Output: 258, Deprecated: false},
+		{Name: "ListPoliciesGrantingServiceAccess", Method: "POST", Path: "/", Status: 0, Input: 255, Output: 256, Deprecated: false},
+		{Name: "ListPolicyTags", Method: "POST", Path: "/", Status: 0, Input: 259, Output: 260, Deprecated: false},
+		{Name: "ListPolicyVersions", Method: "POST", Path: "/", Status: 0, Input: 261, Output: 262, Deprecated: false},
+		{Name: "ListRolePolicies", Method: "POST", Path: "/", Status: 0, Input: 263, Output: 264, Deprecated: false},
+		{Name: "ListRoleTags", Method: "POST", Path: "/", Status: 0, Input: 265, Output: 266, Deprecated: false},
+		{Name: "ListRoles", Method: "POST", Path: "/", Status: 0, Input: 267, Output: 268, Deprecated: false},
+		{Name: "ListSAMLProviderTags", Method: "POST", Path: "/", Status: 0, Input: 269, Output: 270, Deprecated: false},
+		{Name: "ListSAMLProviders", Method: "POST", Path: "/", Status: 0, Input: 271, Output: 272, Deprecated: false},
+		{Name: "ListSSHPublicKeys", Method: "POST", Path: "/", Status: 0, Input: 273, Output: 274, Deprecated: false},
+		{Name: "ListServerCertificateTags", Method: "POST", Path: "/", Status: 0, Input: 275, Output: 276, Deprecated: false},
+		{Name: "ListServerCertificates", Method: "POST", Path: "/", Status: 0, Input: 277, Output: 278, Deprecated: false},
+		{Name: "ListServiceSpecificCredentials", Method: "POST", Path: "/", Status: 0, Input: 279, Output: 280, Deprecated: false},
+		{Name: "ListSigningCertificates", Method: "POST", Path: "/", Status: 0, Input: 281, Output: 282, Deprecated: false},
+		{Name: "ListUserPolicies", Method: "POST", Path: "/", Status: 0, Input: 283, Output: 284, Deprecated: false},
+		{Name: "ListUserTags", Method: "POST", Path: "/", Status: 0, Input: 285, Output: 286, Deprecated: false},
+		{Name: "ListUsers", Method: "POST", Path: "/", Status: 0, Input: 287, Output: 288, Deprecated: false},
+		{Name: "ListVirtualMFADevices", Method: "POST", Path: "/", Status: 0, Input: 289, Output: 290, Deprecated: false},
+		{Name: "PutGroupPolicy", Method: "POST", Path: "/", Status: 0, Input: 326, Output: 325, Deprecated: false},
+		{Name: "PutRolePermissionsBoundary", Method: "POST", Path: "/", Status: 0, Input: 328, Output: 327, Deprecated: false},
+		{Name: "PutRolePolicy", Method: "POST", Path: "/", Status: 0, Input: 330, Output: 329, Deprecated: false},
+		{Name: "PutUserPermissionsBoundary", Method: "POST", Path: "/", Status: 0, Input: 332, Output: 331, Deprecated: false},
+		{Name: "PutUserPolicy", Method: "POST", Path: "/", Status: 0, Input: 334, Output: 333, Deprecated: false},
+		{Name: "RemoveClientIDFromOpenIDConnectProvider", Method: "POST", Path: "/", Status: 0, Input: 338, Output: 337, Deprecated: false},
+		{Name: "RemoveRoleFromInstanceProfile", Method: "POST", Path: "/", Status: 0, Input: 340, Output: 339, Deprecated: false},
+		{Name: "RemoveUserFromGroup", Method: "POST", Path: "/", Status: 0, Input: 342, Output: 341, Deprecated: false},
+		{Name: "ResetServiceSpecificCredential", Method: "POST", Path: "/", Status: 0, Input: 348, Output: 349, Deprecated: false},
+		{Name: "ResyncMFADevice", Method: "POST", Path: "/", Status: 0, Input: 356, Output: 355, Deprecated: false},
+		{Name: "SetDefaultPolicyVersion", Method: "POST", Path: "/", Status: 0, Input: 379, Output: 378, Deprecated: false},
+		{Name: "SetSecurityTokenServicePreferences", Method: "POST", Path: "/", Status: 0, Input: 381, Output: 380, Deprecated: false},
+		{Name: "SimulateCustomPolicy", Method: "POST", Path: "/", Status: 0, Input: 383, Output: 384, Deprecated: false},
+		{Name: "SimulatePrincipalPolicy", Method: "POST", Path: "/", Status: 0, Input: 385, Output: 384, Deprecated: false},
+		{Name: "TagInstanceProfile", Method: "POST", Path: "/", Status: 0, Input: 391, Output: 390, Deprecated: false},
+		{Name: "TagMFADevice", Method: "POST", Path: "/", Status: 0, Input: 393, Output: 392, Deprecated: false},
+		{Name: "TagOpenIDConnectProvider", Method: "POST", Path: "/", Status: 0, Input: 395, Output: 394, Deprecated: false},
+		{Name: "TagPolicy", Method: "POST", Path: "/", Status: 0, Input: 397, Output: 396, Deprecated: false},
+		{Name: "TagRole", Method: "POST", Path: "/", Status: 0, Input: 399, Output: 398, Deprecated: false},
+		{Name: "TagSAMLProvider", Method: "POST", Path: "/", Status: 0, Input: 401, Output: 400, Deprecated: false},
+		{Name: "TagServerCertificate", Method: "POST", Path: "/", Status: 0, Input: 403, Output: 402, Deprecated: false},
+		{Name: "TagUser", Method: "POST", Path: "/", Status: 0, Input: 405, Output: 404, Deprecated: false},
+		{Name: "UntagInstanceProfile", Method: "POST", Path: "/", Status: 0, Input: 411, Output: 410, Deprecated: false},
+		{Name: "UntagMFADevice", Method: "POST", Path: "/", Status: 0, Input: 413, Output: 412, Deprecated: false},
+		{Name: "UntagOpenIDConnectProvider", Method: "POST", Path: "/", Status: 0, Input: 415, Output: 414, Deprecated: false},
+		{Name: "UntagPolicy", Method: "POST", Path: "/", Status: 0, Input: 417, Output: 416, Deprecated: false},
+		{Name: "UntagRole", Method: "POST", Path: "/", Status: 0, Input: 419, Output: 418, Deprecated: false},
+		{Name: "UntagSAMLProvider", Method: "POST", Path: "/", Status: 0, Input: 421, Output: 420, Deprecated: false},
+		{Name: "UntagServerCertificate", Method: "POST", Path: "/", Status: 0, Input: 423, Output: 422, Deprecated: false},
+		{Name: "UntagUser", Method: "POST", Path: "/", Status: 0, Input: 425, Output: 424, Deprecated: false},
+		{Name: "UpdateAccessKey", Method: "POST", Path: "/", Status: 0, Input: 427, Output: 426, Deprecated: false},
+		{Name: "UpdateAccountPasswordPolicy", Method: "POST", Path: "/", Status: 0, Input: 429, Output: 428, Deprecated: false},
+		{Name: "UpdateAssumeRolePolicy", Method: "POST", Path: "/", Status: 0, Input: 431, Output: 430, Deprecated: false},
+		{Name: "UpdateGroup", Method: "POST", Path: "/", Status: 0, Input: 433, Output: 432, Deprecated: false},
+		{Name: "UpdateLoginProfile", Method: "POST", Path: "/", Status: 0, Input: 435, Output: 434, Deprecated: false},
+		{Name: "UpdateOpenIDConnectProviderThumbprint", Method: "POST", Path: "/", Status: 0, Input: 437, Output: 436, Deprecated: false},
+		{Name: "UpdateRole", Method: "POST", Path: "/", Status: 0, Input: 440, Output: 441, Deprecated: false},
+		{Name: "UpdateRoleDescription", Method: "POST", Path: "/", Status: 0, Input: 438, Output: 439, Deprecated: false},
+		{Name: "UpdateSAMLProvider", Method: "POST", Path: "/", Status: 0, Input: 442, Output: 443, Deprecated: false},
+		{Name: "UpdateSSHPublicKey", Method: "POST", Path: "/", Status: 0, Input: 445, Output: 444, Deprecated: false},
+		{Name: "UpdateServerCertificate", Method: "POST", Path: "/", Status: 0, Input: 447, Output: 446, Deprecated: false},
+		{Name: "UpdateServiceSpecificCredential", Method: "POST", Path: "/", Status: 0, Input: 449, Output: 448, Deprecated: false},
+		{Name: "UpdateSigningCertificate", Method: "POST", Path: "/", Status: 0, Input: 451, Output: 450, Deprecated: false},
+		{Name: "UpdateUser", Method: "POST", Path: "/", Status: 0, Input: 453, Output: 452, Deprecated: false},
+		{Name: "UploadSSHPublicKey", Method: "POST", Path: "/", Status: 0, Input: 454, Output: 455, Deprecated: false},
+		{Name: "UploadServerCertificate", Method: "POST", Path: "/", Status: 0, Input: 456, Output: 457, Deprecated: false},
+		{Name: "UploadSigningCertificate", Method: "POST", Path: "/", Status: 0, Input: 458, Output: 459, Deprecated: false},
 	},
 }

@@ -58,7 +58,11 @@ type Service interface {
 	DetachGroupPolicy(ctx context.Context, in *DetachGroupPolicyInput) (*DetachGroupPolicyOutput, error)
 	DetachRolePolicy(ctx context.Context, in *DetachRolePolicyInput) (*DetachRolePolicyOutput, error)
 	DetachUserPolicy(ctx context.Context, in *DetachUserPolicyInput) (*DetachUserPolicyOutput, error)
+	DisableOrganizationsRootCredentialsManagement(ctx context.Context, in *DisableOrganizationsRootCredentialsManagementInput) (*DisableOrganizationsRootCredentialsManagementOutput, error)
+	DisableOrganizationsRootSessions(ctx context.Context, in *DisableOrganizationsRootSessionsInput) (*DisableOrganizationsRootSessionsOutput, error)
 	EnableMFADevice(ctx context.Context, in *EnableMFADeviceInput) (*EnableMFADeviceOutput, error)
+	EnableOrganizationsRootCredentialsManagement(ctx context.Context, in *EnableOrganizationsRootCredentialsManagementInput) (*EnableOrganizationsRootCredentialsManagementOutput, error)
+	EnableOrganizationsRootSessions(ctx context.Context, in *EnableOrganizationsRootSessionsInput) (*EnableOrganizationsRootSessionsOutput, error)
 	GenerateCredentialReport(ctx context.Context, in *GenerateCredentialReportInput) (*GenerateCredentialReportOutput, error)
 	GenerateOrganizationsAccessReport(ctx context.Context, in *GenerateOrganizationsAccessReportInput) (*GenerateOrganizationsAccessReportOutput, error)
 	GenerateServiceLastAccessedDetails(ctx context.Context, in *GenerateServiceLastAccessedDetailsInput) (*GenerateServiceLastAccessedDetailsOutput, error)
@@ -104,6 +108,7 @@ type Service interface {
 	ListMFADevices(ctx context.Context, in *ListMFADevicesInput) (*ListMFADevicesOutput, error)
 	ListOpenIDConnectProviderTags(ctx context.Context, in *ListOpenIDConnectProviderTagsInput) (*ListOpenIDConnectProviderTagsOutput, error)
 	ListOpenIDConnectProviders(ctx context.Context, in *ListOpenIDConnectProvidersInput) (*ListOpenIDConnectProvidersOutput, error)
+	ListOrganizationsFeatures(ctx context.Context, in *ListOrganizationsFeaturesInput) (*ListOrganizationsFeaturesOutput, error)
 	ListPolicies(ctx context.Context, in *ListPoliciesInput) (*ListPoliciesOutput, error)
 	ListPoliciesGrantingServiceAccess(ctx context.Context, in *ListPoliciesGrantingServiceAccessInput) (*ListPoliciesGrantingServiceAccessOutput, error)
 	ListPolicyTags(ctx context.Context, in *ListPolicyTagsInput) (*ListPolicyTagsOutput, error)
@@ -366,8 +371,24 @@ func (Unimplemented) DetachUserPolicy(context.Context, *DetachUserPolicyInput) (
 	return nil, awserr.NotImplemented("DetachUserPolicy")
 }
 
+func (Unimplemented) DisableOrganizationsRootCredentialsManagement(context.Context, *DisableOrganizationsRootCredentialsManagementInput) (*DisableOrganizationsRootCredentialsManagementOutput, error) {
+	return nil, awserr.NotImplemented("DisableOrganizationsRootCredentialsManagement")
+}
+
+func (Unimplemented) DisableOrganizationsRootSessions(context.Context, *DisableOrganizationsRootSessionsInput) (*DisableOrganizationsRootSessionsOutput, error) {
+	return nil, awserr.NotImplemented("DisableOrganizationsRootSessions")
+}
+
 func (Unimplemented) EnableMFADevice(context.Context, *EnableMFADeviceInput) (*EnableMFADeviceOutput, error) {
 	return nil, awserr.NotImplemented("EnableMFADevice")
+}
+
+func (Unimplemented) EnableOrganizationsRootCredentialsManagement(context.Context, *EnableOrganizationsRootCredentialsManagementInput) (*EnableOrganizationsRootCredentialsManagementOutput, error) {
+	return nil, awserr.NotImplemented("EnableOrganizationsRootCredentialsManagement")
+}
+
+func (Unimplemented) EnableOrganizationsRootSessions(context.Context, *EnableOrganizationsRootSessionsInput) (*EnableOrganizationsRootSessionsOutput, error) {
+	return nil, awserr.NotImplemented("EnableOrganizationsRootSessions")
 }
 
 func (Unimplemented) GenerateCredentialReport(context.Context, *GenerateCredentialReportInput) (*GenerateCredentialReportOutput, error) {
@@ -548,6 +569,10 @@ func (Unimplemented) ListOpenIDConnectProviderTags(context.Context, *ListOpenIDC
 
 func (Unimplemented) ListOpenIDConnectProviders(context.Context, *ListOpenIDConnectProvidersInput) (*ListOpenIDConnectProvidersOutput, error) {
 	return nil, awserr.NotImplemented("ListOpenIDConnectProviders")
+}
+
+func (Unimplemented) ListOrganizationsFeatures(context.Context, *ListOrganizationsFeaturesInput) (*ListOrganizationsFeaturesOutput, error) {
+	return nil, awserr.NotImplemented("ListOrganizationsFeatures")
 }
 
 func (Unimplemented) ListPolicies(context.Context, *ListPoliciesInput) (*ListPoliciesOutput, error) {
@@ -861,7 +886,11 @@ func Handlers(s Service) []schema.Handler {
 		schema.Handle(s.DetachGroupPolicy),
 		schema.Handle(s.DetachRolePolicy),
 		schema.Handle(s.DetachUserPolicy),
+		schema.Handle(s.DisableOrganizationsRootCredentialsManagement),
+		schema.Handle(s.DisableOrganizationsRootSessions),
 		schema.Handle(s.EnableMFADevice),
+		schema.Handle(s.EnableOrganizationsRootCredentialsManagement),
+		schema.Handle(s.EnableOrganizationsRootSessions),
 		schema.Handle(s.GenerateCredentialReport),
 		schema.Handle(s.GenerateOrganizationsAccessReport),
 		schema.Handle(s.GenerateServiceLastAccessedDetails),
@@ -907,6 +936,7 @@ func Handlers(s Service) []schema.Handler {
 		schema.Handle(s.ListMFADevices),
 		schema.Handle(s.ListOpenIDConnectProviderTags),
 		schema.Handle(s.ListOpenIDConnectProviders),
+		schema.Handle(s.ListOrganizationsFeatures),
 		schema.Handle(s.ListPolicies),
 		schema.Handle(s.ListPoliciesGrantingServiceAccess),
 		schema.Handle(s.ListPolicyTags),

@@ -46,6 +46,12 @@ const (
 	EntityTypeAWSManagedPolicy   = "AWSManagedPolicy"
 )
 
+// The values of FeatureType.
+const (
+	FeatureTypeRootCredentialsManagement = "RootCredentialsManagement"
+	FeatureTypeRootSessions              = "RootSessions"
+)
+
 // The values of PermissionsBoundaryAttachmentType.
 const (
 	PermissionsBoundaryAttachmentTypePermissionsBoundaryPolicy = "PermissionsBoundaryPolicy"
@@ -2423,6 +2429,78 @@ func (v *DetachUserPolicyInput) DecodeMember(i int, d schema.Decoder) {
 	}
 }
 
+// DisableOrganizationsRootCredentialsManagementInput is DisableOrganizationsRootCredentialsManagementRequest of the service model.
+type DisableOrganizationsRootCredentialsManagementInput struct {
+}
+
+func (v *DisableOrganizationsRootCredentialsManagementInput) EncodeMembers(e schema.Encoder) {
+}
+
+func (v *DisableOrganizationsRootCredentialsManagementInput) DecodeMember(i int, d schema.Decoder) {
+}
+
+// DisableOrganizationsRootCredentialsManagementOutput is DisableOrganizationsRootCredentialsManagementResponse of the service model.
+type DisableOrganizationsRootCredentialsManagementOutput struct {
+	OrganizationId  *string
+	EnabledFeatures []string
+}
+
+func (v *DisableOrganizationsRootCredentialsManagementOutput) EncodeMembers(e schema.Encoder) {
+	if v.OrganizationId != nil {
+		e.Member(0)
+		e.String(*v.OrganizationId)
+	}
+	if v.EnabledFeatures != nil {
+		e.Member(1)
+		schema.EncodeList(e, v.EnabledFeatures, schema.Encoder.String)
+	}
+}
+
+func (v *DisableOrganizationsRootCredentialsManagementOutput) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.OrganizationId = new(d.String())
+	case 1:
+		v.EnabledFeatures = schema.DecodeList(d, schema.Decoder.String)
+	}
+}
+
+// DisableOrganizationsRootSessionsInput is DisableOrganizationsRootSessionsRequest of the service model.
+type DisableOrganizationsRootSessionsInput struct {
+}
+
+func (v *DisableOrganizationsRootSessionsInput) EncodeMembers(e schema.Encoder) {
+}
+
+func (v *DisableOrganizationsRootSessionsInput) DecodeMember(i int, d schema.Decoder) {
+}
+
+// DisableOrganizationsRootSessionsOutput is DisableOrganizationsRootSessionsResponse of the service model.
+type DisableOrganizationsRootSessionsOutput struct {
+	OrganizationId  *string
+	EnabledFeatures []string
+}
+
+func (v *DisableOrganizationsRootSessionsOutput) EncodeMembers(e schema.Encoder) {
+	if v.OrganizationId != nil {
+		e.Member(0)
+		e.String(*v.OrganizationId)
+	}
+	if v.EnabledFeatures != nil {
+		e.Member(1)
+		schema.EncodeList(e, v.EnabledFeatures, schema.Encoder.String)
+	}
+}
+
+func (v *DisableOrganizationsRootSessionsOutput) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.OrganizationId = new(d.String())
+	case 1:
+		v.EnabledFeatures = schema.DecodeList(d, schema.Decoder.String)
+	}
+}
+
 // DuplicateCertificateException is DuplicateCertificateException of the service model.
 type DuplicateCertificateException struct {
 	Message *string
@@ -2508,6 +2586,78 @@ func (v *EnableMFADeviceInput) DecodeMember(i int, d schema.Decoder) {
 		v.AuthenticationCode1 = new(d.String())
 	case 3:
 		v.AuthenticationCode2 = new(d.String())
+	}
+}
+
+// EnableOrganizationsRootCredentialsManagementInput is EnableOrganizationsRootCredentialsManagementRequest of the service model.
+type EnableOrganizationsRootCredentialsManagementInput struct {
+}
+
+func (v *EnableOrganizationsRootCredentialsManagementInput) EncodeMembers(e schema.Encoder) {
+}
+
+func (v *EnableOrganizationsRootCredentialsManagementInput) DecodeMember(i int, d schema.Decoder) {
+}
+
+// EnableOrganizationsRootCredentialsManagementOutput is EnableOrganizationsRootCredentialsManagementResponse of the service model.
+type EnableOrganizationsRootCredentialsManagementOutput struct {
+	OrganizationId  *string
+	EnabledFeatures []string
+}
+
+func (v *EnableOrganizationsRootCredentialsManagementOutput) EncodeMembers(e schema.Encoder) {
+	if v.OrganizationId != nil {
+		e.Member(0)
+		e.String(*v.OrganizationId)
+	}
+	if v.EnabledFeatures != nil {
+		e.Member(1)
+		schema.EncodeList(e, v.EnabledFeatures, schema.Encoder.String)
+	}
+}
+
+func (v *EnableOrganizationsRootCredentialsManagementOutput) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.OrganizationId = new(d.String())
+	case 1:
+		v.EnabledFeatures = schema.DecodeList(d, schema.Decoder.String)
+	}
+}
+
+// EnableOrganizationsRootSessionsInput is EnableOrganizationsRootSessionsRequest of the service model.
+type EnableOrganizationsRootSessionsInput struct {
+}
+
+func (v *EnableOrganizationsRootSessionsInput) EncodeMembers(e schema.Encoder) {
+}
+
+func (v *EnableOrganizationsRootSessionsInput) DecodeMember(i int, d schema.Decoder) {
+}
+
+// EnableOrganizationsRootSessionsOutput is EnableOrganizationsRootSessionsResponse of the service model.
+type EnableOrganizationsRootSessionsOutput struct {
+	OrganizationId  *string
+	EnabledFeatures []string
+}
+
+func (v *EnableOrganizationsRootSessionsOutput) EncodeMembers(e schema.Encoder) {
+	if v.OrganizationId != nil {
+		e.Member(0)
+		e.String(*v.OrganizationId)
+	}
+	if v.EnabledFeatures != nil {
+		e.Member(1)
+		schema.EncodeList(e, v.EnabledFeatures, schema.Encoder.String)
+	}
+}
+
+func (v *EnableOrganizationsRootSessionsOutput) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.OrganizationId = new(d.String())
+	case 1:
+		v.EnabledFeatures = schema.DecodeList(d, schema.Decoder.String)
 	}
 }
 
@@ -5641,6 +5791,42 @@ func (v *ListOpenIDConnectProvidersOutput) DecodeMember(i int, d schema.Decoder)
 	switch i {
 	case 0:
 		v.OpenIDConnectProviderList = schema.DecodeList(d, schema.DecodeStruct[OpenIDConnectProviderListEntry])
+	}
+}
+
+// ListOrganizationsFeaturesInput is ListOrganizationsFeaturesRequest of the service model.
+type ListOrganizationsFeaturesInput struct {
+}
+
+func (v *ListOrganizationsFeaturesInput) EncodeMembers(e schema.Encoder) {
+}
+
+func (v *ListOrganizationsFeaturesInput) DecodeMember(i int, d schema.Decoder) {
+}
+
+// ListOrganizationsFeaturesOutput is ListOrganizationsFeaturesResponse of the service model.
+type ListOrganizationsFeaturesOutput struct {
+	OrganizationId  *string
+	EnabledFeatures []string
+}
+
+func (v *ListOrganizationsFeaturesOutput) EncodeMembers(e schema.Encoder) {
+	if v.OrganizationId != nil {
+		e.Member(0)
+		e.String(*v.OrganizationId)
+	}
+	if v.EnabledFeatures != nil {
+		e.Member(1)
+		schema.EncodeList(e, v.EnabledFeatures, schema.Encoder.String)
+	}
+}
+
+func (v *ListOrganizationsFeaturesOutput) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.OrganizationId = new(d.String())
+	case 1:
+		v.EnabledFeatures = schema.DecodeList(d, schema.Decoder.String)
 	}
 }
 

@@ -28,6 +28,7 @@ type cli struct {
 	Env      envCmd      `cmd:"" help:"Print shell exports that point AWS clients here: eval \"$(brume env)\"."`
 	Exec     execCmd     `cmd:"" help:"Run one command with that environment: brume exec -- aws sts get-caller-identity."`
 	Runtimes runtimesCmd `cmd:"" help:"Show what functions can be written in on this machine, and what to install for more."`
+	Usage    usageCmd    `cmd:"" help:"Show what functions used, and what AWS would have charged for it."`
 	Admin    adminCmd    `cmd:"" help:"Replace the root key of a data directory: for whoever may use that directory."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
@@ -168,7 +169,7 @@ func run(args []string) int {
 		return fail(err)
 	}
 	for _, dir := range []*string{&c.Serve.DataDir, &c.Env.DataDir, &c.Exec.DataDir, &c.Runtimes.List.DataDir, &c.Runtimes.Install.DataDir,
-		&c.Admin.RotateRoot.DataDir, &c.Admin.ResetRoot.DataDir} {
+		&c.Usage.DataDir, &c.Admin.RotateRoot.DataDir, &c.Admin.ResetRoot.DataDir} {
 		if *dir == "" {
 			*dir = defaultDataDir()
 		}

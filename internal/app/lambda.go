@@ -93,7 +93,10 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 		notForFunctions(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) })), s.log)
 	s.onClose(network.Close)
 
+	s.meter = lambda.NewMeter(p.store, s.log)
+	s.onClose(func() error { return s.meter.Flush(context.Background()) }) // after the last invocation
 	environments := environment.New(environment.Config{
+		Meter:         s.meter,
 		Driver:        driver,
 		Runtimes:      c.Runtimes,
 		Code:          packages,
@@ -147,6 +150,7 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 		}
 	})
 	s.loop(background, service.RunMappings)
+	s.loop(background, s.meter.Run)
 	started := time.Now()
 	s.loop(background, func(ctx context.Context) {
 		if err := packages.Sweep(ctx, started); err != nil && ctx.Err() == nil {

@@ -64,6 +64,7 @@ type stack struct {
 	// missing are the protections that functions do not have on this machine, one line each.
 	missing   []string
 	codeLinks *lambda.SignedLinks
+	meter     *lambda.Meter
 	// requests ends by endRequests, and with it those requests that a reset does not wait for.
 	requests    context.Context
 	endRequests context.CancelFunc
@@ -193,7 +194,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	if err != nil {
 		return s, err
 	}
-	s.handler = withCode(s.codeLinks, log, server)
+	s.handler = usageHandler(s.meter, tokens, log, withCode(s.codeLinks, log, server))
 	for _, loop := range s.begin {
 		s.loops.Go(loop)
 	}

@@ -158,6 +158,9 @@ func (s *Server) Start(ctx context.Context) error { return s.start(ctx, s.reacha
 // Binary is the binary that runs.
 func (s *Server) Binary() string { return s.binary }
 
+// DataDir is the directory that holds its state.
+func (s *Server) DataDir() string { return s.dataDir }
+
 // PID is the id of the process.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 

@@ -20,6 +20,7 @@ import (
 //	lambda e ACCOUNT REGION NAME QUALIFIER  → eventConfigRow; QUALIFIER is empty for $LATEST
 //	lambda m ACCOUNT REGION UUID            → mappingRow
 //	lambda s UUID SHARD                     → eventsource.Checkpoint: how far a mapping has read a shard
+//	lambda t ACCOUNT DAY REGION NAME ARCHITECTURE → Usage
 //	lambda c BLOB ACCOUNT REGION NAME NUMBER → nothing: this version (0: $LATEST) has that code. The name of a blob begins
 //	                                          with its digest.
 const (
@@ -36,6 +37,7 @@ const (
 	tagEvents   = 'e'
 	tagMapping  = 'm'
 	tagShard    = 's'
+	tagMeter    = 't'
 )
 
 func table(tag byte) []byte { return tuple.AppendByte(tuple.AppendString(nil, "lambda"), tag) }
@@ -179,4 +181,18 @@ func checkpointsPrefix(uuid string) []byte { return tuple.AppendString(table(tag
 
 func checkpointKey(uuid, shard string) []byte {
 	return tuple.AppendString(checkpointsPrefix(uuid), shard)
+}
+
+// meterPrefix begins the keys of all meters of an account, in the order of the days.
+func meterPrefix(account string) []byte { return tuple.AppendString(table(tagMeter), account) }
+
+func meterRowKey(k meterKey) []byte {
+	key := tuple.AppendString(tuple.AppendString(meterPrefix(k.account), k.day), k.region)
+	return tuple.AppendString(tuple.AppendString(key, k.name), k.architecture)
+}
+
+func parseMeterRowKey(key []byte) (k meterKey, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagMeter)))
+	k.account, k.day, k.region, k.name, k.architecture = r.String(), r.String(), r.String(), r.String(), r.String()
+	return k, r.End()
 }

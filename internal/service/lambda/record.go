@@ -173,7 +173,7 @@ func (v *versionRow) function(r ref) *environment.Function {
 	return &environment.Function{
 		Account: r.account, Region: r.region, Name: r.name, Version: v.version(), ARN: r.at(v.version()).arn(),
 		Generation: v.Generation,
-		Runtime:    v.Runtime, RuntimeARN: runtimeVersionARN(r.region, v.Runtime), Handler: v.Handler, Role: v.Role, DeadLetter: v.DeadLetter,
+		Runtime:    v.Runtime, RuntimeARN: runtimeVersionARN(r.region, v.Runtime), Handler: v.Handler, Role: v.Role, DeadLetter: v.DeadLetter, Architecture: v.Architectures[0],
 		MemoryMB: int(v.MemorySize), TmpMB: int(v.TmpSize), Timeout: time.Duration(v.Timeout) * time.Second,
 		Code: v.Code.String(), Layers: layers, Variables: v.variables,
 		LogGroup: v.logGroup(r.name), LogFormat: v.Logging.Format,

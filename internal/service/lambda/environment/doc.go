@@ -44,9 +44,11 @@ type Function struct {
 	Handler    string
 	Role       string // ARN of the execution role
 	DeadLetter string // ARN of what gets failed events; not used here
-	MemoryMB   int
-	TmpMB      int // size of /tmp
-	Timeout    time.Duration
+	// Architecture is what the function was made for: "x86_64" or "arm64".
+	Architecture string
+	MemoryMB     int
+	TmpMB        int // size of /tmp
+	Timeout      time.Duration
 	// Code names the deployment package, in the words of Config.Code.
 	Code string
 	// Layers name the packages that lie one over the other in /opt, in the words of Config.Code.
@@ -173,6 +175,11 @@ type Identity struct {
 	Environment     string // unique
 }
 
+// A Meter is told what each invocation cost, when all of that is known.
+type Meter interface {
+	Record(f *Function, u *Usage)
+}
+
 // Config is what a Manager needs.
 type Config struct {
 	Driver   sandbox.Driver
@@ -182,6 +189,8 @@ type Config struct {
 	Logs     Logs
 	Gateway  Gateway
 	Logger   *slog.Logger
+	// Meter may be nil.
+	Meter Meter
 
 	// CABundle and CACertificate are files of this machine: the authorities that functions trust, and Brume's own alone.
 	CABundle, CACertificate string

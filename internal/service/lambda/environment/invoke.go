@@ -303,6 +303,9 @@ func (r *run) end(o outcome, spent time.Duration, usable bool) {
 	if e.proc != nil {
 		u.MaxMemory = e.maxMemory(!usable)
 	}
+	if m.c.Meter != nil {
+		m.c.Meter.Record(r.f, u)
+	}
 	if e.out != nil {
 		e.out.drain()
 	}

@@ -54,6 +54,7 @@ var rules = []rule{
 // exceptions are imports that a rule would refuse, each with its reason.
 var exceptions = map[[2]string]string{
 	{"brume/internal/wire/executeapi", "brume/internal/service/apigateway"}: "the data plane's HTTP side is written for this one domain, whose request and response it converts",
+	{"brume/internal/wire/functionurl", "brume/internal/service/lambda"}:    "likewise for function URLs",
 }
 
 func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }

@@ -220,6 +220,9 @@ func (g *cgroup1) pressed() error {
 
 func (g *cgroup1) allow(int64) error { return nil }
 
+// freeze: what the freezer of version 1 has frozen cannot be killed, not even by the end of the server.
+func (g *cgroup1) freeze(bool) error { return errors.ErrUnsupported }
+
 func (g *cgroup1) oomKills() (int, error) {
 	if _, ok := g.dirs["memory"]; !ok {
 		return 0, nil

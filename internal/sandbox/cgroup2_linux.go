@@ -294,6 +294,14 @@ func (g *cgroup2) allow(tmp int64) error {
 	return writeFile(g.dir, "memory.high", strconv.FormatInt(g.limit+tmp, 10))
 }
 
+func (g *cgroup2) freeze(on bool) error {
+	value := "0"
+	if on {
+		value = "1"
+	}
+	return writeFile(g.dir, "cgroup.freeze", value)
+}
+
 func (g *cgroup2) oomKills() (int, error) {
 	if !g.memoryOn {
 		return 0, nil

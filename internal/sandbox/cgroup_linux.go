@@ -64,6 +64,8 @@ type cgroup interface {
 	pressed() error
 	// allow is told how much of the memory is in /tmp.
 	allow(tmp int64) error
+	// freeze stops or continues all processes, or fails with errors.ErrUnsupported.
+	freeze(on bool) error
 	// oomKills is how many processes the kernel has killed for want of memory.
 	oomKills() (int, error)
 	// remove removes the cgroup, which must be empty of processes.

@@ -37,6 +37,7 @@ func testContract(t *testing.T, open func(*testing.T) Driver) {
 		{"Canceled", testCanceled},
 		{"Listen", testListen},
 		{"KillsTree", testKillsTree},
+		{"Freeze", testFreeze},
 		{"CommandEndsTree", testCommandEndsTree},
 		{"Stats", testStats},
 		{"Memory", testMemory},

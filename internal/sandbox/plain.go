@@ -213,6 +213,17 @@ func (p *plainProcess) PID() int              { return p.pid }
 func (p *plainProcess) Sockets() []Socket     { return p.sockets }
 func (p *plainProcess) Done() <-chan struct{} { return p.done }
 
+// Freeze and Thaw reach what is in the process group.
+func (p *plainProcess) Freeze() error { return p.signal(syscall.SIGSTOP) }
+func (p *plainProcess) Thaw() error   { return p.signal(syscall.SIGCONT) }
+
+func (p *plainProcess) signal(sig syscall.Signal) error {
+	if err := syscall.Kill(-p.pid, sig); err != nil && err != syscall.ESRCH {
+		return err
+	}
+	return nil
+}
+
 // Link needs a network of the process's own.
 func (p *plainProcess) Link() *os.File { return nil }
 

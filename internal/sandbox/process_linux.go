@@ -34,6 +34,8 @@ type process struct {
 	attach sync.Mutex // held while somebody uses later
 	later  []int      // descriptors of the namespaces in which binds are attached; none after that, or after the end
 
+	stopped []int // the processes that Freeze has stopped one by one
+
 	mu      sync.Mutex
 	pidfd   int // -1 once waited for
 	oom     bool

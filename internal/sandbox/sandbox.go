@@ -180,6 +180,10 @@ type Process interface {
 	// Attach shows more of the host, in the same way as Config.Binds, at directories of Config.Later. What runs inside sees
 	// it from then on.
 	Attach(binds []Bind) error
+	// Freeze stops every process of the sandbox where it is, until Thaw. Frozen processes can be killed. Both are for one
+	// goroutine at a time.
+	Freeze() error
+	Thaw() error
 	// Kill ends every process of the sandbox. It does not wait.
 	Kill()
 	// Done is closed after everything of the sandbox is gone.

@@ -8,7 +8,9 @@
 //   - An environment has one invocation at a time. When all are busy another one is started, up to the limits that come
 //     with the invocation; of several idle ones the one used last is taken.
 //   - An invocation ends at the function's timeout, whatever the function does: the whole environment is killed.
-//   - An environment ends before the credentials that it was given do, and after it was idle for IdleTimeout.
+//   - An environment without an invocation does not run: soon after its last one it is frozen, until the next.
+//   - An environment ends before the credentials that it was given do, and after it was idle for IdleTimeout or when the machine
+//     is short of memory, unless Provision keeps it.
 //   - What a function writes ends up in its log in the order in which it was written, between the START and END lines of
 //     the invocation that wrote it. Logs are stored off the path of invocations and within bounds.
 //   - After Close no process, goroutine, socket or file is left.
@@ -60,6 +62,19 @@ type Function struct {
 	LogFormat           string
 	ApplicationLogLevel string
 	SystemLogLevel      string
+
+	// initialization is why an environment is made: on-demand, if it is empty.
+	initialization string
+}
+
+// provisionedConcurrency is the initialization of environments that Provision keeps.
+const provisionedConcurrency = "provisioned-concurrency"
+
+func (f *Function) initializationType() string {
+	if f.initialization == "" {
+		return "on-demand"
+	}
+	return f.initialization
 }
 
 // An Invocation is one event for a function.

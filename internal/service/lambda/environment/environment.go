@@ -50,11 +50,15 @@ type environment struct {
 	detach  func()
 	recycle time.Time // when its credentials are too old for another invocation
 
+	freezer freezer
+
 	// What follows belongs to whoever has the environment: an invocation, or the manager while it is idle.
 	init     time.Duration // how long it took to start, until that was reported
 	lastUsed time.Time
 	measured time.Time // when memory was found out
 	memory   int64
+	// provision is what keeps it ready, if anything does; guarded by manager.mu.
+	provision *provision
 	// gone says that it is being ended; guarded by manager.mu.
 	gone bool
 }
@@ -212,6 +216,7 @@ func (e *environment) serve(api net.Listener) {
 // watch waits for the end of the sandbox and ends what belongs to it.
 func (e *environment) watch() {
 	exit := e.proc.Wait()
+	e.freezer.stop()
 	e.out.drain()
 	e.out.close()
 	e.api.Exited(&processExit{exit})
@@ -335,7 +340,7 @@ func (m *Manager) variables(f *Function, base map[string]string, creds *Credenti
 		"AWS_LAMBDA_FUNCTION_NAME":        f.Name,
 		"AWS_LAMBDA_FUNCTION_VERSION":     f.Version,
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(f.MemoryMB),
-		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
+		"AWS_LAMBDA_INITIALIZATION_TYPE":  f.initializationType(),
 		"AWS_LAMBDA_LOG_GROUP_NAME":       f.LogGroup,
 		"AWS_LAMBDA_LOG_STREAM_NAME":      logStream,
 		"AWS_LAMBDA_LOG_FORMAT":           f.LogFormat,

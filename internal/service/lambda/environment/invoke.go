@@ -64,6 +64,7 @@ func (m *Manager) invoke(f *Function, inv *Invocation, stream *handoff) (*Result
 			return nil, err
 		}
 	}
+	r.e.freezer.wake(r.e)
 	if r.deadline.IsZero() {
 		r.deadline = time.Now().Add(f.Timeout)
 	}
@@ -299,6 +300,9 @@ func (r *run) end(o outcome, spent time.Duration, usable bool) {
 	u := &r.result.Usage
 	u.Duration, u.Init, u.MemoryMB = spent, e.init, r.f.MemoryMB
 	u.Billed = billed(spent, e.init)
+	if e.fn.initialization == provisionedConcurrency {
+		u.Billed = billed(spent, 0) // the init phase is in the price of the provision
+	}
 	e.init = 0
 	if e.proc != nil {
 		u.MaxMemory = e.maxMemory(!usable)

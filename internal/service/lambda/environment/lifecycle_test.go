@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -196,8 +197,13 @@ func TestEnvironmentsEndBeforeTheirCredentials(t *testing.T) {
 func TestEnvironmentThatDiesIdleIsForgotten(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, false, nil)
-	f := h.python("import os, threading\ndef handler(e, c):\n  if e: threading.Timer(0.1, os._exit, [1]).start()\n  return e")
-	h.invoke(f, "1")
+	f := h.python("def handler(e, c): return e")
+	h.invoke(f, "0")
+	h.manager.mu.Lock()
+	for e := range h.manager.all { // it does not run when it is idle, but may be killed, by the kernel for instance
+		must(t, syscall.Kill(e.proc.PID(), syscall.SIGKILL))
+	}
+	h.manager.mu.Unlock()
 	eventually(t, "it is forgotten", h.count(0, 0))
 	if got := h.invoke(f, "0"); got != "0" {
 		t.Errorf("%s", got)
@@ -255,15 +261,15 @@ func TestClose(t *testing.T) {
 			done <- r
 		}()
 	}
-	start("0.5")
+	start("0.2")
 	start("60")
 	eventually(t, "two are busy", h.count(2, 0))
 	time.Sleep(100 * time.Millisecond)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	began := time.Now()
 	h.manager.Close(ctx)
-	if d := time.Since(began); d < 900*time.Millisecond || d > 4*time.Second {
+	if d := time.Since(began); d < 2900*time.Millisecond || d > 10*time.Second {
 		t.Errorf("Close took %v", d)
 	}
 	if r := <-done; r.Failed {

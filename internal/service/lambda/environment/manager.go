@@ -45,6 +45,10 @@ type Manager struct {
 	usage   map[functionKey]int // invocations of functions with a number of their own
 	shared  map[scopeKey]int    // those of all others
 	all     map[*environment]struct{}
+	// provisions are what Provision was called with.
+	provisions map[poolKey]*provision
+	provider   sync.WaitGroup
+	lacking    chan struct{} // holds one: a provision may be short of environments
 }
 
 type scopeKey struct{ account, region string }
@@ -92,6 +96,8 @@ func New(c Config) *Manager {
 		usage:      make(map[functionKey]int),
 		shared:     make(map[scopeKey]int),
 		all:        make(map[*environment]struct{}),
+		provisions: make(map[poolKey]*provision),
+		lacking:    make(chan struct{}, 1),
 	}
 	m.life, m.endLife = context.WithCancel(context.Background())
 	m.creds.sessions = make(map[sessionKey]*session)
@@ -104,6 +110,7 @@ func New(c Config) *Manager {
 	}
 	m.slots = newSlots(m, each)
 	m.reaper.Go(m.reap)
+	m.provider.Go(m.provide)
 	return m
 }
 
@@ -126,6 +133,7 @@ func (m *Manager) Close(ctx context.Context) {
 	m.reaper.Wait()
 	m.slots.close()
 	m.endLife()
+	m.provider.Wait()
 	m.mu.Lock()
 	for e := range m.all {
 		e.end()
@@ -206,6 +214,19 @@ func (m *Manager) take(f *Function) *environment {
 	return nil
 }
 
+// reserve is take for a caller that starts an environment in any case.
+func (m *Manager) reserve(f *Function) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.pools[f.poolKey()]
+	if p == nil {
+		p = &pool{generation: f.Generation}
+		m.pools[f.poolKey()] = p
+	}
+	p.busy++
+	m.retire(p, f.Generation)
+}
+
 // put gives back an environment that waits for its next invocation.
 func (m *Manager) put(e *environment) {
 	m.mu.Lock()
@@ -219,6 +240,7 @@ func (m *Manager) put(e *environment) {
 	}
 	e.lastUsed = time.Now()
 	p.idle = append(p.idle, e)
+	e.freezer.rest(e)
 }
 
 // drop gives back nothing: the environment is not to be used again, or there never was one.
@@ -292,6 +314,7 @@ func (m *Manager) forget(e *environment) {
 	defer m.mu.Unlock()
 	e.gone = true
 	delete(m.all, e)
+	m.release(e)
 	k := e.fn.poolKey()
 	p := m.pools[k]
 	if p == nil {
@@ -339,14 +362,21 @@ func (m *Manager) kill(e *environment) {
 
 // reap ends environments that were idle for too long.
 func (m *Manager) reap() {
-	ticker := time.NewTicker(min(max(m.c.IdleTimeout/4, 10*time.Millisecond), 30*time.Second))
+	ticker := time.NewTicker(min(max(m.c.IdleTimeout/4, 10*time.Millisecond), pressureInterval))
 	defer ticker.Stop()
+	looked := time.Now()
 	for {
 		select {
 		case <-m.stopReaper:
 			return
 		case now := <-ticker.C:
 			m.reapIdle(now.Add(-m.c.IdleTimeout))
+			if now.Sub(looked) >= pressureInterval {
+				looked = now
+				if memoryIsShort() {
+					m.relieve()
+				}
+			}
 			m.creds.prune(now)
 			m.slots.prune(now)
 		}
@@ -361,7 +391,7 @@ func (m *Manager) reapIdle(before time.Time) {
 	for k, p := range m.pools {
 		kept := p.idle[:0]
 		for _, e := range p.idle {
-			if e.lastUsed.After(before) && e.fresh(now) {
+			if (e.provision != nil || e.lastUsed.After(before)) && e.fresh(now) {
 				kept = append(kept, e)
 			} else {
 				e.end()

@@ -60,7 +60,7 @@ type initStart struct {
 
 func (w *logWriter) initStart(f *Function, runtimeVersion string) {
 	if f.LogFormat == "JSON" {
-		w.platform(f, "INFO", "initStart", initStart{"on-demand", "init", runtimeVersion, f.RuntimeARN, f.Name, f.Version})
+		w.platform(f, "INFO", "initStart", initStart{f.initializationType(), "init", runtimeVersion, f.RuntimeARN, f.Name, f.Version})
 		return
 	}
 	w.writeSystem("INIT_START Runtime Version: " + runtimeVersion + "\tRuntime Version ARN: " + f.RuntimeARN + "\n")
@@ -81,7 +81,7 @@ type initMetrics struct {
 // initReport is written for an init phase that failed: the duration of one that did not is in the first REPORT.
 func (w *logWriter) initReport(f *Function, phase string, d time.Duration, o outcome) {
 	if f.LogFormat == "JSON" {
-		w.platform(f, "INFO", "initReport", initReport{"on-demand", phase, o.status, o.errorType, initMetrics{millis(d)}})
+		w.platform(f, "INFO", "initReport", initReport{f.initializationType(), phase, o.status, o.errorType, initMetrics{millis(d)}})
 		return
 	}
 	line := fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: %s\tStatus: %s", millis(d), phase, o.status)

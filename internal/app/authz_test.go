@@ -105,6 +105,7 @@ var unpublished = map[string]string{
 	"apigateway GetSdkType apigateway:GET":              "https://docs.aws.amazon.com/apigateway/latest/api/API_GetSdkType.html",
 	"apigateway GetSdkTypes apigateway:GET":             "https://docs.aws.amazon.com/apigateway/latest/api/API_GetSdkTypes.html",
 	"sts GetFederationToken sts:TagSession":             "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_adding-getfederationtoken",
+	"apigateway TestInvokeAuthorizer apigateway:POST":   "https://docs.aws.amazon.com/apigateway/latest/api/API_TestInvokeAuthorizer.html",
 	"apigateway TestInvokeMethod apigateway:POST":       "https://docs.aws.amazon.com/apigateway/latest/api/API_TestInvokeMethod.html",
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"time"
 
@@ -34,6 +35,8 @@ type Config struct {
 	TestCredentials bool
 	// Functions says how functions are run.
 	Functions FunctionsConfig
+	// UserPools are the URLs of those who issue the tokens of Cognito user pools, by the pool's id.
+	UserPools map[string]string
 	// Runtimes are what functions can be written in.
 	Runtimes *runtimes.Catalog
 	Version  string
@@ -102,6 +105,11 @@ func (c *Config) check() error {
 	}
 	if c.Functions.IdleTimeout < 0 {
 		return errors.New("--function-idle-timeout: less than nothing")
+	}
+	for pool, issuer := range c.UserPools {
+		if u, err := url.Parse(issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return fmt.Errorf("--user-pool: %q is not the URL of the issuer of the pool %s", issuer, pool)
+		}
 	}
 	if c.TrailBytes < 0 {
 		return errors.New("--trail-megabytes: the audit trail needs room")

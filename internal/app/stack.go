@@ -138,7 +138,8 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	if err != nil {
 		return s, err
 	}
-	options := sts.Options{Identities: identities, Sealer: tokenBox, Keys: jwks.NewSource()}
+	signingKeys := jwks.NewSource()
+	options := sts.Options{Identities: identities, Sealer: tokenBox, Keys: signingKeys}
 	if c.TestCredentials {
 		options.TestAccount = c.AccountID
 	}
@@ -168,7 +169,10 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	if err != nil {
 		return s, err
 	}
-	apis := apigateway.New(store, lambdaIntegration{dispatcher, identities, tokens}, public, log)
+	apis := apigateway.New(apigateway.Config{
+		Store: store, Lambda: lambdaIntegration{dispatcher, identities, tokens}, Authorizer: dispatcher, Keys: signingKeys, Issuers: c.UserPools,
+		Endpoint: public, Log: log,
+	})
 	s.loop(background, func(ctx context.Context) {
 		if err := apis.Run(ctx); err != nil {
 			log.Error("API Gateway's last usage is not counted", "error", err.Error())
@@ -184,7 +188,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Dispatcher:  dispatcher,
 		Credentials: tokens,
 		Uses:        identities,
-		DataPlane:   dataPlanes{functionurl.New(functions, tokens, log), executeapi.New(apis)},
+		DataPlane:   dataPlanes{functionurl.New(functions, tokens, log), executeapi.New(apis, tokens)},
 		Region:      c.Region,
 		Metrics:     metrics,
 		Log:         log,

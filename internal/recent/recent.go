@@ -1,7 +1,10 @@
 // Package recent has a bounded map for caches.
 package recent
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // A Map keeps at least as many of the entries that were used last as its limit says, and at most twice as many. It holds
 // two generations: when the young one is full it becomes the old one, and what is still in use moves over as it is asked
@@ -42,4 +45,13 @@ func (m *Map[K, V]) Set(key K, value V) {
 		m.young, m.old = map[K]V{}, m.young
 	}
 	m.young[key] = value
+}
+
+// DeleteFunc removes the entries whose keys del accepts.
+func (m *Map[K, V]) DeleteFunc(del func(K) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, generation := range []map[K]V{m.young, m.old} {
+		maps.DeleteFunc(generation, func(key K, _ V) bool { return del(key) })
+	}
 }

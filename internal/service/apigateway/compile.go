@@ -8,6 +8,7 @@ import (
 	"time"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/policy"
 	"brume/internal/service/apigateway/vtl"
 )
 
@@ -36,6 +37,11 @@ type stage struct {
 	keyFromAuthorizer bool
 	disabled          bool
 	routes            router
+	// policy is the API's resource policy, nil for none. With policyFault nothing passes.
+	policy           *policy.Document
+	policyFault      error
+	authorizers      map[string]*authorizer
+	gatewayResponses map[string]*customResponse
 }
 
 type resource struct {
@@ -56,6 +62,9 @@ type method struct {
 	resource       *resource
 	httpMethod     string // "ANY" among them
 	authorization  string
+	authorizer     *authorizer // nil if there is none
+	scopes         []string
+	check          *requestCheck // nil if nothing is checked
 	apiKeyRequired bool
 	operationName  string
 	throttle       *limit // set on the stage; nil for none
@@ -111,24 +120,42 @@ func compileStage(sc scope, apiID string, st *api.Stage, snap *snapshot) *stage 
 		variables: st.Variables, variableFields: fieldsOf(st.Variables), binaryTypes: snap.BinaryMediaTypes,
 		keyFromAuthorizer: snap.APIKeySource == "AUTHORIZER", disabled: snap.DisableExecuteAPIEndpoint,
 	}
+	s.compileParts(snap)
 	for i := range snap.Resources {
 		if len(snap.Resources[i].ResourceMethods) > 0 {
-			s.routes.add(s.compileResource(&snap.Resources[i], st.MethodSettings))
+			s.routes.add(s.compileResource(&snap.Resources[i], snap, st.MethodSettings))
 		}
 	}
 	return s
 }
 
-func (s *stage) compileResource(row *api.Resource, settings map[string]api.MethodSetting) *resource {
+// compileParts makes ready what methods refer to.
+func (s *stage) compileParts(snap *snapshot) {
+	if snap.API != nil && value(snap.API.Policy) != "" {
+		s.policy, s.policyFault = policy.Parse(*snap.API.Policy, policy.Resource)
+	}
+	s.authorizers = make(map[string]*authorizer, len(snap.Authorizers))
+	for _, a := range snap.Authorizers {
+		s.authorizers[*a.Id] = compileAuthorizer(a, s.variables)
+	}
+	s.gatewayResponses = make(map[string]*customResponse, len(snap.GatewayResponses))
+	for _, g := range snap.GatewayResponses {
+		if c, err := compileGatewayResponse(g); err == nil { // one with a faulty template is answered as if it were not there
+			s.gatewayResponses[*g.ResponseType] = c
+		}
+	}
+}
+
+func (s *stage) compileResource(row *api.Resource, snap *snapshot, settings map[string]api.MethodSetting) *resource {
 	r := &resource{id: *row.Id, path: *row.Path, methods: make(map[string]*method, len(row.ResourceMethods))}
 	for name := range row.ResourceMethods {
 		m := row.ResourceMethods[name]
-		r.methods[name] = s.compileMethod(r, &m, settings)
+		r.methods[name] = s.compileMethod(r, &m, snap, settings)
 	}
 	return r
 }
 
-func (s *stage) compileMethod(r *resource, row *api.Method, settings map[string]api.MethodSetting) *method {
+func (s *stage) compileMethod(r *resource, row *api.Method, snap *snapshot, settings map[string]api.MethodSetting) *method {
 	m := &method{
 		resource: r, httpMethod: *row.HttpMethod, authorization: value(row.AuthorizationType), apiKeyRequired: value(row.ApiKeyRequired),
 		operationName: value(row.OperationName), responses: make(map[string]bool, len(row.MethodResponses)),
@@ -136,6 +163,8 @@ func (s *stage) compileMethod(r *resource, row *api.Method, settings map[string]
 		bucket:  s.apiID + "/" + s.name + "/" + r.id + "/" + *row.HttpMethod,
 	}
 	m.throttle = stageThrottle(settings, m.planKey)
+	m.authorizer, m.scopes = s.authorizers[value(row.AuthorizerId)], row.AuthorizationScopes
+	m.check = s.compileCheck(row, snap)
 	for code := range row.MethodResponses {
 		m.responses[code] = true
 	}
@@ -249,3 +278,5 @@ func value[T any](p *T) T {
 	}
 	return *p
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -15,7 +15,29 @@ import (
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html#api-gateway-simple-proxy-for-lambda-input-format
 func (x *exchange) proxyEvent() []byte {
 	b := make([]byte, 0, 4096+len(x.req.Body)*5/4)
-	b = append(b, `{"resource":`...)
+	b = append(b, '{')
+	b = x.appendRequest(b)
+	b = append(b, `,"body":`...)
+	contentType, _ := x.req.header("Content-Type")
+	binary := len(x.stage.binaryTypes) > 0 && isBinary(x.stage.binaryTypes, mediaType(contentType)) && len(x.req.Body) > 0
+	switch {
+	case len(x.req.Body) == 0:
+		b = append(b, "null"...)
+	case binary:
+		b = append(b, '"')
+		b = base64.StdEncoding.AppendEncode(b, x.req.Body)
+		b = append(b, '"')
+	default:
+		b = vtl.AppendJSONString(b, string(x.req.Body))
+	}
+	b = append(b, `,"isBase64Encoded":`...)
+	b = strconv.AppendBool(b, binary)
+	return append(b, '}')
+}
+
+// appendRequest writes the members that the events of proxy integrations and of REQUEST authorizers share.
+func (x *exchange) appendRequest(b []byte) []byte {
+	b = append(b, `"resource":`...)
 	b = vtl.AppendJSONString(b, x.method.resource.path)
 	b = append(b, `,"path":`...)
 	b = vtl.AppendJSONString(b, x.path())
@@ -36,23 +58,7 @@ func (x *exchange) proxyEvent() []byte {
 	b = append(b, `,"stageVariables":`...)
 	b = appendSingle(b, x.stage.variableFields)
 	b = append(b, `,"requestContext":`...)
-	b = x.appendRequestContext(b)
-	b = append(b, `,"body":`...)
-	contentType, _ := x.req.header("Content-Type")
-	binary := len(x.stage.binaryTypes) > 0 && isBinary(x.stage.binaryTypes, mediaType(contentType)) && len(x.req.Body) > 0
-	switch {
-	case len(x.req.Body) == 0:
-		b = append(b, "null"...)
-	case binary:
-		b = append(b, '"')
-		b = base64.StdEncoding.AppendEncode(b, x.req.Body)
-		b = append(b, '"')
-	default:
-		b = vtl.AppendJSONString(b, string(x.req.Body))
-	}
-	b = append(b, `,"isBase64Encoded":`...)
-	b = strconv.AppendBool(b, binary)
-	return append(b, '}')
+	return x.appendRequestContext(b)
 }
 
 func (x *exchange) appendRequestContext(b []byte) []byte {
@@ -81,6 +87,33 @@ func (x *exchange) appendRequestContext(b []byte) []byte {
 		str("operationName", x.method.operationName)
 	}
 	str("resourcePath", x.method.resource.path)
+	if a := x.authorized; a != nil {
+		b = append(b, `,"authorizer":{`...)
+		sep := ""
+		if a.document != nil {
+			b = append(b, `"principalId":`...)
+			b = vtl.AppendJSONString(b, a.principalID)
+			b = append(b, `,"integrationLatency":`...)
+			b = strconv.AppendInt(b, a.latency.Milliseconds(), 10)
+			sep = ","
+		}
+		for _, name := range a.context.Keys {
+			v, _ := a.context.Get(name)
+			text, err := vtl.JSON(v)
+			if s, ok := v.(string); ok {
+				text, err = string(vtl.AppendJSONString(nil, s)), nil
+			}
+			if err != nil {
+				continue // it was made of texts: there is nothing that could not be shown
+			}
+			b = append(b, sep...)
+			b = vtl.AppendJSONString(b, name)
+			b = append(b, ':')
+			b = append(b, text...)
+			sep = ","
+		}
+		b = append(b, '}')
+	}
 	str("httpMethod", x.httpMethod)
 	str("extendedRequestId", x.extendedID)
 	str("requestTime", x.requestTime())
@@ -94,8 +127,8 @@ func (x *exchange) appendRequestContext(b []byte) []byte {
 	str("requestId", x.requestID)
 	b = append(b, `,"identity":{"cognitoIdentityPoolId":null`...)
 	var c caller
-	if x.caller != nil {
-		c = *x.caller
+	if who := x.who(); who != nil {
+		c = *who
 	}
 	strOrNull("accountId", c.accountID)
 	null("cognitoIdentityId")

@@ -20,10 +20,23 @@ type exchange struct {
 	traceID    string
 	key        *apiKey // nil if the method needs none
 	caller     *caller // of TestInvokeMethod; nil for requests from outside
-	log        *executionLog
+	// identity is who signed a request to a method that wants that, authorized what an authorizer said.
+	identity   *caller
+	authorized *authorized
+	// validationErrors is what is wrong with the body, for $context.error.validationErrorString.
+	validationErrors string
+	log              *executionLog
 }
 
-// A caller is the signed caller of TestInvokeMethod, for the identity in the event.
+// who is the signer of the request, nil if it has none that counts.
+func (x *exchange) who() *caller {
+	if x.caller != nil {
+		return x.caller
+	}
+	return x.identity
+}
+
+// A caller is the signer of a request, for the identity in events and templates.
 type caller struct{ accountID, accessKey, arn, id, userAgent string }
 
 // What TestInvokeMethod shows in place of a stage and a client.

@@ -142,7 +142,9 @@ func (i *importer) settings() error {
 		i.row.ApiKeySource = &d.APIKeySource
 	}
 	if d.Policy != "" {
-		return noResourcePolicies()
+		if err := setPolicy(i.sc, i.row, d.Policy); err != nil {
+			return at(err, "Unable to set the resource policy")
+		}
 	}
 	i.row.DisableExecuteApiEndpoint = new(d.DisableExecuteAPI)
 	if err := checkAPI(i.row); err != nil {

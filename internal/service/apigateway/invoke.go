@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"brume/internal/awserr"
-	"brume/internal/kv"
 	"brume/internal/service/apigateway/vtl"
 )
 
@@ -17,6 +16,7 @@ import (
 // logged where it is a fault of ours or of the API's configuration.
 func (s *Service) Invoke(ctx context.Context, req *Request) *Response {
 	x := &exchange{req: req, httpMethod: req.Method, requestID: newRequestID(), extendedID: newExtendedID()}
+	x.traceID = traceIDOf(req, req.Time)
 	refusal, err := s.admit(ctx, x)
 	switch {
 	case err != nil:
@@ -24,81 +24,9 @@ func (s *Service) Invoke(ctx context.Context, req *Request) *Response {
 			slog.String("request_id", x.requestID), slog.String("error", err.Error()))
 		return withIDs(configurationError().response(), x.requestID, x.extendedID)
 	case refusal != nil:
-		return withIDs(refusal.response(), x.requestID, x.extendedID)
+		return withIDs(s.answer(ctx, x, refusal), x.requestID, x.extendedID)
 	}
-	x.traceID = traceIDOf(req, req.Time)
 	return withIDs(s.integrate(ctx, x), x.requestID, x.extendedID)
-}
-
-// admit finds the method of a request, and checks everything that stands before its integration.
-func (s *Service) admit(ctx context.Context, x *exchange) (*gatewayResponse, error) {
-	var refusal *gatewayResponse
-	var plan *usagePlan
-	var count *counter
-	err := s.store.View(ctx, func(r kv.Reader) error {
-		refusal, plan, count, x.key = nil, nil, nil, nil
-		st, err := s.stageIn(r, x.req.API, x.req.Stage)
-		if err != nil {
-			return err
-		}
-		if st == nil || st.disabled {
-			refusal = noSuchAPI()
-			return nil
-		}
-		x.stage = st
-		if !x.route() {
-			refusal = missingAuthenticationToken()
-			return nil
-		}
-		if x.method.authorization != "NONE" {
-			// What we cannot check does not pass.
-			refusal = missingAuthenticationToken()
-			return nil
-		}
-		if !x.method.apiKeyRequired {
-			return nil
-		}
-		sent, ok := x.req.header("x-api-key")
-		if !ok || st.keyFromAuthorizer {
-			refusal = invalidAPIKey()
-			return nil
-		}
-		sc := scope{st.account, st.region}
-		if x.key, err = s.keyIn(r, sc, sent); err != nil {
-			return err
-		}
-		if x.key == nil || !x.key.enabled {
-			refusal = invalidAPIKey()
-			return nil
-		}
-		if plan = x.key.planFor(st); plan == nil {
-			refusal = invalidAPIKey()
-			return nil
-		}
-		count, err = s.counters.get(r, usageID{sc, plan.id, x.key.id}, plan.quota)
-		return err
-	})
-	if err != nil || refusal != nil {
-		return refusal, err
-	}
-	now := time.Now()
-	if !s.throttle(x, plan, now) {
-		return throttled(), nil
-	}
-	if count != nil && !count.take(plan.quota, now) {
-		return quotaExceeded(), nil
-	}
-	return nil, nil
-}
-
-// route finds the resource and the method; false if there is none.
-func (x *exchange) route() bool {
-	r, params := x.stage.routes.match(x.path())
-	if r == nil {
-		return false
-	}
-	x.method, x.params = r.method(x.httpMethod), params
-	return x.method != nil
 }
 
 // integrate runs the integration of an admitted request.
@@ -126,7 +54,7 @@ func (s *Service) refuse(ctx context.Context, x *exchange, g *gatewayResponse, r
 		s.log.WarnContext(ctx, "API Gateway: "+clip(reason), slog.String("api", x.stage.apiID), slog.String("stage", x.stage.name),
 			slog.String("method", x.httpMethod), slog.String("resource", x.method.resource.path), slog.String("request_id", x.requestID))
 	}
-	return g.response()
+	return s.answer(ctx, x, g)
 }
 
 // failMapping answers for a template or a mapping that failed.

@@ -248,7 +248,7 @@ func TestStageVariables(t *testing.T) {
 
 func BenchmarkInvokeMock(b *testing.B) {
 	t := &testing.T{}
-	g := &gateway{t, New(newMemStore(), &fakeLambda{}, nil, nil), callContext(b.Context()), nil}
+	g := &gateway{t, New(Config{Store: newMemStore(), Lambda: &fakeLambda{}}), callContext(b.Context()), nil}
 	id, root := g.api()
 	g.mock(id, root, "GET", `{"statusCode": 200}`, nil)
 	must(g.UpdateMethod(g.ctx, &api.UpdateMethodInput{RestApiId: &id, ResourceId: &root, HttpMethod: new("GET"),

@@ -176,9 +176,24 @@ func (x *exchange) contextMap() *vtl.Map {
 	m := lenientMap([]Field{
 		{"accountId", x.stage.account}, {"apiId", x.stage.apiID}, {"deploymentId", x.stage.deploymentID}, {"domainName", domain}, {"domainPrefix", prefix},
 		{"extendedRequestId", x.extendedID}, {"httpMethod", x.httpMethod}, {"path", x.contextPath()}, {"protocol", x.req.Protocol},
-		{"requestId", x.requestID}, {"requestTime", x.requestTime()}, {"resourceId", x.method.resource.id}, {"resourcePath", x.method.resource.path},
-		{"stage", x.stage.name}, {"xrayTraceId", x.traceID},
+		{"requestId", x.requestID}, {"requestTime", x.requestTime()}, {"stage", x.stage.name}, {"xrayTraceId", x.traceID},
 	})
+	if x.method != nil { // a request that no method is for has none
+		m.Set("resourceId", x.method.resource.id)
+		m.Set("resourcePath", x.method.resource.path)
+		if x.method.operationName != "" {
+			m.Set("operationName", x.method.operationName)
+		}
+	}
+	if a := x.authorized; a != nil {
+		authorizer := lenientMap([]Field{{"principalId", a.principalID}})
+		authorizer.Set("integrationLatency", a.latency.Milliseconds())
+		for _, name := range a.context.Keys {
+			v, _ := a.context.Get(name)
+			authorizer.Set(name, v)
+		}
+		m.Set("authorizer", authorizer)
+	}
 	m.Set("requestTimeEpoch", x.req.Time.UnixMilli())
 	identity := lenientMap([]Field{{"sourceIp", x.sourceIP()}, {"userAgent", x.userAgent()}})
 	if x.key != nil {
@@ -188,11 +203,13 @@ func (x *exchange) contextMap() *vtl.Map {
 	if x.caller != nil {
 		identity.Set("apiKey", testAPIKey)
 		identity.Set("apiKeyId", testAPIKeyID)
-		identity.Set("accountId", x.caller.accountID)
-		identity.Set("accessKey", x.caller.accessKey)
-		identity.Set("caller", x.caller.id)
-		identity.Set("user", x.caller.id)
-		identity.Set("userArn", x.caller.arn)
+	}
+	if who := x.who(); who != nil {
+		identity.Set("accountId", who.accountID)
+		identity.Set("accessKey", who.accessKey)
+		identity.Set("caller", who.id)
+		identity.Set("user", who.id)
+		identity.Set("userArn", who.arn)
 	}
 	m.Set("identity", identity)
 	override := lenientMap(nil)
@@ -310,14 +327,8 @@ func (x *exchange) responseParameter(source string, vars *vtl.Map, result *integ
 		value, ok := x.stage.variables[strings.TrimPrefix(source, "stageVariables.")]
 		return value, ok, nil
 	case strings.HasPrefix(source, "context."):
-		v = vars
-		for name := range strings.SplitSeq(strings.TrimPrefix(source, "context."), ".") {
-			m, ok := v.(*vtl.Map)
-			if !ok {
-				return "", false, nil
-			}
-			v, _ = m.Get(name)
-		}
+		text, ok := contextText(vars, strings.TrimPrefix(source, "context."))
+		return text, ok, nil
 	}
 	switch v := v.(type) {
 	case nil:

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	api "brume/internal/api/apigateway"
-	"brume/internal/awserr"
 	"brume/internal/kv"
 )
 
@@ -62,16 +61,21 @@ func (s *Service) changeMethod(ctx context.Context, apiID, resourceID, httpMetho
 
 // checkMethod checks what can be set on a method.
 func checkMethod(r kv.Reader, sc scope, apiID string, m *api.Method) error {
+	a, err := get[api.Authorizer](r, authorizers().key(sc, apiID, value(m.AuthorizerId)))
+	if err != nil {
+		return err
+	}
 	switch t := value(m.AuthorizationType); t {
-	case "NONE":
-	case "AWS_IAM", "CUSTOM", "COGNITO_USER_POOLS":
-		// A method that asks for what nobody checks would be open to all.
-		return awserr.NotImplemented("a method with the authorization type " + t)
+	case "NONE", "AWS_IAM":
+		if a == nil && value(m.AuthorizerId) != "" {
+			return notFound("Invalid Authorizer identifier specified")
+		}
+	case "CUSTOM", "COGNITO_USER_POOLS":
+		if a == nil || (value(a.Type) == "COGNITO_USER_POOLS") != (t == "COGNITO_USER_POOLS") {
+			return invalid("Invalid authorizer ID specified. Setting the authorization type to CUSTOM or COGNITO_USER_POOLS requires a valid authorizer.")
+		}
 	default:
 		return invalid("Invalid Authorization type specified. Valid options are NONE, AWS_IAM, CUSTOM, COGNITO_USER_POOLS")
-	}
-	if value(m.AuthorizerId) != "" {
-		return notFound("Invalid Authorizer identifier specified")
 	}
 	if id := value(m.RequestValidatorId); id != "" {
 		ok, err := validators().exists(r, sc, apiID, id)
@@ -136,6 +140,13 @@ func (s *Service) UpdateMethod(ctx context.Context, in *api.UpdateMethodInput) (
 			{"replace", "/authorizationType", setString(&m.AuthorizationType)},
 			{"replace", "/apiKeyRequired", setBool(&m.ApiKeyRequired)},
 			{"add replace remove", "/authorizerId", setString(&m.AuthorizerId)},
+			{"add remove replace", "/authorizationScopes", func(p *patch) error {
+				m.AuthorizationScopes = slices.DeleteFunc(m.AuthorizationScopes, func(s string) bool { return s == value(p.value) })
+				if p.op != "remove" {
+					m.AuthorizationScopes = append(m.AuthorizationScopes, value(p.value))
+				}
+				return nil
+			}},
 			{"add replace remove", "/operationName", setString(&m.OperationName)},
 			{"add replace remove", "/requestValidatorId", setString(&m.RequestValidatorId)},
 			{"add replace remove", "/requestParameters/*", setFlag(&m.RequestParameters)},

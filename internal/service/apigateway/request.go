@@ -1,9 +1,12 @@
 package apigateway
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"time"
+
+	"brume/internal/call"
 )
 
 // A Field is a header or a query parameter. One that comes several times is several fields, in the order they came.
@@ -35,6 +38,11 @@ type Request struct {
 	Secure bool
 	// Time is when it came.
 	Time time.Time
+	// Custom says that it came by a custom domain name.
+	Custom bool
+	// Authenticate verifies the signature of the request for execute-api in a region, and returns who signed. What is
+	// wrong with a signature is a *SignatureFault. It is nil where nobody can have signed.
+	Authenticate func(ctx context.Context, region string) (call.Principal, error)
 }
 
 // MaxBody is the largest payload of a request and of a response, in bytes.

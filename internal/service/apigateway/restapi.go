@@ -2,6 +2,7 @@ package apigateway
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	api "brume/internal/api/apigateway"
 	"brume/internal/awserr"
 	"brume/internal/kv"
+	"brume/internal/policy"
 )
 
 // now is the time of a transaction as API Gateway shows times: in whole seconds.
@@ -29,9 +31,6 @@ func (s *Service) CreateRestApi(ctx context.Context, in *api.CreateRestApiInput)
 	if in.CloneFrom != nil {
 		return nil, awserr.NotImplemented("CreateRestApi with cloneFrom")
 	}
-	if value(in.Policy) != "" {
-		return nil, noResourcePolicies()
-	}
 	row := newRestAPI(*in.Name)
 	row.Description, row.Version, row.BinaryMediaTypes, row.MinimumCompressionSize = in.Description, in.Version, in.BinaryMediaTypes, in.MinimumCompressionSize
 	row.Tags, row.DisableExecuteApiEndpoint = in.Tags, new(value(in.DisableExecuteApiEndpoint))
@@ -47,7 +46,15 @@ func (s *Service) CreateRestApi(ctx context.Context, in *api.CreateRestApiInput)
 	if err := checkTags(row.Tags); err != nil {
 		return nil, err
 	}
-	err := s.store.Update(ctx, func(tx kv.Tx) error { return insertRestAPI(tx, sc, row) })
+	err := s.store.Update(ctx, func(tx kv.Tx) error {
+		if err := insertRestAPI(tx, sc, row); err != nil || value(in.Policy) == "" {
+			return err
+		}
+		if err := setPolicy(sc, row, *in.Policy); err != nil {
+			return err
+		}
+		return put(tx, restAPIKey(sc, *row.Id), row)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +98,67 @@ func insertRestAPI(tx kv.Tx, sc scope, row *api.RestApi) error {
 	return touchAPI(tx, sc, id)
 }
 
-// noResourcePolicies refuses what would otherwise be ignored: a policy that keeps nobody out.
-func noResourcePolicies() error { return awserr.NotImplemented("a resource policy on a RestApi") }
+// setPolicy sets the resource policy of an API; an empty one removes it. Resources in the short form "execute-api:/stage/…"
+// become ARNs of the API.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-resource-policies-create-attach.html
+func setPolicy(sc scope, row *api.RestApi, document string) error {
+	row.Policy = nil
+	if strings.TrimSpace(document) == "" {
+		return nil
+	}
+	var doc any
+	if err := json.Unmarshal([]byte(document), &doc); err != nil {
+		return invalid("Invalid policy document. Please check the policy syntax and ensure that Principals are valid.")
+	}
+	expandResources(doc, "arn:aws:execute-api:"+sc.region+":"+sc.account+":"+*row.Id+"/")
+	full, err := json.Marshal(doc)
+	if err != nil {
+		return err
+	}
+	if len(full) > maxPolicy {
+		return invalid("The resource policy is larger than the maximum of %d bytes", maxPolicy)
+	}
+	if _, err := policy.Parse(string(full), policy.Resource); err != nil {
+		return invalid("Invalid policy document. Please check the policy syntax and ensure that Principals are valid.")
+	}
+	row.Policy = new(string(full))
+	return nil
+}
+
+// maxPolicy bounds a resource policy, in bytes.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+const maxPolicy = 8192
+
+// expandResources puts prefix in the place of "execute-api:/" in every Resource and NotResource.
+func expandResources(v any, prefix string) {
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			expandResources(item, prefix)
+		}
+	case map[string]any:
+		for name, item := range v {
+			if name != "Resource" && name != "NotResource" {
+				expandResources(item, prefix)
+				continue
+			}
+			list, ok := item.([]any)
+			if !ok {
+				list = []any{item}
+			}
+			for i := range list {
+				if s, ok := list[i].(string); ok {
+					if rest, ok := strings.CutPrefix(s, "execute-api:/"); ok {
+						list[i] = prefix + rest
+					}
+				}
+			}
+			if len(list) == 1 && !ok {
+				v[name] = list[0]
+			}
+		}
+	}
+}
 
 // checkAPI checks what can be set on an API.
 func checkAPI(row *api.RestApi) error {
@@ -165,10 +231,10 @@ func (s *Service) UpdateRestApi(ctx context.Context, in *api.UpdateRestApiInput)
 			{"replace", "/disableExecuteApiEndpoint", setBool(&row.DisableExecuteApiEndpoint)},
 			{"add replace remove", "/minimumCompressionSize", setInt(&row.MinimumCompressionSize)},
 			{"replace remove", "/policy", func(p *patch) error {
-				if p.op == "remove" || value(p.value) == "" {
-					return nil
+				if p.op == "remove" {
+					p.value = nil
 				}
-				return noResourcePolicies()
+				return setPolicy(sc, row, value(p.value))
 			}},
 			{"add remove replace", "/binaryMediaTypes/*", func(p *patch) error {
 				row.BinaryMediaTypes = slices.DeleteFunc(row.BinaryMediaTypes, func(t string) bool { return t == p.last() })

@@ -72,13 +72,13 @@ func serve(t *testing.T) (address string, client func(accessKeyID string) *sdk.C
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	service := apigateway.New(store, ok{}, &url.URL{Scheme: "http", Host: "127.0.0.1:4566"}, log)
+	service := apigateway.New(apigateway.Config{Store: store, Lambda: ok{}, Endpoint: &url.URL{Scheme: "http", Host: "127.0.0.1:4566"}, Log: log})
 	metrics := obs.NewMetrics()
 	d := dispatch.New(principals{}, metrics)
 	d.Add(api.Schema(), api.Handlers(service), service.Checks)
 	server, err := wire.NewServer(wire.Config{
 		Services: []*schema.Service{api.Schema()}, Dispatcher: d, Credentials: principals{}, Uses: principals{},
-		DataPlane: executeapi.New(service), Region: "us-east-1", Metrics: metrics, Log: log, Now: time.Now,
+		DataPlane: executeapi.New(service, principals{}), Region: "us-east-1", Metrics: metrics, Log: log, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

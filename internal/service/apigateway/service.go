@@ -13,30 +13,52 @@ import (
 	api "brume/internal/api/apigateway"
 	"brume/internal/call"
 	"brume/internal/kv"
+	"brume/internal/recent"
 )
+
+// Config is what a Service works with.
+type Config struct {
+	Store kv.Store
+	// Lambda runs the functions of integrations and authorizers.
+	Lambda Lambda
+	// Authorizer decides what callers of APIs may do.
+	Authorizer Authorizer
+	// Keys fetches the keys of those who issue tokens; nil if no token is to be taken.
+	Keys KeySource
+	// Issuers are the URLs of those who issue the tokens of user pools, by the pool's id.
+	Issuers map[string]string
+	// Endpoint is where clients reach Brume, as documents and SDKs name it.
+	Endpoint *url.URL
+	Log      *slog.Logger
+}
 
 // Service implements the control plane, as api.Service, and the data plane, by Invoke. Create it with New.
 type Service struct {
 	api.Unimplemented
-	store  kv.Store
-	lambda Lambda
-	log    *slog.Logger
-	// endpoint is where clients reach Brume, as documents and SDKs name it.
-	endpoint *url.URL
+	store      kv.Store
+	lambda     Lambda
+	authorizer Authorizer
+	keySource  KeySource
+	issuers    map[string]string
+	log        *slog.Logger
+	endpoint   *url.URL
 
-	apis     apiCache
-	keys     keyCache
-	buckets  *buckets
-	counters counters
-	flushing sync.Mutex // one flush at a time
+	apis       apiCache
+	keys       keyCache
+	authorized *recent.Map[authorizedKey, *authorized]
+	buckets    *buckets
+	counters   counters
+	flushing   sync.Mutex // one flush at a time
 }
 
 var _ api.Service = (*Service)(nil)
 
-// New returns the service over store, which runs functions through lambda, and which clients reach at endpoint. Run must run
-// beside it.
-func New(store kv.Store, lambda Lambda, endpoint *url.URL, log *slog.Logger) *Service {
-	return &Service{store: store, lambda: lambda, endpoint: endpoint, log: log, buckets: newBuckets()}
+// New returns the service. Run must run beside it.
+func New(c Config) *Service {
+	return &Service{
+		store: c.Store, lambda: c.Lambda, authorizer: c.Authorizer, keySource: c.Keys, issuers: c.Issuers, endpoint: c.Endpoint, log: c.Log,
+		authorized: recent.NewMap[authorizedKey, *authorized](maxAuthorized), buckets: newBuckets(),
+	}
 }
 
 // scope is whose state a call acts on.

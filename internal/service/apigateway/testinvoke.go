@@ -2,6 +2,7 @@ package apigateway
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	api "brume/internal/api/apigateway"
 	"brume/internal/call"
 	"brume/internal/kv"
+	"brume/internal/service/apigateway/vtl"
 )
 
 // TestInvokeMethod runs a method as it stands, deployed or not, with no key, quota or throttle, and tells how it went.
@@ -25,12 +27,15 @@ func (s *Service) TestInvokeMethod(ctx context.Context, in *api.TestInvokeMethod
 	}
 	var rest *api.RestApi
 	var row *api.Resource
+	snap := &snapshot{}
 	err := s.store.View(ctx, func(r kv.Reader) (err error) {
 		if rest, err = getAPI(r, sc, *in.RestApiId); err != nil {
 			return err
 		}
-		row, err = getResource(r, sc, *in.RestApiId, *in.ResourceId)
-		return err
+		if row, err = getResource(r, sc, *in.RestApiId, *in.ResourceId); err != nil {
+			return err
+		}
+		return snap.addParts(r, sc, rest)
 	})
 	if err != nil {
 		return nil, err
@@ -39,7 +44,8 @@ func (s *Service) TestInvokeMethod(ctx context.Context, in *api.TestInvokeMethod
 		account: sc.account, region: sc.region, apiID: *in.RestApiId, name: testStage,
 		variables: in.StageVariables, variableFields: fieldsOf(in.StageVariables), binaryTypes: rest.BinaryMediaTypes,
 	}
-	res := st.compileResource(row, nil)
+	st.compileParts(snap)
+	res := st.compileResource(row, snap, nil)
 	m := res.method(*in.HttpMethod)
 	if m == nil {
 		return nil, noMethod()
@@ -73,7 +79,13 @@ func (s *Service) TestInvokeMethod(ctx context.Context, in *api.TestInvokeMethod
 	x.log.printf("Method request query string: %s", logFields(x.req.Query))
 	x.log.printf("Method request headers: %s", logFields(x.req.Header))
 	x.log.printf("Method request body before transformations: %s", clip(string(x.req.Body)))
-	r := s.integrate(ctx, x)
+	var r *Response
+	if refusal := x.validate(); refusal != nil {
+		x.log.printf("Request body does not match model schema or parameters are missing: %s %s", refusal.message, x.validationErrors)
+		r = s.answer(ctx, x, refusal)
+	} else {
+		r = s.integrate(ctx, x)
+	}
 	x.log.printf("Method completed with status: %d", r.Status)
 
 	out := &api.TestInvokeMethodOutput{
@@ -127,4 +139,60 @@ func unescape(s string) string {
 		return d
 	}
 	return s
+}
+
+// TestInvokeAuthorizer asks an authorizer as a request would, and tells what it said.
+// https://docs.aws.amazon.com/apigateway/latest/api/API_TestInvokeAuthorizer.html
+func (s *Service) TestInvokeAuthorizer(ctx context.Context, in *api.TestInvokeAuthorizerInput) (*api.TestInvokeAuthorizerOutput, error) {
+	sc := scopeOf(ctx)
+	if err := checkVariables(in.StageVariables); err != nil {
+		return nil, err
+	}
+	row, err := authorizers().view(ctx, s, *in.RestApiId, *in.AuthorizerId)
+	if err != nil {
+		return nil, err
+	}
+	st := &stage{account: sc.account, region: sc.region, apiID: *in.RestApiId, name: testStage, variables: in.StageVariables, variableFields: fieldsOf(in.StageVariables)}
+	a := compileAuthorizer(row, in.StageVariables)
+	a.ttl = 0 // a test remembers nothing
+	path, rawQuery, _ := strings.Cut(value(in.PathWithQueryString), "?")
+	begin := time.Now()
+	x := &exchange{
+		req: &Request{
+			API: st.apiID, Stage: testStage, Method: "GET", Path: path, Query: ParseQuery(rawQuery), Protocol: "HTTP/1.1", Secure: true, Time: begin,
+			Header: testHeaders(&api.TestInvokeMethodInput{Headers: in.Headers, MultiValueHeaders: in.MultiValueHeaders}), Body: []byte(value(in.Body)),
+		},
+		stage: st, httpMethod: "GET", requestID: newRequestID(), extendedID: newExtendedID(),
+		method: &method{resource: &resource{path: "/"}, httpMethod: "GET", authorizer: a, authorization: "CUSTOM"},
+	}
+	if a.kind == "COGNITO_USER_POOLS" {
+		x.method.authorization = "COGNITO_USER_POOLS"
+	}
+	x.traceID = traceIDOf(x.req, begin)
+	x.log = newExecutionLog(x.requestID)
+	x.log.printf("Starting authorizer: %s for request: %s", a.id, x.requestID)
+	refusal, err := s.authorize(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.TestInvokeAuthorizerOutput{ClientStatus: new(int32(0)), Latency: new(time.Since(begin).Milliseconds())}
+	if refusal != nil {
+		out.ClientStatus = new(int32(refusal.status))
+		x.log.printf("Unauthorized request: %s", refusal.message)
+	}
+	if got := x.authorized; got != nil {
+		out.PrincipalId = &got.principalID
+		if got.document != nil {
+			out.Policy = &got.policyText
+		}
+		if v, ok := got.context.Get("claims"); ok {
+			out.Claims = map[string]string{}
+			for _, name := range v.(*vtl.Map).Keys {
+				text, _ := v.(*vtl.Map).Get(name)
+				out.Claims[name] = fmt.Sprint(text)
+			}
+		}
+	}
+	out.Log = new(x.log.String())
+	return out, nil
 }

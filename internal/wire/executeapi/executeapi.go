@@ -19,7 +19,9 @@ import (
 	"strings"
 	"time"
 
+	"brume/internal/call"
 	"brume/internal/service/apigateway"
+	"brume/internal/wire/sigv4"
 )
 
 // Gateway answers requests to deployed APIs.
@@ -30,16 +32,23 @@ type Gateway interface {
 }
 
 // Handler is the http.Handler of the data plane. Give it the requests that it Serves.
-type Handler struct{ gateway Gateway }
+type Handler struct {
+	gateway  Gateway
+	verifier *sigv4.Verifier
+}
 
-// New returns a Handler over gateway.
-func New(gateway Gateway) *Handler { return &Handler{gateway} }
+// New returns a Handler over gateway, for callers whose keys credentials resolves.
+func New(gateway Gateway, credentials sigv4.Credentials) *Handler {
+	return &Handler{gateway, sigv4.NewVerifier(credentials)}
+}
 
 // A Target is what a request to the data plane names.
 type Target struct {
 	API, Stage string
 	// Path is the rest of the path, with its percent-encoding, from the slash on; empty if nothing follows the stage.
 	Path string
+	// Custom says that a custom domain name led here.
+	Custom bool
 }
 
 // Match reports whether r is a request to a deployed API, by its host or by its path:
@@ -51,18 +60,18 @@ func Match(r *http.Request) (Target, bool) {
 	path := rawPath(r)
 	if api, ok := apiOfHost(r.Host); ok {
 		stage, rest := cutSegment(path)
-		return Target{api, stage, rest}, true
+		return Target{API: api, Stage: stage, Path: rest}, true
 	}
 	if rest, ok := strings.CutPrefix(path, "/_aws/execute-api/"); ok {
 		api, rest := cutSegment("/" + rest)
 		stage, rest := cutSegment(rest)
-		return Target{api, stage, rest}, api != ""
+		return Target{API: api, Stage: stage, Path: rest}, api != ""
 	}
 	if rest, ok := strings.CutPrefix(path, "/restapis/"); ok {
 		api, rest := cutSegment("/" + rest)
 		stage, rest := cutSegment(rest)
 		marker, rest := cutSegment(rest)
-		return Target{api, stage, rest}, marker == "_user_request_" && api != ""
+		return Target{API: api, Stage: stage, Path: rest}, marker == "_user_request_" && api != ""
 	}
 	return Target{}, false
 }
@@ -78,7 +87,7 @@ func (h *Handler) target(r *http.Request) (Target, bool) {
 		return t, true
 	}
 	api, stage, path, ok := h.gateway.Locate(r.Context(), r.Host, rawPath(r))
-	return Target{api, stage, path}, ok
+	return Target{api, stage, path, true}, ok
 }
 
 // apiOfHost returns the API in "{api}.execute-api" and whatever follows it.
@@ -131,7 +140,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	req := &apigateway.Request{
 		API: target.API, Stage: target.Stage, Path: target.Path, Method: r.Method, Query: apigateway.ParseQuery(r.URL.RawQuery), Header: fields(r),
-		Body: body, Host: r.Host, Protocol: r.Proto, Secure: r.TLS != nil, Time: now,
+		Body: body, Host: r.Host, Protocol: r.Proto, Secure: r.TLS != nil, Time: now, Custom: target.Custom,
+		Authenticate: func(ctx context.Context, region string) (call.Principal, error) {
+			return h.authenticate(ctx, r, body, region, now)
+		},
 	}
 	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		req.SourceIP = from.Addr()
@@ -140,6 +152,43 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		req.Port = local.Port
 	}
 	write(w, r, h.gateway.Invoke(r.Context(), req))
+}
+
+// authenticate verifies the signature of a request, which must be for a region.
+func (h *Handler) authenticate(ctx context.Context, r *http.Request, body []byte, region string, now time.Time) (call.Principal, error) {
+	if !sigv4.Signed(r) {
+		return call.Principal{}, &apigateway.SignatureFault{Kind: "MISSING_AUTHENTICATION_TOKEN", ErrorType: "MissingAuthenticationTokenException", Message: "Missing Authentication Token"}
+	}
+	result, err := h.verifier.Verify(ctx, r, body, "execute-api", now)
+	var known *sigv4.Error
+	switch {
+	case errors.As(err, &known):
+		return call.Principal{}, signatureFault(known)
+	case err != nil:
+		return call.Principal{}, err
+	case result.Region != region:
+		return call.Principal{}, &apigateway.SignatureFault{
+			Kind: "INVALID_SIGNATURE", ErrorType: "InvalidSignatureException", Message: "Credential should be scoped to a valid region. ",
+		}
+	}
+	return result.Principal, nil
+}
+
+// signatureFault is a refusal as API Gateway words it.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+func signatureFault(e *sigv4.Error) *apigateway.SignatureFault {
+	f := &apigateway.SignatureFault{Kind: "INVALID_SIGNATURE", ErrorType: "InvalidSignatureException", Message: e.Message}
+	switch e.Kind {
+	case sigv4.MissingToken:
+		f.Kind, f.ErrorType = "MISSING_AUTHENTICATION_TOKEN", "MissingAuthenticationTokenException"
+	case sigv4.IncompleteSignature:
+		f.ErrorType = "IncompleteSignatureException"
+	case sigv4.InvalidClientToken:
+		f.Kind, f.ErrorType = "ACCESS_DENIED", "UnrecognizedClientException"
+	case sigv4.ExpiredToken:
+		f.Kind, f.ErrorType = "EXPIRED_TOKEN", "ExpiredTokenException"
+	}
+	return f
 }
 
 var errTooLong = errors.New("executeapi: the body is too long")

@@ -29,16 +29,16 @@ func TestMatch(t *testing.T) {
 		want         Target
 		ok           bool
 	}{
-		{"a1b2.execute-api.us-east-1.amazonaws.com", "/dev/pets/a%2Fb//c?x=/y", Target{"a1b2", "dev", "/pets/a%2Fb//c"}, true},
-		{"A1B2.Execute-API.localhost:4566", "/dev", Target{"a1b2", "dev", ""}, true},
-		{"a1b2.execute-api", "/dev/", Target{"a1b2", "dev", "/"}, true},
-		{"a1b2.execute-api.my.own.domain", "/", Target{"a1b2", "", ""}, true},
-		{"a1b2.execute-api.localhost", "/restapis/x/y/_user_request_/z", Target{"a1b2", "restapis", "/x/y/_user_request_/z"}, true},
-		{"127.0.0.1:4566", "/_aws/execute-api/a1b2/dev/pets?x=1", Target{"a1b2", "dev", "/pets"}, true},
-		{"localhost", "/_aws/execute-api/a1b2", Target{"a1b2", "", ""}, true},
+		{"a1b2.execute-api.us-east-1.amazonaws.com", "/dev/pets/a%2Fb//c?x=/y", Target{"a1b2", "dev", "/pets/a%2Fb//c", false}, true},
+		{"A1B2.Execute-API.localhost:4566", "/dev", Target{"a1b2", "dev", "", false}, true},
+		{"a1b2.execute-api", "/dev/", Target{"a1b2", "dev", "/", false}, true},
+		{"a1b2.execute-api.my.own.domain", "/", Target{"a1b2", "", "", false}, true},
+		{"a1b2.execute-api.localhost", "/restapis/x/y/_user_request_/z", Target{"a1b2", "restapis", "/x/y/_user_request_/z", false}, true},
+		{"127.0.0.1:4566", "/_aws/execute-api/a1b2/dev/pets?x=1", Target{"a1b2", "dev", "/pets", false}, true},
+		{"localhost", "/_aws/execute-api/a1b2", Target{"a1b2", "", "", false}, true},
 		{"localhost", "/_aws/execute-api/", Target{}, false},
-		{"localhost", "/restapis/a1b2/dev/_user_request_/pets/1", Target{"a1b2", "dev", "/pets/1"}, true},
-		{"localhost", "/restapis/a1b2/dev/_user_request_", Target{"a1b2", "dev", ""}, true},
+		{"localhost", "/restapis/a1b2/dev/_user_request_/pets/1", Target{"a1b2", "dev", "/pets/1", false}, true},
+		{"localhost", "/restapis/a1b2/dev/_user_request_", Target{"a1b2", "dev", "", false}, true},
 		{"localhost", "/restapis/a1b2/stages/dev", Target{}, false},
 		{"localhost", "/restapis", Target{}, false},
 		{"localhost", "/restapis//dev/_user_request_", Target{}, false},
@@ -60,7 +60,7 @@ func TestMatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, ok := Match(r); !ok || got != (Target{"a1b2", "dev", "/x%2Fy"}) {
+	if got, ok := Match(r); !ok || got != (Target{"a1b2", "dev", "/x%2Fy", false}) {
 		t.Errorf("got %+v, %v", got, ok)
 	}
 }
@@ -86,7 +86,7 @@ func (e *echo) Locate(_ context.Context, host, path string) (apiID, stage, rest 
 // A custom domain name is asked for only where neither host nor path name an API.
 func TestCustomDomainName(t *testing.T) {
 	e := &echo{}
-	h := New(e)
+	h := New(e, nil)
 	r := httptest.NewRequest("GET", "http://api.example.com/base/a%2Fb", nil)
 	if !h.Serves(r) || h.Serves(httptest.NewRequest("GET", "http://api.example.com/other", nil)) {
 		t.Error("Serves")
@@ -117,7 +117,7 @@ func exchange(t *testing.T, address, request string) string {
 
 func TestRequestAndResponse(t *testing.T) {
 	e := &echo{}
-	srv := httptest.NewServer(New(e))
+	srv := httptest.NewServer(New(e, nil))
 	defer srv.Close()
 	address := srv.Listener.Addr().String()
 	const host = "Host: a1.execute-api.localhost:99\r\nConnection: close\r\n"
@@ -172,7 +172,7 @@ func TestRequestAndResponse(t *testing.T) {
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 func TestBodyLimit(t *testing.T) {
 	e := &echo{}
-	h := New(e)
+	h := New(e, nil)
 	for _, chunked := range []bool{false, true} {
 		for _, tt := range []struct {
 			size, status int
@@ -214,7 +214,7 @@ func deployed(t testing.TB) (h *Handler, apiID, key string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	s := apigateway.New(store, lambda{}, &url.URL{}, slog.New(slog.DiscardHandler))
+	s := apigateway.New(apigateway.Config{Store: store, Lambda: lambda{}, Endpoint: &url.URL{}, Log: slog.New(slog.DiscardHandler)})
 	ctx := call.With(context.Background(), &call.Info{Account: "000000000000", Region: "us-east-1"})
 	check := func(err error) {
 		t.Helper()
@@ -240,7 +240,7 @@ func deployed(t testing.TB) (h *Handler, apiID, key string) {
 	check(err)
 	_, err = s.CreateUsagePlanKey(ctx, &api.CreateUsagePlanKeyInput{UsagePlanId: p.Id, KeyId: k.Id, KeyType: new("API_KEY")})
 	check(err)
-	return New(s), *rest.Id, *k.Value
+	return New(s, nil), *rest.Id, *k.Value
 }
 
 func TestWholePath(t *testing.T) {

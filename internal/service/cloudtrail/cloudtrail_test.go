@@ -7,14 +7,17 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	apigatewayapi "brume/internal/api/apigateway"
 	api "brume/internal/api/cloudtrail"
 	dynamodbapi "brume/internal/api/dynamodb"
+	streamsapi "brume/internal/api/dynamodbstreams"
 	iamapi "brume/internal/api/iam"
 	lambdaapi "brume/internal/api/lambda"
 	logsapi "brume/internal/api/logs"
@@ -157,6 +160,10 @@ func TestRecordContents(t *testing.T) {
 func TestUserIdentity(t *testing.T) {
 	mfaUser := alice
 	mfaUser.Session = &call.Session{IssuedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	federated := call.Principal{Type: call.FederatedUser, Account: account, ARN: "arn:aws:sts::111122223333:federated-user/bo", ID: account + ":bo",
+		Name: "bo", AccessKeyID: "ASIABO", Session: &call.Session{Name: "bo", IssuerID: "AIDAALICE", IssuerARN: alice.ARN, IssuedAt: mfaUser.Session.IssuedAt}}
+	web := session
+	web.Session = &call.Session{RoleARN: session.Session.RoleARN, Name: "ci", IssuedAt: mfaUser.Session.IssuedAt, FederatedProvider: "accounts.google.com"}
 	for name, tt := range map[string]struct {
 		p              call.Principal
 		want, username string
@@ -170,6 +177,15 @@ func TestUserIdentity(t *testing.T) {
 			"accountId":"111122223333","accessKeyId":"ASIACI","sessionContext":{
 				"sessionIssuer":{"type":"Role","principalId":"AROADEPLOY","arn":"arn:aws:iam::111122223333:role/deploy","accountId":"111122223333","userName":"deploy"},
 				"attributes":{"creationDate":"2026-01-02T03:04:05Z","mfaAuthenticated":"true"},"sourceIdentity":"alice"}}`, "ci"},
+		"federated user": {federated, `{"type":"FederatedUser","principalId":"111122223333:bo","arn":"arn:aws:sts::111122223333:federated-user/bo",
+			"accountId":"111122223333","accessKeyId":"ASIABO","sessionContext":{
+				"sessionIssuer":{"type":"IAMUser","principalId":"AIDAALICE","arn":"arn:aws:iam::111122223333:user/dev/alice","accountId":"111122223333","userName":"alice"},
+				"attributes":{"creationDate":"2026-01-02T03:04:05Z","mfaAuthenticated":"false"}}}`, "bo"},
+		"role by an identity provider": {web, `{"type":"AssumedRole","principalId":"AROADEPLOY:ci","arn":"arn:aws:sts::111122223333:assumed-role/deploy/ci",
+			"accountId":"111122223333","accessKeyId":"ASIACI","sessionContext":{
+				"sessionIssuer":{"type":"Role","principalId":"AROADEPLOY","arn":"arn:aws:iam::111122223333:role/deploy","accountId":"111122223333","userName":"deploy"},
+				"webIdFederationData":{"federatedProvider":"accounts.google.com","attributes":{}},
+				"attributes":{"creationDate":"2026-01-02T03:04:05Z","mfaAuthenticated":"false"}}}`, "ci"},
 		"service":   {call.Principal{Type: call.Service, ARN: "lambda.amazonaws.com"}, `{"type":"AWSService","invokedBy":"lambda.amazonaws.com"}`, ""},
 		"anonymous": {call.Principal{Type: call.Anonymous}, `{"type":"AWSAccount","accountId":"ANONYMOUS_PRINCIPAL"}`, ""},
 	} {
@@ -239,10 +255,15 @@ func TestRoleOfAnotherAccount(t *testing.T) {
 	if err != nil || len(all) != 1 {
 		t.Errorf("a refusal makes %d records, %v", len(all), err)
 	}
+	// A role of one's own account is recorded once.
+	own := "arn:aws:iam::" + account + ":role/deploy"
+	if all, err = events(infoOf(alice), done(stsapi.Schema(), "AssumeRole", &stsapi.AssumeRoleInput{RoleArn: &own}, out, nil, own), time.Now()); err != nil || len(all) != 1 {
+		t.Errorf("a role of the same account makes %d records, %v", len(all), err)
+	}
 	// Who has no account is recorded with the role that they ask for.
 	anonymous := infoOf(call.Principal{Type: call.Anonymous})
 	all, err = events(anonymous, done(stsapi.Schema(), "AssumeRoleWithWebIdentity",
-		&stsapi.AssumeRoleWithWebIdentityInput{RoleArn: &role, WebIdentityToken: new("secret")}, nil, awserr.New("AccessDenied", "no"), role), time.Now())
+		&stsapi.AssumeRoleWithWebIdentityInput{RoleArn: &role, WebIdentityToken: new("secret")}, nil, awserr.New("AccessDenied", "no")), time.Now())
 	if err != nil || len(all) != 1 || all[0].Account != "444455556666" || strings.Contains(string(all[0].Record), "secret") {
 		t.Errorf("anonymous: %d records, %v", len(all), err)
 	}
@@ -268,6 +289,47 @@ func TestParametersAreBounded(t *testing.T) {
 	_, record = recordOf(t, info, createTable("t"))
 	if n := len(record["userAgent"].(string)); n > maxText || n < maxText-2 {
 		t.Errorf("a user agent of %d bytes", n)
+	}
+}
+
+// https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html#STS-API-SAML-WIF
+func TestWebIdentity(t *testing.T) {
+	in := &stsapi.AssumeRoleWithWebIdentityInput{RoleArn: new("arn:aws:iam::444455556666:role/web"), WebIdentityToken: new("ey.secret.token")}
+	out := &stsapi.AssumeRoleWithWebIdentityOutput{Provider: new("accounts.google.com"), Audience: new("app"), SubjectFromWebIdentityToken: new("sub")}
+	e, record := recordOf(t, infoOf(call.Principal{Type: call.Anonymous}), done(stsapi.Schema(), "AssumeRoleWithWebIdentity", in, out, nil))
+	sameJSON(t, "userIdentity", record["userIdentity"], `{"type":"WebIdentityUser","principalId":"accounts.google.com:app:sub","userName":"sub","identityProvider":"accounts.google.com"}`)
+	sameJSON(t, "requestParameters", record["requestParameters"], `{"roleArn":"arn:aws:iam::444455556666:role/web","webIdentityToken":"HIDDEN_DUE_TO_SECURITY_REASONS"}`)
+	if e.Account != "444455556666" || e.Username != "sub" || e.Resources[0].Name != "web" {
+		t.Errorf("%+v", e)
+	}
+}
+
+// Whatever is named like a secret is hidden, in every operation of every service.
+func TestWhatIsNamedLikeASecretIsHidden(t *testing.T) {
+	secret := regexp.MustCompile(`(?i)secret|password|private_?key|token|seed|authenticationcode|assertion|zipfile`)
+	harmless := regexp.MustCompile(`(?i)nexttoken|clienttoken|(request|client)token$|sequencetoken|(forward|backward)token|nextpagetoken|continuationtoken|patterntoken|` +
+		`^tokenstring$|^dynamictoken|Id$|^SubjectFromWebIdentityToken$|^GlobalEndpointTokenVersion$|^EventSourceToken$|^PasswordReset|^PasswordLast|` +
+		`PasswordPolicy|TokenVersion|Arn$|ARN$|^idempotencytoken$|TokenHash`)
+	for _, svc := range []*schema.Service{apigatewayapi.Schema(), api.Schema(), dynamodbapi.Schema(), streamsapi.Schema(), iamapi.Schema(),
+		lambdaapi.Schema(), logsapi.Schema(), stsapi.Schema()} {
+		for i := range svc.Shapes {
+			shape := &svc.Shapes[i]
+			if shape.Kind != schema.Structure || strings.HasSuffix(shape.Name, "Exception") {
+				continue
+			}
+			for j := range shape.Members {
+				m := &shape.Members[j]
+				if m.Shape < 0 {
+					continue
+				}
+				if kind := svc.Shape(m).Kind; kind != schema.String && kind != schema.Map {
+					continue
+				}
+				if secret.MatchString(m.Name) && !harmless.MatchString(m.Name) && !hides(svc, shape, m) {
+					t.Errorf("%s of %s of %s is shown", m.Name, shape.Name, svc.Name)
+				}
+			}
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	stsapi "brume/internal/api/sts"
 	"brume/internal/awserr"
 	"brume/internal/call"
 	"brume/internal/policy"
@@ -79,21 +80,18 @@ const maxText = 1 << 10
 // events are the records of a call: one for the account that called, and one for that of another account whose role
 // it assumed.
 func events(info *call.Info, c *Call, now time.Time) ([]*Event, error) {
-	account := info.Account
-	if account == "" {
-		// Who has no account yet is asking for a role, in whose account that is recorded.
-		for _, check := range c.Checks {
-			if account = accountOf(check.Resource); account != "" {
-				break
-			}
-		}
+	account, who, checks := info.Account, identityOf(info), c.Checks
+	if in, ok := c.In.(*stsapi.AssumeRoleWithWebIdentityInput); ok && in.RoleArn != nil {
+		// Who has no account yet is recorded in that of the role.
+		account, who = accountOf(*in.RoleArn), webIdentityOf(c.Out)
+		checks = append(checks[:len(checks):len(checks)], policy.Check{Resource: *in.RoleArn})
 	}
 	if account == "" {
 		return nil, nil
 	}
 	r := &record{
 		EventVersion:       "1.11",
-		UserIdentity:       identityOf(info),
+		UserIdentity:       who,
 		EventTime:          now.UTC().Format(time.RFC3339),
 		EventSource:        source(c.Service),
 		EventName:          nameOf(c.Service, c.Operation),
@@ -140,8 +138,8 @@ func events(info *call.Info, c *Call, now time.Time) ([]*Event, error) {
 		e.add(Resource{Type: "AWS::IAM::AccessKey", Name: key})
 	}
 	other := ""
-	for i := range c.Checks {
-		arn := c.Checks[i].Resource
+	for i := range checks {
+		arn := checks[i].Resource
 		resource, ok := resourceOf(arn)
 		if !ok {
 			continue
@@ -159,7 +157,7 @@ func events(info *call.Info, c *Call, now time.Time) ([]*Event, error) {
 				other = owner
 			}
 		}
-		for _, policyARN := range c.Checks[i].Context["iam:PolicyARN"] {
+		for _, policyARN := range checks[i].Context["iam:PolicyARN"] {
 			e.add(Resource{Type: "AWS::IAM::Policy", Name: policyARN, ARN: policyARN})
 		}
 	}

@@ -5,7 +5,9 @@ import (
 	"strings"
 	"time"
 
+	stsapi "brume/internal/api/sts"
 	"brume/internal/call"
+	"brume/internal/schema"
 )
 
 // identity is the userIdentity of a record.
@@ -68,8 +70,8 @@ func identityOf(info *call.Info) *identity {
 		id.Type = "FederatedUser"
 	case call.Anonymous:
 		return &identity{Type: "AWSAccount", AccountID: "ANONYMOUS_PRINCIPAL"}
-	default: // whom an identity provider vouches for
-		id.Type, id.UserName, id.IdentityProvider, id.ARN = string(p.Type), p.Name, p.ARN, ""
+	default:
+		id.Type = string(p.Type)
 	}
 	if p.Session == nil {
 		return id
@@ -86,10 +88,36 @@ func identityOf(info *call.Info) *identity {
 		unique, _, _ := strings.Cut(p.ID, ":")
 		sc.Issuer = &sessionIssuer{"Role", unique, p.Session.RoleARN, p.Account, p.Name}
 	case call.FederatedUser:
-		sc.Issuer = &sessionIssuer{"IAMUser", "", "arn:aws:iam::" + p.Account + ":user/" + p.Name, p.Account, p.Name}
+		sc.Issuer = &sessionIssuer{Type: "IAMUser", PrincipalID: p.Session.IssuerID, ARN: p.Session.IssuerARN, AccountID: p.Account}
+		if sc.Issuer.PrincipalID == p.Account {
+			sc.Issuer.Type = "Root"
+		} else {
+			sc.Issuer.UserName = p.Session.IssuerARN[strings.LastIndexByte(p.Session.IssuerARN, '/')+1:]
+		}
+	}
+	if p.Session.FederatedProvider != "" {
+		sc.WebIDData = &webID{FederatedProvider: p.Session.FederatedProvider, Attributes: map[string]string{}}
 	}
 	id.SessionContext = sc
 	return id
+}
+
+// webIdentityOf says for whom an identity provider vouched; nothing of them is known if it did not.
+// https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html#STS-API-SAML-WIF
+func webIdentityOf(out schema.Struct) *identity {
+	id := &identity{Type: "WebIdentityUser"}
+	if out, ok := out.(*stsapi.AssumeRoleWithWebIdentityOutput); ok && out != nil {
+		id.IdentityProvider, id.UserName = value(out.Provider), value(out.SubjectFromWebIdentityToken)
+		id.PrincipalID = id.IdentityProvider + ":" + value(out.Audience) + ":" + id.UserName
+	}
+	return id
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
 }
 
 // lookupName is the user name that events are looked up by: that of a user, of a role session, or "root".
@@ -97,7 +125,7 @@ func (id *identity) lookupName() string {
 	switch id.Type {
 	case "Root":
 		return "root"
-	case "AssumedRole":
+	case "AssumedRole", "FederatedUser":
 		return id.session
 	}
 	return id.UserName

@@ -36,6 +36,16 @@ var secretShapes = map[string]string{
 	"apigateway.ApiKey": "value", "apigateway.CreateApiKeyRequest": "value", "apigateway.UsagePlanKey": "value",
 }
 
+// hides says that records do not show the value of a structure's member.
+func hides(svc *schema.Service, shape *schema.Shape, m *schema.Member) bool {
+	return secretMembers[m.Name] || isSensitive(svc, m) || secretShapes[svc.Name+"."+shape.Name] == m.Name
+}
+
+// isSensitive says that the model calls values of m sensitive, or that it does not describe them: they are the data of items.
+func isSensitive(svc *schema.Service, m *schema.Member) bool {
+	return m.Shape < 0 || svc.Shape(m).Sensitive
+}
+
 // A walk is an Encoder that writes the JSON that records show of a request or response.
 type walk struct {
 	svc  *schema.Service
@@ -105,7 +115,7 @@ func (w *walk) Member(i int) {
 	shape := w.top().shape
 	m := &shape.Members[i]
 	w.member = m
-	w.hide = secretMembers[m.Name] || w.svc.Shape(m).Sensitive || secretShapes[w.svc.Name+"."+shape.Name] == m.Name
+	w.hide = hides(w.svc, shape, m)
 	w.comma()
 	w.text(lowerFirst(m.Name))
 	w.write(":")
@@ -125,14 +135,13 @@ func (w *walk) begin() (shape *schema.Shape, show bool) {
 	if f := w.top(); f.shape.Kind == schema.List {
 		w.comma()
 		w.member = &f.shape.Members[0]
-		w.hide = w.svc.Shape(w.member).Sensitive
+		w.hide = isSensitive(w.svc, w.member)
 	}
-	shape = w.svc.Shape(w.member)
 	if w.hide {
 		w.text(hidden)
-		return shape, false
+		return nil, false
 	}
-	return shape, true
+	return w.svc.Shape(w.member), true
 }
 
 // Struct implements schema.Encoder.
@@ -179,7 +188,7 @@ func (w *walk) Key(k string) {
 	w.text(k)
 	w.write(":")
 	w.member = &f.shape.Members[1]
-	w.hide = w.svc.Shape(w.member).Sensitive
+	w.hide = isSensitive(w.svc, w.member)
 }
 
 func (w *walk) scalar(text string) {

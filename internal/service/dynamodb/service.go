@@ -1,8 +1,10 @@
-// Package dynamodb is Amazon DynamoDB: tables, their secondary indexes, and items.
+// Package dynamodb is Amazon DynamoDB: tables, their secondary indexes, items, streams and backups.
 //
 // An acknowledged write is durable, and it, its index entries and its conditions are one transaction: reads of tables and
-// of indexes, consistent or not, see all of a write or nothing; its stream records are part of it too. A page of a Query or Scan shows one moment. A deleted
-// table is gone at once, its name free; the room that it takes is given back by Run, in the background.
+// of indexes, consistent or not, see all of a write or nothing; its stream records are part of it too. A page of a Query or
+// Scan shows one moment. A deleted table is gone at once, its name free; the room that it takes is given back by Run, in the
+// background. What takes long, such as filling a new index or restoring a table, goes on there too, over restarts, while
+// the tables can be used.
 //
 // What a value is and how an item is stored is the business of package item, numbers that of package number, and
 // expressions that of package expression; package partiql takes statements apart, which become expressions here. This

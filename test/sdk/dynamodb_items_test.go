@@ -13,12 +13,8 @@ import (
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-type (
-	av  = ddb.AttributeValue
-	row = map[string]ddb.AttributeValue
-)
+type av = ddb.AttributeValue
 
-func str(s string) av            { return &ddb.AttributeValueMemberS{Value: s} }
 func num[T int | string](n T) av { return &ddb.AttributeValueMemberN{Value: fmt.Sprint(n)} }
 
 // list is never nil, which the SDK would write as nothing.
@@ -31,8 +27,8 @@ func values(kv ...any) row {
 	return m
 }
 
-// text is the content of a string or number.
-func text(v av) string {
+// content is the text of a string or number.
+func content(v av) string {
 	switch v := v.(type) {
 	case *ddb.AttributeValueMemberS:
 		return v.Value
@@ -46,7 +42,7 @@ func text(v av) string {
 func column(items []row, name string) string {
 	var out []string
 	for _, m := range items {
-		out = append(out, text(m[name]))
+		out = append(out, content(m[name]))
 	}
 	return strings.Join(out, " ")
 }
@@ -93,14 +89,14 @@ func fill(t *testing.T, c *dynamodb.Client, items ...row) {
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
 func TestItemTypes(t *testing.T) {
 	c, _ := newItems(t)
-	item := values("pk", str("types"), "sk", num("1.50"),
+	item := values("pk", text("types"), "sk", num("1.50"),
 		"b", &ddb.AttributeValueMemberB{Value: []byte{0, 0xff}}, "bool", &ddb.AttributeValueMemberBOOL{Value: true},
 		"null", &ddb.AttributeValueMemberNULL{Value: true}, "ss", &ddb.AttributeValueMemberSS{Value: []string{"b", "a"}},
 		"ns", &ddb.AttributeValueMemberNS{Value: []string{"10", "9.0"}}, "bs", &ddb.AttributeValueMemberBS{Value: [][]byte{{2}, {1}}},
-		"empty", str(""), "é", str("ü€😀"), "nested", list(list(), &ddb.AttributeValueMemberM{Value: values("x", list(num("1e-130"), num("-9.99e125")))}))
+		"empty", text(""), "é", text("ü€😀"), "nested", list(list(), &ddb.AttributeValueMemberM{Value: values("x", list(num("1e-130"), num("-9.99e125")))}))
 	ok(c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("items"), Item: item}))(t)
 	got := ok(c.GetItem(t.Context(), &dynamodb.GetItemInput{
-		TableName: aws.String("items"), Key: values("pk", str("types"), "sk", num("15e-1")), ConsistentRead: aws.Bool(true),
+		TableName: aws.String("items"), Key: values("pk", text("types"), "sk", num("15e-1")), ConsistentRead: aws.Bool(true),
 	}))(t).Item
 	// Numbers come back in the canonical form, sets in any order; ours is theirs.
 	item["sk"] = num("1.5")
@@ -115,9 +111,9 @@ func TestItemTypes(t *testing.T) {
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html
 func TestConditionalWrites(t *testing.T) {
 	c, _ := newItems(t)
-	key := values("pk", str("a"), "sk", num(1))
+	key := values("pk", text("a"), "sk", num(1))
 	put := func(n int, condition string, v row) (*dynamodb.PutItemOutput, error) {
-		m := values("pk", str("a"), "sk", num(1), "n", num(n))
+		m := values("pk", text("a"), "sk", num(1), "n", num(n))
 		return c.PutItem(t.Context(), &dynamodb.PutItemInput{
 			TableName: aws.String("items"), Item: m, ConditionExpression: &condition, ExpressionAttributeValues: v, ReturnValues: ddb.ReturnValueAllOld,
 			ReturnValuesOnConditionCheckFailure: ddb.ReturnValuesOnConditionCheckFailureAllOld,
@@ -127,18 +123,18 @@ func TestConditionalWrites(t *testing.T) {
 	_, err := put(2, "attribute_not_exists(pk)", nil)
 	is[*ddb.ConditionalCheckFailedException](t, err, "The conditional request failed")
 	if failed, ok := errors.AsType[*ddb.ConditionalCheckFailedException](err); ok {
-		same(t, "the item in the way", text(failed.Item["n"]), "1")
+		same(t, "the item in the way", content(failed.Item["n"]), "1")
 	}
-	same(t, "old", text(ok(put(3, "n BETWEEN :a AND :b", values(":a", num(0), ":b", num(1))))(t).Attributes["n"]), "1")
+	same(t, "old", content(ok(put(3, "n BETWEEN :a AND :b", values(":a", num(0), ":b", num(1))))(t).Attributes["n"]), "1")
 
 	update := ok(c.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
 		TableName: aws.String("items"), Key: key, ReturnValues: ddb.ReturnValueUpdatedNew,
 		UpdateExpression:          aws.String("SET #l = list_append(if_not_exists(#l, :e), :l), n = n - :one ADD ss :s REMOVE nope"),
 		ConditionExpression:       aws.String("n IN (:one, :three) AND NOT contains(#l, :one)"),
 		ExpressionAttributeNames:  map[string]string{"#l": "list"},
-		ExpressionAttributeValues: values(":e", list(), ":l", list(str("x")), ":one", num(1), ":three", num(3), ":s", &ddb.AttributeValueMemberSS{Value: []string{"s"}}),
+		ExpressionAttributeValues: values(":e", list(), ":l", list(text("x")), ":one", num(1), ":three", num(3), ":s", &ddb.AttributeValueMemberSS{Value: []string{"s"}}),
 	}))(t).Attributes
-	same(t, "updated", update, values("list", list(str("x")), "n", num(2), "ss", &ddb.AttributeValueMemberSS{Value: []string{"s"}}))
+	same(t, "updated", update, values("list", list(text("x")), "n", num(2), "ss", &ddb.AttributeValueMemberSS{Value: []string{"s"}}))
 
 	_, err = c.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{
 		TableName: aws.String("items"), Key: key, ConditionExpression: aws.String("size(#l) > :v"), ExpressionAttributeNames: map[string]string{"#l": "list"},
@@ -146,7 +142,7 @@ func TestConditionalWrites(t *testing.T) {
 	})
 	is[*ddb.ConditionalCheckFailedException](t, err, "The conditional request failed")
 	old := ok(c.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: aws.String("items"), Key: key, ReturnValues: ddb.ReturnValueAllOld}))(t).Attributes
-	same(t, "deleted", text(old["n"]), "2")
+	same(t, "deleted", content(old["n"]), "2")
 	same(t, "gone", ok(c.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String("items"), Key: key}))(t).Item, row(nil))
 	_, err = c.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String("nope"), Key: key})
 	is[*ddb.ResourceNotFoundException](t, err, "Requested resource not found")
@@ -157,13 +153,13 @@ func TestQueryAndScan(t *testing.T) {
 	c, _ := newItems(t)
 	var items []row
 	for i := range 60 {
-		items = append(items, values("pk", str(fmt.Sprint("p", i%3)), "sk", num(i), "l", num(100-i), "g", str(fmt.Sprint("g", i%2)), "odd", num(i%2)))
+		items = append(items, values("pk", text(fmt.Sprint("p", i%3)), "sk", num(i), "l", num(100-i), "g", text(fmt.Sprint("g", i%2)), "odd", num(i%2)))
 	}
 	fill(t, c, items...)
 	var got []row
 	pages := dynamodb.NewQueryPaginator(c, &dynamodb.QueryInput{
 		TableName: aws.String("items"), KeyConditionExpression: aws.String("pk = :p AND sk >= :s"), FilterExpression: aws.String("odd = :one"),
-		ExpressionAttributeValues: values(":p", str("p1"), ":s", num(10), ":one", num(1)), Limit: aws.Int32(4), ScanIndexForward: aws.Bool(false),
+		ExpressionAttributeValues: values(":p", text("p1"), ":s", num(10), ":one", num(1)), Limit: aws.Int32(4), ScanIndexForward: aws.Bool(false),
 		ProjectionExpression: aws.String("sk"),
 	})
 	scanned, count := int32(0), 0
@@ -178,12 +174,12 @@ func TestQueryAndScan(t *testing.T) {
 
 	got = ok(c.Query(t.Context(), &dynamodb.QueryInput{
 		TableName: aws.String("items"), IndexName: aws.String("local"), KeyConditionExpression: aws.String("pk = :p AND l < :l"),
-		ExpressionAttributeValues: values(":p", str("p0"), ":l", num(50)), Select: ddb.SelectAllAttributes, ConsistentRead: aws.Bool(true),
+		ExpressionAttributeValues: values(":p", text("p0"), ":l", num(50)), Select: ddb.SelectAllAttributes, ConsistentRead: aws.Bool(true),
 	}))(t).Items
 	same(t, "by the local index", column(got, "sk")+column(got, "odd"), "57 54 511 0 1")
 	got = ok(c.Query(t.Context(), &dynamodb.QueryInput{
 		TableName: aws.String("items"), IndexName: aws.String("global"), KeyConditionExpression: aws.String("g = :g AND sk BETWEEN :a AND :b"),
-		ExpressionAttributeValues: values(":g", str("g1"), ":a", num(10), ":b", num(15)),
+		ExpressionAttributeValues: values(":g", text("g1"), ":a", num(10), ":b", num(15)),
 	}))(t).Items
 	same(t, "by the global index", column(got, "sk"), "11 13 15")
 
@@ -202,7 +198,7 @@ func TestQueryAndScan(t *testing.T) {
 				}
 				mu.Lock()
 				for _, m := range page.Items {
-					seen[text(m["sk"])]++
+					seen[content(m["sk"])]++
 				}
 				mu.Unlock()
 			}
@@ -219,22 +215,22 @@ func TestQueryAndScan(t *testing.T) {
 	}
 	out := ok(c.Scan(t.Context(), &dynamodb.ScanInput{
 		TableName: aws.String("items"), Select: ddb.SelectCount, FilterExpression: aws.String("begins_with(g, :g) AND attribute_type(l, :n)"),
-		ExpressionAttributeValues: values(":g", str("g0"), ":n", str("N")),
+		ExpressionAttributeValues: values(":g", text("g0"), ":n", text("N")),
 	}))(t)
 	same(t, "counted", []int32{out.Count, out.ScannedCount}, []int32{30, 60})
 
 	// A page ends at 1 MB.
 	var big []row
 	for i := range 10 {
-		big = append(big, values("pk", str("big"), "sk", num(i), "text", str(strings.Repeat("x", 200<<10))))
+		big = append(big, values("pk", text("big"), "sk", num(i), "text", text(strings.Repeat("x", 200<<10))))
 	}
 	for _, m := range big {
 		ok(c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("items"), Item: m}))(t)
 	}
-	in := &dynamodb.QueryInput{TableName: aws.String("items"), KeyConditionExpression: aws.String("pk = :p"), ExpressionAttributeValues: values(":p", str("big"))}
+	in := &dynamodb.QueryInput{TableName: aws.String("items"), KeyConditionExpression: aws.String("pk = :p"), ExpressionAttributeValues: values(":p", text("big"))}
 	first := ok(c.Query(t.Context(), in))(t)
 	same(t, "first page", column(first.Items, "sk"), "0 1 2 3 4 5")
-	same(t, "its end", text(first.LastEvaluatedKey["sk"]), "5")
+	same(t, "its end", content(first.LastEvaluatedKey["sk"]), "5")
 	in.ExclusiveStartKey = first.LastEvaluatedKey
 	second := ok(c.Query(t.Context(), in))(t)
 	same(t, "second page", column(second.Items, "sk"), "6 7 8 9")
@@ -242,11 +238,11 @@ func TestQueryAndScan(t *testing.T) {
 
 	// So many bytes leave keys of a batch unprocessed: 16 MB.
 	for i := range 45 {
-		ok(c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("items"), Item: values("pk", str("huge"), "sk", num(i), "text", str(strings.Repeat("x", 390<<10)))}))(t)
+		ok(c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("items"), Item: values("pk", text("huge"), "sk", num(i), "text", text(strings.Repeat("x", 390<<10)))}))(t)
 	}
 	var keys []row
 	for i := range 45 {
-		keys = append(keys, values("pk", str("huge"), "sk", num(i)))
+		keys = append(keys, values("pk", text("huge"), "sk", num(i)))
 	}
 	requests := map[string]ddb.KeysAndAttributes{"items": {Keys: keys}}
 	found, calls := 0, 0
@@ -262,17 +258,17 @@ func TestQueryAndScan(t *testing.T) {
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
 func TestItemTransactions(t *testing.T) {
 	c, _ := newItems(t)
-	fill(t, c, values("pk", str("a"), "sk", num(1), "n", num(1)), values("pk", str("b"), "sk", num(1), "n", num(1)))
+	fill(t, c, values("pk", text("a"), "sk", num(1), "n", num(1)), values("pk", text("b"), "sk", num(1), "n", num(1)))
 	put := func(pk string) ddb.TransactWriteItem {
-		return ddb.TransactWriteItem{Put: &ddb.Put{TableName: aws.String("items"), Item: values("pk", str(pk), "sk", num(1)), ConditionExpression: aws.String("attribute_not_exists(pk)"),
+		return ddb.TransactWriteItem{Put: &ddb.Put{TableName: aws.String("items"), Item: values("pk", text(pk), "sk", num(1)), ConditionExpression: aws.String("attribute_not_exists(pk)"),
 			ReturnValuesOnConditionCheckFailure: ddb.ReturnValuesOnConditionCheckFailureAllOld}}
 	}
 	add := ddb.TransactWriteItem{Update: &ddb.Update{
-		TableName: aws.String("items"), Key: values("pk", str("b"), "sk", num(1)), UpdateExpression: aws.String("ADD n :one"), ExpressionAttributeValues: values(":one", num(1)),
+		TableName: aws.String("items"), Key: values("pk", text("b"), "sk", num(1)), UpdateExpression: aws.String("ADD n :one"), ExpressionAttributeValues: values(":one", num(1)),
 	}}
 	check := func(n int) ddb.TransactWriteItem {
 		return ddb.TransactWriteItem{ConditionCheck: &ddb.ConditionCheck{
-			TableName: aws.String("items"), Key: values("pk", str("a"), "sk", num(1)), ConditionExpression: aws.String("n = :n"), ExpressionAttributeValues: values(":n", num(n)),
+			TableName: aws.String("items"), Key: values("pk", text("a"), "sk", num(1)), ConditionExpression: aws.String("n = :n"), ExpressionAttributeValues: values(":n", num(n)),
 		}}
 	}
 	_, err := c.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{TransactItems: []ddb.TransactWriteItem{add, check(2), put("c")}})
@@ -286,45 +282,45 @@ func TestItemTransactions(t *testing.T) {
 	_, err = c.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{TransactItems: []ddb.TransactWriteItem{add}, ClientRequestToken: aws.String("once")})
 	is[*ddb.IdempotentParameterMismatchException](t, err, "client token")
 	get := func(pk string) ddb.TransactGetItem {
-		return ddb.TransactGetItem{Get: &ddb.Get{TableName: aws.String("items"), Key: values("pk", str(pk), "sk", num(1))}}
+		return ddb.TransactGetItem{Get: &ddb.Get{TableName: aws.String("items"), Key: values("pk", text(pk), "sk", num(1))}}
 	}
 	got := ok(c.TransactGetItems(t.Context(), &dynamodb.TransactGetItemsInput{TransactItems: []ddb.TransactGetItem{get("b"), get("nobody"), get("c")}}))(t).Responses
-	same(t, "once", []any{text(got[0].Item["n"]), got[1].Item, text(got[2].Item["pk"])}, []any{"2", row(nil), "c"})
+	same(t, "once", []any{content(got[0].Item["n"]), got[1].Item, content(got[2].Item["pk"])}, []any{"2", row(nil), "c"})
 }
 
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LegacyConditionalParameters.html
 func TestLegacyParameters(t *testing.T) {
 	c, _ := newItems(t)
-	fill(t, c, values("pk", str("a"), "sk", num(1), "n", num(1)), values("pk", str("a"), "sk", num(2), "n", num(5)))
+	fill(t, c, values("pk", text("a"), "sk", num(1), "n", num(1)), values("pk", text("a"), "sk", num(2), "n", num(5)))
 	_, err := c.PutItem(t.Context(), &dynamodb.PutItemInput{
-		TableName: aws.String("items"), Item: values("pk", str("a"), "sk", num(1)), Expected: map[string]ddb.ExpectedAttributeValue{"pk": {Exists: aws.Bool(false)}},
+		TableName: aws.String("items"), Item: values("pk", text("a"), "sk", num(1)), Expected: map[string]ddb.ExpectedAttributeValue{"pk": {Exists: aws.Bool(false)}},
 	})
 	is[*ddb.ConditionalCheckFailedException](t, err, "The conditional request failed")
 	out := ok(c.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
-		TableName: aws.String("items"), Key: values("pk", str("a"), "sk", num(1)), ReturnValues: ddb.ReturnValueAllNew, ConditionalOperator: ddb.ConditionalOperatorOr,
-		AttributeUpdates: map[string]ddb.AttributeValueUpdate{"n": {Action: ddb.AttributeActionAdd, Value: num(2)}, "x": {Value: str("y")}},
+		TableName: aws.String("items"), Key: values("pk", text("a"), "sk", num(1)), ReturnValues: ddb.ReturnValueAllNew, ConditionalOperator: ddb.ConditionalOperatorOr,
+		AttributeUpdates: map[string]ddb.AttributeValueUpdate{"n": {Action: ddb.AttributeActionAdd, Value: num(2)}, "x": {Value: text("y")}},
 		Expected: map[string]ddb.ExpectedAttributeValue{
 			"n":    {ComparisonOperator: ddb.ComparisonOperatorGt, AttributeValueList: []av{num(7)}},
 			"nope": {ComparisonOperator: ddb.ComparisonOperatorNull},
 		},
 	}))(t).Attributes
-	same(t, "updated", []string{text(out["n"]), text(out["x"])}, []string{"3", "y"})
+	same(t, "updated", []string{content(out["n"]), content(out["x"])}, []string{"3", "y"})
 	condition := func(op ddb.ComparisonOperator, v ...av) ddb.Condition {
 		return ddb.Condition{ComparisonOperator: op, AttributeValueList: v}
 	}
 	got := ok(c.Query(t.Context(), &dynamodb.QueryInput{
 		TableName: aws.String("items"), AttributesToGet: []string{"sk"}, QueryFilter: map[string]ddb.Condition{"n": condition("IN", num(5), num(6))},
-		KeyConditions: map[string]ddb.Condition{"pk": condition("EQ", str("a")), "sk": condition("BETWEEN", num(0), num(9))},
+		KeyConditions: map[string]ddb.Condition{"pk": condition("EQ", text("a")), "sk": condition("BETWEEN", num(0), num(9))},
 	}))(t).Items
 	same(t, "queried", got, []row{values("sk", num(2))})
-	got = ok(c.Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String("items"), ScanFilter: map[string]ddb.Condition{"x": condition("BEGINS_WITH", str("y"))}}))(t).Items
+	got = ok(c.Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String("items"), ScanFilter: map[string]ddb.Condition{"x": condition("BEGINS_WITH", text("y"))}}))(t).Items
 	same(t, "scanned", column(got, "sk"), "1")
 }
 
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
 func TestConsumedCapacity(t *testing.T) {
 	c, _ := newItems(t)
-	item := values("pk", str("a"), "sk", num(1), "l", num(1), "g", str("g"), "text", str(strings.Repeat("x", 5000)))
+	item := values("pk", text("a"), "sk", num(1), "l", num(1), "g", text("g"), "text", text(strings.Repeat("x", 5000)))
 	used := ok(c.PutItem(t.Context(), &dynamodb.PutItemInput{
 		TableName: aws.String("items"), Item: item, ReturnConsumedCapacity: ddb.ReturnConsumedCapacityIndexes, ReturnItemCollectionMetrics: ddb.ReturnItemCollectionMetricsSize,
 	}))(t)
@@ -334,7 +330,7 @@ func TestConsumedCapacity(t *testing.T) {
 	same(t, "its collection", used.ItemCollectionMetrics.SizeEstimateRangeGB, []float64{0, 1})
 	get := func(consistent bool) float64 {
 		return *ok(c.GetItem(t.Context(), &dynamodb.GetItemInput{
-			TableName: aws.String("items"), Key: values("pk", str("a"), "sk", num(1)), ConsistentRead: &consistent, ReturnConsumedCapacity: ddb.ReturnConsumedCapacityTotal,
+			TableName: aws.String("items"), Key: values("pk", text("a"), "sk", num(1)), ConsistentRead: &consistent, ReturnConsumedCapacity: ddb.ReturnConsumedCapacityTotal,
 		}))(t).ConsumedCapacity.CapacityUnits
 	}
 	same(t, "gets", []float64{get(false), get(true)}, []float64{1, 2})
@@ -349,7 +345,7 @@ func TestPartiQL(t *testing.T) {
 	var batch []ddb.BatchStatementRequest
 	for i := range 10 {
 		batch = append(batch, ddb.BatchStatementRequest{
-			Statement: aws.String(`INSERT INTO "items" VALUE {'pk': ?, 'sk': ?, 'n': 1}`), Parameters: []av{str(fmt.Sprint("p", i%2)), num(i)},
+			Statement: aws.String(`INSERT INTO "items" VALUE {'pk': ?, 'sk': ?, 'n': 1}`), Parameters: []av{text(fmt.Sprint("p", i%2)), num(i)},
 		})
 	}
 	for _, r := range ok(c.BatchExecuteStatement(t.Context(), &dynamodb.BatchExecuteStatementInput{Statements: batch}))(t).Responses {
@@ -359,7 +355,7 @@ func TestPartiQL(t *testing.T) {
 	is[*ddb.DuplicateItemException](t, err, "Duplicate primary key exists in table")
 
 	in := &dynamodb.ExecuteStatementInput{
-		Statement: aws.String(`SELECT sk FROM items WHERE pk = ? AND sk > 1 ORDER BY sk DESC`), Parameters: []av{str("p1")}, Limit: aws.Int32(2),
+		Statement: aws.String(`SELECT sk FROM items WHERE pk = ? AND sk > 1 ORDER BY sk DESC`), Parameters: []av{text("p1")}, Limit: aws.Int32(2),
 	}
 	var found []row
 	for {
@@ -371,7 +367,7 @@ func TestPartiQL(t *testing.T) {
 	}
 	same(t, "selected", column(found, "sk"), "9 7 5 3")
 	got := ok(run(c, `UPDATE items SET n = n + 1 WHERE pk = 'p1' AND sk = 3 RETURNING ALL NEW *`))(t).Items
-	same(t, "updated", got, []row{values("pk", str("p1"), "sk", num(3), "n", num(2))})
+	same(t, "updated", got, []row{values("pk", text("p1"), "sk", num(3), "n", num(2))})
 	_, err = run(c, `UPDATE items SET n = 1 WHERE pk = 'p1' AND sk = 4`)
 	is[*ddb.ConditionalCheckFailedException](t, err, "The conditional request failed")
 	_, err = c.ExecuteTransaction(t.Context(), &dynamodb.ExecuteTransactionInput{TransactStatements: []ddb.ParameterizedStatement{

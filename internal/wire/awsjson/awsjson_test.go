@@ -2,6 +2,7 @@ package awsjson
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,8 +10,10 @@ import (
 	"math"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"brume/internal/api/dynamodb"
 	"brume/internal/api/logs"
@@ -352,22 +355,180 @@ func same(a, b any) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// FuzzPutItem decodes into the types of DynamoDB.
+// FuzzPutItem decodes items as encoding/json does, encodes them again, and finds what it wrote to be what it read.
 func FuzzPutItem(f *testing.F) {
 	f.Add([]byte(putItem))
 	f.Add([]byte(`{"TableName":"t","Item":{"a":{"NULL":true},"b":{},"c":{"S":"x","N":"1"}}}`))
-	c, op := New(), operation(f, dynamodb.Schema(), "PutItem")
+	f.Add([]byte(`{"Item":{"\u0061\ud83d\ude00":{"L":[{"M":{"":{"B":"AP8="}}},{"BS":["","YQ=="]}]},"n":{"NS":["1","-0.5e3"]},"s":{"SS":["\"\\/\b\f\n\r\t"]}}}`))
+	f.Add([]byte(`{"Item":{"a":{"S":null,"BOOL":false},"b":null,"a":{"N":"2"}}}`))
+	c, put, get := New(), operation(f, dynamodb.Schema(), "PutItem"), operation(f, dynamodb.Schema(), "GetItem")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var in dynamodb.PutItemInput
-		if err := c.Decode(dynamodb.Schema(), op, &codec.Request{Body: data}, &in); err != nil {
+		if err := c.Decode(dynamodb.Schema(), put, &codec.Request{Body: data}, &in); err != nil {
 			return
 		}
-		if err := schema.NewValidator(dynamodb.Schema()).Validate(op.Input, &in); err != nil {
+		if err := schema.NewValidator(dynamodb.Schema()).Validate(put.Input, &in); err != nil {
 			if _, ok := err.(awserr.Error); !ok {
 				t.Fatal(err)
 			}
 		}
+		var want struct{ Item map[string]any }
+		if err := json.Unmarshal(data, &want); err != nil {
+			t.Fatalf("%s is no JSON: %v", data, err)
+		}
+		// encoding/json takes names in any case, and merges objects that come twice.
+		if in.Item == nil || bytes.Count(bytes.ToLower(data), []byte(`item"`)) != 1 || !utf8.Valid(data) || bytes.Contains(data, []byte(`\u`)) || hasTwice(data) {
+			return
+		}
+		for name, v := range in.Item {
+			if got, ok := plain(v); ok && !reflect.DeepEqual(got, known(want.Item[name])) {
+				t.Fatalf("%s: %q is %v, want %v", data, name, got, known(want.Item[name]))
+			}
+		}
+		if !proper(dynamodb.M(in.Item)) {
+			return
+		}
+		w := &codec.Response{Header: http.Header{}}
+		if err := c.Encode(dynamodb.Schema(), get, "", &dynamodb.GetItemOutput{Item: in.Item}, w); err != nil {
+			t.Fatal(err)
+		}
+		if !json.Valid(w.Body) {
+			t.Fatalf("%s became %s", data, w.Body)
+		}
+		var again dynamodb.PutItemInput
+		if err := c.Decode(dynamodb.Schema(), put, &codec.Request{Body: w.Body}, &again); err != nil {
+			t.Fatalf("%s became %s: %v", data, w.Body, err)
+		}
+		if !reflect.DeepEqual(again.Item, in.Item) {
+			t.Fatalf("%s became %s", data, w.Body)
+		}
 	})
+}
+
+// hasTwice reports whether an object of a JSON text has a member twice, of which one counts here and the other there.
+func hasTwice(data []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(data))
+	var objects []map[string]bool
+	name := false
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return false
+		}
+		switch {
+		case token == json.Delim('{'):
+			objects, name = append(objects, map[string]bool{}), true
+			continue
+		case token == json.Delim('['):
+			objects = append(objects, nil)
+		case token == json.Delim('}'), token == json.Delim(']'):
+			objects = objects[:len(objects)-1]
+		case name:
+			top := objects[len(objects)-1]
+			if s, _ := token.(string); top[s] {
+				return true
+			} else {
+				top[s] = true
+			}
+			name = false
+			continue
+		}
+		name = len(objects) > 0 && objects[len(objects)-1] != nil
+	}
+}
+
+// known is what DynamoDB knows of a value as encoding/json reads it: unknown types and what is null are left out.
+func known(v any) any {
+	m, _ := v.(map[string]any)
+	out := map[string]any{}
+	for typ, v := range m {
+		switch typ {
+		case "S", "N", "B", "BOOL", "NULL":
+			if v != nil {
+				out[typ] = v
+			}
+		case "SS", "NS", "BS":
+			if l, ok := v.([]any); ok {
+				out[typ] = slices.DeleteFunc(l, func(e any) bool { return e == nil })
+			}
+		case "L":
+			if l, ok := v.([]any); ok {
+				list := []any{}
+				for _, e := range l {
+					if e != nil {
+						list = append(list, known(e))
+					}
+				}
+				out[typ] = list
+			}
+		case "M":
+			if m, ok := v.(map[string]any); ok {
+				entries := map[string]any{}
+				for name, e := range m {
+					if e != nil {
+						entries[name] = known(e)
+					}
+				}
+				out[typ] = entries
+			}
+		}
+	}
+	return out
+}
+
+// plain writes a value as known does, and reports whether it is one.
+func plain(v dynamodb.AttributeValue) (any, bool) {
+	texts := func(typ string, n int, at func(int) string) any {
+		list := []any{}
+		for i := range n {
+			list = append(list, at(i))
+		}
+		return map[string]any{typ: list}
+	}
+	switch v := v.(type) {
+	case dynamodb.S:
+		return map[string]any{"S": string(v)}, true
+	case dynamodb.N:
+		return map[string]any{"N": string(v)}, true
+	case dynamodb.B:
+		return map[string]any{"B": base64.StdEncoding.EncodeToString(v)}, true
+	case dynamodb.BOOL:
+		return map[string]any{"BOOL": bool(v)}, true
+	case dynamodb.NULL:
+		return map[string]any{"NULL": bool(v)}, true
+	case dynamodb.SS:
+		return texts("SS", len(v), func(i int) string { return v[i] }), true
+	case dynamodb.NS:
+		return texts("NS", len(v), func(i int) string { return v[i] }), true
+	case dynamodb.BS:
+		return texts("BS", len(v), func(i int) string { return base64.StdEncoding.EncodeToString(v[i]) }), true
+	case dynamodb.L:
+		list := []any{}
+		for _, e := range v {
+			p, ok := plain(e)
+			if !ok {
+				return nil, false
+			}
+			list = append(list, p)
+		}
+		return map[string]any{"L": list}, true
+	case dynamodb.M:
+		m := map[string]any{}
+		for name, e := range v {
+			p, ok := plain(e)
+			if !ok {
+				return nil, false
+			}
+			m[name] = p
+		}
+		return map[string]any{"M": m}, true
+	}
+	return nil, false // Malformed
+}
+
+func proper(v dynamodb.AttributeValue) bool {
+	_, ok := plain(v)
+	return ok
 }
 
 func BenchmarkPutItem(b *testing.B) {

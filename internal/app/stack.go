@@ -187,6 +187,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Services:    s.services,
 		Dispatcher:  dispatcher,
 		Credentials: tokens,
+		Messages:    tokens,
 		Uses:        identities,
 		DataPlane:   dataPlanes{functionurl.New(functions, tokens, log), executeapi.New(apis, tokens)},
 		Region:      c.Region,

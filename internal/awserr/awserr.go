@@ -26,6 +26,8 @@ type Generic struct {
 	Status  int
 	// Cause is logged and never sent.
 	Cause error
+	// Explain, of a denial, is what DecodeAuthorizationMessage is to show. It is sent sealed.
+	Explain func() []byte
 }
 
 func (e *Generic) Error() string {

@@ -55,13 +55,17 @@ func Authorize(info *call.Info, policies *Policies, checks []Check) error {
 			return d.Err
 		}
 		if !d.Allowed {
-			return d.Error(info, &checks[i])
+			denied := d // so that only a denial is on the heap
+			return denied.Error(info, policies, &checks[i])
 		}
 	}
 	return nil
 }
 
 // Error returns the AccessDenied (403) for a check that was not allowed.
-func (d *Decision) Error(info *call.Info, check *Check) *awserr.Generic {
-	return &awserr.Generic{Code: "AccessDenied", Message: d.Message(info, check), Status: http.StatusForbidden}
+func (d *Decision) Error(info *call.Info, policies *Policies, check *Check) *awserr.Generic {
+	return &awserr.Generic{
+		Code: "AccessDenied", Message: d.Message(info, check), Status: http.StatusForbidden,
+		Explain: func() []byte { return d.Explanation(info, policies, check) },
+	}
 }

@@ -23,36 +23,36 @@ func (d *Decision) Message(info *call.Info, check *Check) string {
 		b.WriteString(check.Resource)
 	}
 	if d.ExplicitDeny {
-		b.WriteString(" with an explicit deny in ")
-		switch d.Source {
-		case SourceBoundary:
-			b.WriteString("a permissions boundary")
-		case SourceSession:
-			b.WriteString("a session policy")
-		case SourceResource:
-			b.WriteString("a resource-based policy")
+		switch b.WriteString(" with an explicit deny in "); d.Source {
 		case SourceTrust:
-			b.WriteString("the role trust policy")
+			b.WriteString("the ")
+		case SourceIdentity:
+			b.WriteString("an ")
 		default:
-			b.WriteString("an identity-based policy")
+			b.WriteString("a ")
 		}
+		b.WriteString(d.policyType())
 		return b.String()
 	}
 	b.WriteString(" because no ")
-	switch d.Source {
-	case SourceBoundary:
-		b.WriteString("permissions boundary")
-	case SourceSession:
-		b.WriteString("session policy")
-	case SourceResource:
-		b.WriteString("resource-based policy")
-	case SourceTrust:
-		b.WriteString("role trust policy")
-	default:
-		b.WriteString("identity-based policy")
-	}
+	b.WriteString(d.policyType())
 	b.WriteString(" allows the ")
 	b.WriteString(check.Action)
 	b.WriteString(" action")
 	return b.String()
+}
+
+// policyType is the kind of policy that a denial comes from, as AWS calls it.
+func (d *Decision) policyType() string {
+	switch d.Source {
+	case SourceBoundary:
+		return "permissions boundary"
+	case SourceSession:
+		return "session policy"
+	case SourceResource:
+		return "resource-based policy"
+	case SourceTrust:
+		return "role trust policy"
+	}
+	return "identity-based policy"
 }

@@ -41,6 +41,8 @@ type Config struct {
 	Dispatcher *dispatch.Dispatcher
 	// Credentials resolves the access keys that requests are signed with.
 	Credentials sigv4.Credentials
+	// Messages seals what there is to say of a denial; nil if nothing is.
+	Messages Messages
 	// Uses is told of every call whose signature was right.
 	Uses interface{ RecordUse(*call.Info) }
 	// DataPlane serves the requests to deployed APIs; it is asked first whether a request is one.
@@ -52,6 +54,11 @@ type Config struct {
 	// Healthy returns an error while writes are refused; nil means that they never are.
 	Healthy func() error
 	Now     func() time.Time
+}
+
+// Messages seals what DecodeAuthorizationMessage opens; what cannot be opened becomes empty.
+type Messages interface {
+	EncodeAuthorizationMessage(account string, message []byte) string
 }
 
 // A DataPlane serves requests to deployed APIs.
@@ -317,6 +324,9 @@ func isRegion(name string) bool {
 // maxRegion is the longest name of a region, that of a label of a host.
 const maxRegion = 63
 
+// messageHeader carries what a caller with the permission sts:DecodeAuthorizationMessage can have decoded.
+const messageHeader = "X-Brume-Authorization-Message"
+
 // encodeError makes resp the answer to a call that failed. Of what an output has left in it nothing stays, but for what
 // is to become of the connection.
 func (s *Server) encodeError(x *exchange, err awserr.Error, resp *codec.Response) {
@@ -326,6 +336,11 @@ func (s *Server) encodeError(x *exchange, err awserr.Error, resp *codec.Response
 		}
 	}
 	*resp = codec.Response{Header: resp.Header}
+	if generic, ok := err.(*awserr.Generic); ok && generic.Explain != nil && s.Messages != nil && x.info.Account != "" {
+		if message := s.Messages.EncodeAuthorizationMessage(x.info.Account, generic.Explain()); message != "" {
+			resp.Header.Set(messageHeader, message)
+		}
+	}
 	e := x.endpoint
 	e.codec.EncodeError(e.svc, x.op, x.info.RequestID, localise(e.svc, err), resp)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // newUser makes a user with an access key and one inline policy, if it is not empty.
@@ -319,6 +320,36 @@ func TestRevokingTheSessionsOfARole(t *testing.T) {
 	_, err := old.ListTables(t.Context(), nil)
 	hasCode(t, err, 400, "AccessDeniedException", "with an explicit deny in an identity-based policy")
 	ok(assume().ListTables(t.Context(), nil))(t)
+}
+
+// Whoever is denied gets a message that they need not understand, and that who may can have decoded.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html
+func TestDecodeAuthorizationMessage(t *testing.T) {
+	account := newAccount()
+	root := rootOf(account)
+	arn, user := newUser(t, root, "alice", `{"Version":"2012-10-17","Statement":[{"Sid":"NoTables","Effect":"Deny","Action":"dynamodb:*","Resource":"*"}]}`)
+	denials := map[string]error{}
+	_, denials["dynamodb"] = dynamodb.NewFromConfig(user).DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("ttt")})
+	_, denials["iam"] = iam.NewFromConfig(user).ListUsers(t.Context(), nil)
+	_, denials["lambda"] = lambda.NewFromConfig(user).ListFunctions(t.Context(), nil)
+	for service, err := range denials {
+		var response *smithyhttp.ResponseError
+		if !errors.As(err, &response) {
+			t.Fatalf("%s: %v", service, err)
+		}
+		encoded := response.HTTPResponse().Header.Get("X-Brume-Authorization-Message")
+		out := ok(sts.NewFromConfig(root).DecodeAuthorizationMessage(t.Context(), &sts.DecodeAuthorizationMessageInput{EncodedMessage: &encoded}))(t)
+		for _, part := range []string{`"allowed":false`, `"arn":"` + arn + `"`, `"action":"` + service + `:`, `"key":"aws:SourceIp","values":{"items":[{"value":"127.0.0.1"}]}`} {
+			if !strings.Contains(*out.DecodedMessage, part) {
+				t.Errorf("%s: no %s in %s", service, part, *out.DecodedMessage)
+			}
+		}
+		if strings.Contains(*out.DecodedMessage, `"statementId":"NoTables"`) != (service == "dynamodb") {
+			t.Error(*out.DecodedMessage)
+		}
+		_, err = sts.NewFromConfig(rootOf(newAccount())).DecodeAuthorizationMessage(t.Context(), &sts.DecodeAuthorizationMessageInput{EncodedMessage: &encoded})
+		is[*ststypes.InvalidAuthorizationMessageException](t, err, "Message is not valid")
+	}
 }
 
 // An operation that is not there yet says so by its name.

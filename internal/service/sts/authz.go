@@ -22,6 +22,8 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		return nil, true, nil
 	case *api.GetAccessKeyInfoInput:
 		return []policy.Check{{Action: "sts:GetAccessKeyInfo", Resource: "*"}}, true, nil
+	case *api.DecodeAuthorizationMessageInput:
+		return []policy.Check{{Action: "sts:DecodeAuthorizationMessage", Resource: "*"}}, true, nil
 	case *api.AssumeRoleInput:
 		checks, err = s.assumeRoleChecks(ctx, in)
 		return checks, true, err

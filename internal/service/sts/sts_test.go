@@ -195,7 +195,7 @@ func TestEveryOperationHasChecks(t *testing.T) {
 	f := newFixture(t)
 	f.role(t, trustsBob)
 	implemented := map[string]bool{
-		"AssumeRole": true, "AssumeRoleWithWebIdentity": true, "GetAccessKeyInfo": true, "GetCallerIdentity": true,
+		"AssumeRole": true, "AssumeRoleWithWebIdentity": true, "DecodeAuthorizationMessage": true, "GetAccessKeyInfo": true, "GetCallerIdentity": true,
 		"GetFederationToken": true, "GetSessionToken": true,
 	}
 	for i, op := range api.Schema().Operations {

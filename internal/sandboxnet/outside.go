@@ -79,7 +79,9 @@ func (o *outside) serve() error {
 	}
 	defer o.end()
 	var failed error
-	err = raw.Read(func(fd uintptr) bool {
+	// Without deadlines Read itself fails only when the link is closed, whether it waits just then or begins later; the two
+	// say so in different words.
+	_ = raw.Read(func(fd uintptr) bool {
 		frame := frames.Get().(*[maxFrame]byte)
 		defer frames.Put(frame)
 		for {
@@ -96,10 +98,7 @@ func (o *outside) serve() error {
 			}
 		}
 	})
-	if errors.Is(err, os.ErrClosed) {
-		return nil
-	}
-	return errors.Join(err, failed)
+	return failed
 }
 
 // receive handles a frame. What is not IPv4 is dropped: so is ARP, for the interface does not need it.

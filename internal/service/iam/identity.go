@@ -206,21 +206,8 @@ func (t txn) remove(i *identity) error {
 
 // identities lists those of a kind whose path begins with prefix, by name.
 func (r reader) identities(k kind, prefix *string, p page) iter.Seq2[item[*identity], error] {
-	return func(yield func(item[*identity], error) bool) {
-		for pair, err := range r.Scan(after(identityScope(r.account, k), p.after)) {
-			var i identity
-			if err == nil {
-				_, err = r.getJSON(pair.Key, &i)
-			}
-			if err != nil {
-				yield(item[*identity]{}, err)
-				return
-			}
-			if hasPathPrefix(i.Path, prefix) && !yield(item[*identity]{fold(i.Name), &i}, nil) {
-				return
-			}
-		}
-	}
+	all := rows(r, after(identityScope(r.account, k), p.after), func(i *identity) string { return fold(i.Name) })
+	return only(all, func(i *identity) bool { return hasPathPrefix(i.Path, prefix) })
 }
 
 func hasPathPrefix(path string, prefix *string) bool {

@@ -53,17 +53,7 @@ func (s *Service) putInline(ctx context.Context, k kind, name, policyName, docum
 
 // inline lists the inline policies of an identity, by name.
 func (r reader) inline(id, afterName string) iter.Seq2[item[*inlineRow], error] {
-	return func(yield func(item[*inlineRow], error) bool) {
-		for pair, err := range r.Scan(after(inlineScope(id), afterName)) {
-			var p inlineRow
-			if err == nil {
-				_, err = r.getJSON(pair.Key, &p)
-			}
-			if !yield(item[*inlineRow]{fold(p.Name), &p}, err) || err != nil {
-				return
-			}
-		}
-	}
+	return rows(r, after(inlineScope(id), afterName), func(p *inlineRow) string { return fold(p.Name) })
 }
 
 func (s *Service) getInline(ctx context.Context, k kind, name, policyName string) (i *identity, p *inlineRow, err error) {

@@ -119,16 +119,10 @@ func (s *Service) GetInstanceProfile(ctx context.Context, in *api.GetInstancePro
 
 // profilesIn lists the instance profiles of the account, by name.
 func (r reader) profilesIn(afterName string, prefix *string) iter.Seq2[item[api.InstanceProfile], error] {
+	all := rows(r, after(profileScope(r.account), afterName), func(p *profileRow) string { return fold(p.Name) })
 	return func(yield func(item[api.InstanceProfile], error) bool) {
-		for pair, err := range r.Scan(after(profileScope(r.account), afterName)) {
-			var p profileRow
-			if err == nil {
-				_, err = r.getJSON(pair.Key, &p)
-			}
-			if err == nil && !hasPathPrefix(p.Path, prefix) {
-				continue
-			}
-			if !r.yieldProfile(&p, err, yield) {
+		for p, err := range only(all, func(p *profileRow) bool { return hasPathPrefix(p.Path, prefix) }) {
+			if !r.yieldProfile(p.value, err, yield) {
 				return
 			}
 		}
@@ -304,17 +298,12 @@ func (s *Service) UntagInstanceProfile(ctx context.Context, in *api.UntagInstanc
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListInstanceProfileTags.html
 func (s *Service) ListInstanceProfileTags(ctx context.Context, in *api.ListInstanceProfileTagsInput) (*api.ListInstanceProfileTagsOutput, error) {
-	out := &api.ListInstanceProfileTagsOutput{}
-	err := s.view(ctx, func(r reader) error {
+	tags, truncated, marker, err := s.listTags(ctx, in.Marker, in.MaxItems, func(r reader) ([]tag, error) {
 		p, err := r.profile(*in.InstanceProfileName)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out.Tags, out.IsTruncated, out.Marker, err = tagPage(p.Tags, in.Marker, in.MaxItems)
-		return err
+		return p.Tags, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return &api.ListInstanceProfileTagsOutput{Tags: tags, IsTruncated: truncated, Marker: marker}, err
 }

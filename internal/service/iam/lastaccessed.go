@@ -216,7 +216,7 @@ func (r reader) reportedOn(entityARN string) (out reported, err error) {
 	if err != nil {
 		return out, err
 	}
-	if out.policies, err = r.sourcesOf(i); err != nil {
+	if out.policies, err = r.parsedSourcesOf(i); err != nil {
 		return out, err
 	}
 	if i.Kind != kindGroup {
@@ -412,7 +412,7 @@ func (s *Service) ListPoliciesGrantingServiceAccess(ctx context.Context, in *api
 		if err != nil {
 			return err
 		}
-		sources, err := r.sourcesOf(i)
+		sources, err := r.parsedSourcesOf(i)
 		if err != nil {
 			return err
 		}

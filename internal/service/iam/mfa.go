@@ -396,19 +396,14 @@ func (s *Service) UntagMFADevice(ctx context.Context, in *api.UntagMFADeviceInpu
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListMFADeviceTags.html
 func (s *Service) ListMFADeviceTags(ctx context.Context, in *api.ListMFADeviceTagsInput) (*api.ListMFADeviceTagsOutput, error) {
-	out := &api.ListMFADeviceTagsOutput{}
-	err := s.view(ctx, func(r reader) error {
+	tags, truncated, marker, err := s.listTags(ctx, in.Marker, in.MaxItems, func(r reader) ([]tag, error) {
 		d, err := r.device(*in.SerialNumber)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out.Tags, out.IsTruncated, out.Marker, err = tagPage(d.Tags, in.Marker, in.MaxItems)
-		return err
+		return d.Tags, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return &api.ListMFADeviceTagsOutput{Tags: tags, IsTruncated: truncated, Marker: marker}, err
 }
 
 // CheckMFA says whether p, a user or a root, has the device, and whether code is what it shows now. With use, the code

@@ -242,19 +242,14 @@ func (s *Service) UntagOpenIDConnectProvider(ctx context.Context, in *api.UntagO
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListOpenIDConnectProviderTags.html
 func (s *Service) ListOpenIDConnectProviderTags(ctx context.Context, in *api.ListOpenIDConnectProviderTagsInput) (*api.ListOpenIDConnectProviderTagsOutput, error) {
-	out := &api.ListOpenIDConnectProviderTagsOutput{}
-	err := s.view(ctx, func(r reader) error {
+	tags, truncated, marker, err := s.listTags(ctx, in.Marker, in.MaxItems, func(r reader) ([]tag, error) {
 		p, err := r.oidc(*in.OpenIDConnectProviderArn)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out.Tags, out.IsTruncated, out.Marker, err = tagPage(p.Tags, in.Marker, in.MaxItems)
-		return err
+		return p.Tags, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return &api.ListOpenIDConnectProviderTagsOutput{Tags: tags, IsTruncated: truncated, Marker: marker}, err
 }
 
 // OpenIDProvider returns an account's registration of the provider with this URL, without its "https://"; nil if there

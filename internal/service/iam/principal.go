@@ -203,42 +203,16 @@ func (s *Service) principal(ctx context.Context, p *call.Principal) (*principalP
 
 // policiesOf compiles the policies of a user and its groups, or of a role.
 func (s *Service) policiesOf(r reader, i *identity) (policies policy.Policies, err error) {
-	owners := []item[*identity]{{value: i}}
-	if i.Kind == kindUser {
-		groups, err := r.groupsOf(i.ID)
+	sources, err := r.sourcesOf(i)
+	if err != nil {
+		return policy.Policies{}, err
+	}
+	for _, source := range sources {
+		doc, err := s.documents.parse(source.text)
 		if err != nil {
 			return policy.Policies{}, err
 		}
-		owners = append(owners, groups...)
-	}
-	add := func(document string) error {
-		doc, err := s.documents.parse(document)
-		if err == nil {
-			policies.Identity = append(policies.Identity, doc)
-		}
-		return err
-	}
-	for _, owner := range owners {
-		for p, err := range r.attached(owner.value.ID, "", nil) {
-			if err != nil {
-				return policy.Policies{}, err
-			}
-			v, err := r.version(p.value, p.value.Default)
-			if err != nil {
-				return policy.Policies{}, err
-			}
-			if err := add(v.Document); err != nil {
-				return policy.Policies{}, err
-			}
-		}
-		for p, err := range r.inline(owner.value.ID, "") {
-			if err != nil {
-				return policy.Policies{}, err
-			}
-			if err := add(p.value.Document); err != nil {
-				return policy.Policies{}, err
-			}
-		}
+		policies.Identity = append(policies.Identity, doc)
 	}
 	if i.Boundary != "" {
 		if policies.Boundary, err = s.boundaryOf(r, i.Boundary); err != nil {

@@ -259,17 +259,12 @@ func (s *Service) UntagSAMLProvider(ctx context.Context, in *api.UntagSAMLProvid
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListSAMLProviderTags.html
 func (s *Service) ListSAMLProviderTags(ctx context.Context, in *api.ListSAMLProviderTagsInput) (*api.ListSAMLProviderTagsOutput, error) {
-	out := &api.ListSAMLProviderTagsOutput{}
-	err := s.view(ctx, func(r reader) error {
+	tags, truncated, marker, err := s.listTags(ctx, in.Marker, in.MaxItems, func(r reader) ([]tag, error) {
 		p, err := r.saml(*in.SAMLProviderArn)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out.Tags, out.IsTruncated, out.Marker, err = tagPage(p.Tags, in.Marker, in.MaxItems)
-		return err
+		return p.Tags, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return &api.ListSAMLProviderTagsOutput{Tags: tags, IsTruncated: truncated, Marker: marker}, err
 }

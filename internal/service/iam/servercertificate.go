@@ -278,17 +278,12 @@ func (s *Service) UntagServerCertificate(ctx context.Context, in *api.UntagServe
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServerCertificateTags.html
 func (s *Service) ListServerCertificateTags(ctx context.Context, in *api.ListServerCertificateTagsInput) (*api.ListServerCertificateTagsOutput, error) {
-	out := &api.ListServerCertificateTagsOutput{}
-	err := s.view(ctx, func(r reader) error {
+	tags, truncated, marker, err := s.listTags(ctx, in.Marker, in.MaxItems, func(r reader) ([]tag, error) {
 		c, err := r.certificate(*in.ServerCertificateName)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out.Tags, out.IsTruncated, out.Marker, err = tagPage(c.Tags, in.Marker, in.MaxItems)
-		return err
+		return c.Tags, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return &api.ListServerCertificateTagsOutput{Tags: tags, IsTruncated: truncated, Marker: marker}, err
 }

@@ -42,8 +42,8 @@ func inputSources(list string, texts []string) ([]source, error) {
 	return sources, nil
 }
 
-// sourcesOf returns the policies of a user and its groups, of a group, or of a role. Managed ones go by their names, others
-// by "user_alice_policy".
+// sourcesOf returns the policies of a user and its groups, of a group, or of a role, not parsed yet. Managed ones go by
+// their names, others by "user_alice_policy".
 func (r reader) sourcesOf(i *identity) ([]source, error) {
 	owners := []*identity{i}
 	if i.Kind == kindUser {
@@ -56,12 +56,6 @@ func (r reader) sourcesOf(i *identity) ([]source, error) {
 		}
 	}
 	var sources []source
-	add := func(s source, text string) (err error) {
-		s.text = text
-		s.doc, err = policy.Parse(text, policy.Identity)
-		sources = append(sources, s)
-		return err
-	}
 	for _, owner := range owners {
 		for p, err := range r.attached(owner.ID, "", nil) {
 			if err != nil {
@@ -71,18 +65,28 @@ func (r reader) sourcesOf(i *identity) ([]source, error) {
 			if err != nil {
 				return nil, err
 			}
-			if err := add(source{id: p.value.Name, name: p.value.Name, arn: p.value.arn()}, v.Document); err != nil {
-				return nil, err
-			}
+			sources = append(sources, source{id: p.value.Name, name: p.value.Name, arn: p.value.arn(), text: v.Document})
 		}
 		for p, err := range r.inline(owner.ID, "") {
 			if err != nil {
 				return nil, err
 			}
 			id := owner.Kind.String() + "_" + owner.Name + "_" + p.value.Name
-			if err := add(source{id: id, name: p.value.Name, owner: owner}, p.value.Document); err != nil {
-				return nil, err
-			}
+			sources = append(sources, source{id: id, name: p.value.Name, owner: owner, text: p.value.Document})
+		}
+	}
+	return sources, nil
+}
+
+// parsedSourcesOf are those of sourcesOf, each with a document of its own.
+func (r reader) parsedSourcesOf(i *identity) ([]source, error) {
+	sources, err := r.sourcesOf(i)
+	if err != nil {
+		return nil, err
+	}
+	for n := range sources {
+		if sources[n].doc, err = policy.Parse(sources[n].text, policy.Identity); err != nil {
+			return nil, err
 		}
 	}
 	return sources, nil
@@ -175,7 +179,7 @@ func (s *Service) SimulatePrincipalPolicy(ctx context.Context, in *api.SimulateP
 		if err != nil {
 			return err
 		}
-		if sim.identity, err = r.sourcesOf(i); err != nil {
+		if sim.identity, err = r.parsedSourcesOf(i); err != nil {
 			return err
 		}
 		sim.identity = append(sim.identity, further...)

@@ -71,6 +71,21 @@ func tagPage(tags []tag, marker *string, maxItems *int32) (out []api.Tag, trunca
 	return take(p, beyond(items, p.after))
 }
 
+// listTags is the page of the tags that of returns.
+func (s *Service) listTags(ctx context.Context, marker *string, maxItems *int32, of func(r reader) ([]tag, error)) (
+	out []api.Tag, truncated *bool, next *string, err error,
+) {
+	err = s.view(ctx, func(r reader) error {
+		tags, err := of(r)
+		if err != nil {
+			return err
+		}
+		out, truncated, next, err = tagPage(tags, marker, maxItems)
+		return err
+	})
+	return out, truncated, next, err
+}
+
 // retag changes the tags of a user or role.
 func (s *Service) retag(ctx context.Context, k kind, name string, add []api.Tag, remove []string) error {
 	return s.update(ctx, func(t txn) error {
@@ -85,15 +100,12 @@ func (s *Service) retag(ctx context.Context, k kind, name string, add []api.Tag,
 	})
 }
 
-func (s *Service) tags(ctx context.Context, k kind, name string) (tags []tag, err error) {
-	err = s.view(ctx, func(r reader) error {
-		i, err := r.identity(k, name)
-		if err == nil {
-			tags = i.Tags
-		}
-		return err
-	})
-	return tags, err
+func (r reader) tagsOf(k kind, name string) ([]tag, error) {
+	i, err := r.identity(k, name)
+	if err != nil {
+		return nil, err
+	}
+	return i.Tags, nil
 }
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_TagUser.html
@@ -108,13 +120,10 @@ func (s *Service) UntagUser(ctx context.Context, in *api.UntagUserInput) (*api.U
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListUserTags.html
 func (s *Service) ListUserTags(ctx context.Context, in *api.ListUserTagsInput) (*api.ListUserTagsOutput, error) {
-	tags, err := s.tags(ctx, kindUser, *in.UserName)
-	if err != nil {
-		return nil, err
-	}
-	out := &api.ListUserTagsOutput{}
-	out.Tags, out.IsTruncated, out.Marker, err = tagPage(tags, in.Marker, in.MaxItems)
-	return out, err
+	tags, truncated, marker, err := s.listTags(ctx, in.Marker, in.MaxItems, func(r reader) ([]tag, error) {
+		return r.tagsOf(kindUser, *in.UserName)
+	})
+	return &api.ListUserTagsOutput{Tags: tags, IsTruncated: truncated, Marker: marker}, err
 }
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_TagRole.html
@@ -129,13 +138,10 @@ func (s *Service) UntagRole(ctx context.Context, in *api.UntagRoleInput) (*api.U
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListRoleTags.html
 func (s *Service) ListRoleTags(ctx context.Context, in *api.ListRoleTagsInput) (*api.ListRoleTagsOutput, error) {
-	tags, err := s.tags(ctx, kindRole, *in.RoleName)
-	if err != nil {
-		return nil, err
-	}
-	out := &api.ListRoleTagsOutput{}
-	out.Tags, out.IsTruncated, out.Marker, err = tagPage(tags, in.Marker, in.MaxItems)
-	return out, err
+	tags, truncated, marker, err := s.listTags(ctx, in.Marker, in.MaxItems, func(r reader) ([]tag, error) {
+		return r.tagsOf(kindRole, *in.RoleName)
+	})
+	return &api.ListRoleTagsOutput{Tags: tags, IsTruncated: truncated, Marker: marker}, err
 }
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_TagPolicy.html
@@ -163,17 +169,12 @@ func (s *Service) retagPolicy(ctx context.Context, policyARN string, add []api.T
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListPolicyTags.html
 func (s *Service) ListPolicyTags(ctx context.Context, in *api.ListPolicyTagsInput) (*api.ListPolicyTagsOutput, error) {
-	out := &api.ListPolicyTagsOutput{}
-	err := s.view(ctx, func(r reader) error {
+	tags, truncated, marker, err := s.listTags(ctx, in.Marker, in.MaxItems, func(r reader) ([]tag, error) {
 		p, err := r.policy(*in.PolicyArn)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out.Tags, out.IsTruncated, out.Marker, err = tagPage(p.Tags, in.Marker, in.MaxItems)
-		return err
+		return p.Tags, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return &api.ListPolicyTagsOutput{Tags: tags, IsTruncated: truncated, Marker: marker}, err
 }

@@ -85,14 +85,16 @@ func messageMember(s *shape) string {
 	return ""
 }
 
-// reach marks a shape and all that it refers to. Event streams are not generated: their operations stay unimplemented
-// until they are written by hand.
+// reach marks a shape and all that it refers to. Of event streams only the events are generated; a member that is one becomes
+// a function that sends them.
 func (g *generator) reach(name string, seen map[string]bool) {
 	s := g.model.Shapes[name]
-	if seen[name] || s.EventStream {
+	if seen[name] {
 		return
 	}
-	seen[name] = true
+	if !s.EventStream {
+		seen[name] = true
+	}
 	for _, m := range s.Members {
 		g.reach(m.Shape, seen)
 	}

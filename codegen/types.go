@@ -24,11 +24,19 @@ func (g *generator) emitStructure(s *source, name string) {
 	s.p("// %s is %s of the service model.", goName, name)
 	s.p("type %s struct {", goName)
 	for _, m := range sh.Members {
-		if !g.model.Shapes[m.Shape].EventStream {
+		if g.model.Shapes[m.Shape].EventStream {
+			s.p("%s schema.Events", exported(m.Name))
+		} else {
 			s.p("%s %s", exported(m.Name), g.memberType(s, m.Shape))
 		}
 	}
 	s.p("}\n")
+	for _, m := range sh.Members {
+		if g.model.Shapes[m.Shape].EventStream {
+			s.p("// Stream implements schema.Streamer.")
+			s.p("func (v *%s) Stream() schema.Events { return v.%s }\n", goName, exported(m.Name))
+		}
+	}
 
 	s.p("func (v *%s) EncodeMembers(e schema.Encoder) {", goName)
 	for i, m := range sh.Members {

@@ -2,6 +2,21 @@ package schema
 
 import "slices"
 
+// An Event is one of an output that is a stream: bytes as they are, or a structure of the model by its shape's name.
+type Event struct {
+	Name    string
+	Payload []byte
+	Shape   string
+	Members Struct
+}
+
+// Events is an output that is a stream. Whoever answers the client calls it once, and it sends what there is until there
+// is no more. An error before the first event is that of the whole call.
+type Events func(send func(*Event) error) error
+
+// A Streamer is an output that is a stream, unless its Stream is nil.
+type Streamer interface{ Stream() Events }
+
 // The helpers below keep generated code short. None of them is meant for hand-written code.
 
 // DecodeList reads a list. An empty list is not nil: "given but empty" differs from "not given".

@@ -161,6 +161,7 @@ type exchange struct {
 	op       *schema.Operation // nil until it is known
 	info     call.Info
 	start    time.Time
+	events   schema.Events // of an output that is a stream
 }
 
 func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request) {
@@ -201,6 +202,9 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request) {
 			s.logFault(r.Context(), x, err)
 		}
 		s.encodeError(x, known, &resp)
+	} else if x.events != nil {
+		s.stream(w, r, x, &resp)
+		return
 	}
 	s.send(w, r, x, &resp, code)
 }
@@ -234,6 +238,9 @@ func (s *Server) operate(w http.ResponseWriter, r *http.Request, x *exchange, re
 	out, err := s.Dispatcher.Call(call.With(r.Context(), &x.info), op, in)
 	if err != nil {
 		return err
+	}
+	if streamer, ok := out.(schema.Streamer); ok {
+		x.events = streamer.Stream()
 	}
 	return e.codec.Encode(e.svc, x.op, x.info.RequestID, out, resp)
 }

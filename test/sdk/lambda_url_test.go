@@ -127,3 +127,52 @@ export const handler = awslambda.streamifyResponse(async (event, stream) => {
 		t.Errorf("%q, then %q after %v", piece, rest, time.Since(began))
 	}
 }
+
+// https://docs.aws.amazon.com/lambda/latest/api/API_InvokeWithResponseStream.html
+func TestLambdaInvokeWithResponseStream(t *testing.T) {
+	runtime := nodeRuntime(t)
+	w := newWorld(t, "")
+	w.function("f", "", func(in *lambda.CreateFunctionInput) {
+		in.Runtime = runtime
+		in.Code.ZipFile = zipOf(t, "index.mjs", `
+export const handler = awslambda.streamifyResponse(async (event, stream) => {
+  if (event === 'throttle') throw new Error('bad');
+  stream.write('first ');
+  await new Promise((r) => setTimeout(r, 500));
+  stream.end('second');
+});`)
+	})
+	w.function("buffered", "def handler(e, c): return e", nil)
+	read := func(name, payload string) (body string, end types.InvokeWithResponseStreamCompleteEvent, chunks int) {
+		out := ok(w.lambda.InvokeWithResponseStream(t.Context(), &lambda.InvokeWithResponseStreamInput{FunctionName: &name, Payload: []byte(payload), LogType: types.LogTypeTail}))(t)
+		stream := out.GetStream()
+		defer stream.Close()
+		same(t, "version", aws.ToString(out.ExecutedVersion), "$LATEST")
+		for e := range stream.Events() {
+			switch e := e.(type) {
+			case *types.InvokeWithResponseStreamResponseEventMemberPayloadChunk:
+				body += string(e.Value.Payload)
+				chunks++
+			case *types.InvokeWithResponseStreamResponseEventMemberInvokeComplete:
+				end = e.Value
+			}
+		}
+		if err := stream.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return body, end, chunks
+	}
+	body, end, chunks := read("f", "{}")
+	if body != "first second" || chunks < 2 || end.ErrorCode != nil || end.LogResult == nil {
+		t.Errorf("%q in %d chunks, %+v", body, chunks, end)
+	}
+	if body, end, _ := read("f", `"throttle"`); body != "" || aws.ToString(end.ErrorCode) == "" || !strings.Contains(aws.ToString(end.ErrorDetails), "bad") {
+		t.Errorf("%q, %+v", body, end)
+	}
+	if body, _, _ := read("buffered", `{"a":[1]}`); strings.ReplaceAll(body, " ", "") != `{"a":[1]}` {
+		t.Errorf("%q", body)
+	}
+	ok(w.lambda.PutFunctionConcurrency(t.Context(), &lambda.PutFunctionConcurrencyInput{FunctionName: aws.String("f"), ReservedConcurrentExecutions: aws.Int32(0)}))(t)
+	_, err := w.lambda.InvokeWithResponseStream(t.Context(), &lambda.InvokeWithResponseStreamInput{FunctionName: aws.String("f")})
+	is[*types.TooManyRequestsException](t, err, "Rate Exceeded.")
+}

@@ -22,19 +22,19 @@ var table = schema.Service{
 			Name: "AccountLimit",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TotalCodeSize", Shape: 237, Wire: "TotalCodeSize"},
-				{Name: "CodeSizeUnzipped", Shape: 237, Wire: "CodeSizeUnzipped"},
-				{Name: "CodeSizeZipped", Shape: 237, Wire: "CodeSizeZipped"},
+				{Name: "TotalCodeSize", Shape: 239, Wire: "TotalCodeSize"},
+				{Name: "CodeSizeUnzipped", Shape: 239, Wire: "CodeSizeUnzipped"},
+				{Name: "CodeSizeZipped", Shape: 239, Wire: "CodeSizeZipped"},
 				{Name: "ConcurrentExecutions", Shape: 166, Wire: "ConcurrentExecutions"},
-				{Name: "UnreservedConcurrentExecutions", Shape: 362, Wire: "UnreservedConcurrentExecutions"},
+				{Name: "UnreservedConcurrentExecutions", Shape: 364, Wire: "UnreservedConcurrentExecutions"},
 			},
 		},
 		1: {
 			Name: "AccountUsage",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TotalCodeSize", Shape: 237, Wire: "TotalCodeSize"},
-				{Name: "FunctionCount", Shape: 237, Wire: "FunctionCount"},
+				{Name: "TotalCodeSize", Shape: 239, Wire: "TotalCodeSize"},
+				{Name: "FunctionCount", Shape: 239, Wire: "FunctionCount"},
 			},
 		},
 		2: {
@@ -46,21 +46,21 @@ var table = schema.Service{
 			Name: "AddLayerVersionPermissionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
-				{Name: "VersionNumber", Shape: 199, Wire: "VersionNumber", Location: schema.URI, Required: true},
-				{Name: "StatementId", Shape: 337, Wire: "StatementId", Required: true},
-				{Name: "Action", Shape: 194, Wire: "Action", Required: true},
-				{Name: "Principal", Shape: 195, Wire: "Principal", Required: true},
-				{Name: "OrganizationId", Shape: 260, Wire: "OrganizationId"},
-				{Name: "RevisionId", Shape: 338, Wire: "RevisionId", Location: schema.Query},
+				{Name: "LayerName", Shape: 195, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "VersionNumber", Shape: 201, Wire: "VersionNumber", Location: schema.URI, Required: true},
+				{Name: "StatementId", Shape: 339, Wire: "StatementId", Required: true},
+				{Name: "Action", Shape: 196, Wire: "Action", Required: true},
+				{Name: "Principal", Shape: 197, Wire: "Principal", Required: true},
+				{Name: "OrganizationId", Shape: 262, Wire: "OrganizationId"},
+				{Name: "RevisionId", Shape: 340, Wire: "RevisionId", Location: schema.Query},
 			},
 		},
 		4: {
 			Name: "AddLayerVersionPermissionResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Statement", Shape: 338, Wire: "Statement"},
-				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
+				{Name: "Statement", Shape: 340, Wire: "Statement"},
+				{Name: "RevisionId", Shape: 340, Wire: "RevisionId"},
 			},
 		},
 		5: {
@@ -68,15 +68,15 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "StatementId", Shape: 337, Wire: "StatementId", Required: true},
+				{Name: "StatementId", Shape: 339, Wire: "StatementId", Required: true},
 				{Name: "Action", Shape: 2, Wire: "Action", Required: true},
-				{Name: "Principal", Shape: 268, Wire: "Principal", Required: true},
+				{Name: "Principal", Shape: 270, Wire: "Principal", Required: true},
 				{Name: "SourceArn", Shape: 21, Wire: "SourceArn"},
-				{Name: "SourceAccount", Shape: 333, Wire: "SourceAccount"},
+				{Name: "SourceAccount", Shape: 335, Wire: "SourceAccount"},
 				{Name: "EventSourceToken", Shape: 101, Wire: "EventSourceToken"},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
-				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
-				{Name: "PrincipalOrgID", Shape: 269, Wire: "PrincipalOrgID"},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
+				{Name: "RevisionId", Shape: 340, Wire: "RevisionId"},
+				{Name: "PrincipalOrgID", Shape: 271, Wire: "PrincipalOrgID"},
 				{Name: "FunctionUrlAuthType", Shape: 123, Wire: "FunctionUrlAuthType"},
 				{Name: "InvokedViaFunctionUrl", Shape: 26, Wire: "InvokedViaFunctionUrl"},
 			},
@@ -85,7 +85,7 @@ var table = schema.Service{
 			Name: "AddPermissionResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Statement", Shape: 338, Wire: "Statement"},
+				{Name: "Statement", Shape: 340, Wire: "Statement"},
 			},
 		},
 		7: {
@@ -100,7 +100,7 @@ var table = schema.Service{
 			Kind: schema.Map,
 			Members: []schema.Member{
 				{Name: "key", Shape: 7},
-				{Name: "value", Shape: 380},
+				{Name: "value", Shape: 382},
 			},
 		},
 		9: {
@@ -117,10 +117,10 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "AliasArn", Shape: 111, Wire: "AliasArn"},
 				{Name: "Name", Shape: 9, Wire: "Name"},
-				{Name: "FunctionVersion", Shape: 376, Wire: "FunctionVersion"},
+				{Name: "FunctionVersion", Shape: 378, Wire: "FunctionVersion"},
 				{Name: "Description", Shape: 71, Wire: "Description"},
 				{Name: "RoutingConfig", Shape: 12, Wire: "RoutingConfig"},
-				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
+				{Name: "RevisionId", Shape: 340, Wire: "RevisionId"},
 			},
 		},
 		11: {
@@ -145,7 +145,7 @@ var table = schema.Service{
 			Name: "AllowMethodsList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 252},
+				{Name: "member", Shape: 254},
 			},
 			Max: 6, HasMax: true,
 		},
@@ -153,7 +153,7 @@ var table = schema.Service{
 			Name: "AllowOriginsList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 261},
+				{Name: "member", Shape: 263},
 			},
 			Max: 100, HasMax: true,
 		},
@@ -161,14 +161,14 @@ var table = schema.Service{
 			Name: "AllowedPublishers",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SigningProfileVersionArns", Shape: 322, Wire: "SigningProfileVersionArns", Required: true},
+				{Name: "SigningProfileVersionArns", Shape: 324, Wire: "SigningProfileVersionArns", Required: true},
 			},
 		},
 		17: {
 			Name: "AmazonManagedKafkaEventSourceConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ConsumerGroupId", Shape: 361, Wire: "ConsumerGroupId"},
+				{Name: "ConsumerGroupId", Shape: 363, Wire: "ConsumerGroupId"},
 			},
 		},
 		18: {
@@ -231,7 +231,7 @@ var table = schema.Service{
 				{Name: "Description", Shape: 71, Wire: "Description"},
 				{Name: "AllowedPublishers", Shape: 16, Wire: "AllowedPublishers", Required: true},
 				{Name: "CodeSigningPolicies", Shape: 33, Wire: "CodeSigningPolicies", Required: true},
-				{Name: "LastModified", Shape: 353, Wire: "LastModified", Required: true},
+				{Name: "LastModified", Shape: 355, Wire: "LastModified", Required: true},
 			},
 		},
 		29: {
@@ -256,8 +256,8 @@ var table = schema.Service{
 			Name: "CodeSigningConfigNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		33: {
@@ -276,16 +276,16 @@ var table = schema.Service{
 			Name: "CodeStorageExceededException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "message", Shape: 338, Wire: "message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "message", Shape: 340, Wire: "message"},
 			},
 		},
 		36: {
 			Name: "CodeVerificationFailedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		37: {
@@ -308,7 +308,7 @@ var table = schema.Service{
 			Name: "CompatibleRuntimes",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 308},
+				{Name: "member", Shape: 310},
 			},
 			Max: 15, HasMax: true,
 		},
@@ -316,7 +316,7 @@ var table = schema.Service{
 			Name: "Concurrency",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ReservedConcurrentExecutions", Shape: 299, Wire: "ReservedConcurrentExecutions"},
+				{Name: "ReservedConcurrentExecutions", Shape: 301, Wire: "ReservedConcurrentExecutions"},
 			},
 		},
 		41: {
@@ -328,7 +328,7 @@ var table = schema.Service{
 				{Name: "AllowMethods", Shape: 14, Wire: "AllowMethods"},
 				{Name: "AllowOrigins", Shape: 15, Wire: "AllowOrigins"},
 				{Name: "ExposeHeaders", Shape: 161, Wire: "ExposeHeaders"},
-				{Name: "MaxAge", Shape: 239, Wire: "MaxAge"},
+				{Name: "MaxAge", Shape: 241, Wire: "MaxAge"},
 			},
 		},
 		42: {
@@ -337,7 +337,7 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 				{Name: "Name", Shape: 9, Wire: "Name", Required: true},
-				{Name: "FunctionVersion", Shape: 376, Wire: "FunctionVersion", Required: true},
+				{Name: "FunctionVersion", Shape: 378, Wire: "FunctionVersion", Required: true},
 				{Name: "Description", Shape: 71, Wire: "Description"},
 				{Name: "RoutingConfig", Shape: 12, Wire: "RoutingConfig"},
 			},
@@ -367,25 +367,25 @@ var table = schema.Service{
 				{Name: "Enabled", Shape: 84, Wire: "Enabled"},
 				{Name: "BatchSize", Shape: 22, Wire: "BatchSize"},
 				{Name: "FilterCriteria", Shape: 107, Wire: "FilterCriteria"},
-				{Name: "MaximumBatchingWindowInSeconds", Shape: 245, Wire: "MaximumBatchingWindowInSeconds"},
-				{Name: "ParallelizationFactor", Shape: 263, Wire: "ParallelizationFactor"},
+				{Name: "MaximumBatchingWindowInSeconds", Shape: 247, Wire: "MaximumBatchingWindowInSeconds"},
+				{Name: "ParallelizationFactor", Shape: 265, Wire: "ParallelizationFactor"},
 				{Name: "StartingPosition", Shape: 100, Wire: "StartingPosition"},
 				{Name: "StartingPositionTimestamp", Shape: 50, Wire: "StartingPositionTimestamp"},
 				{Name: "DestinationConfig", Shape: 73, Wire: "DestinationConfig"},
-				{Name: "MaximumRecordAgeInSeconds", Shape: 248, Wire: "MaximumRecordAgeInSeconds"},
+				{Name: "MaximumRecordAgeInSeconds", Shape: 250, Wire: "MaximumRecordAgeInSeconds"},
 				{Name: "BisectBatchOnFunctionError", Shape: 23, Wire: "BisectBatchOnFunctionError"},
-				{Name: "MaximumRetryAttempts", Shape: 250, Wire: "MaximumRetryAttempts"},
-				{Name: "TumblingWindowInSeconds", Shape: 360, Wire: "TumblingWindowInSeconds"},
-				{Name: "Topics", Shape: 356, Wire: "Topics"},
-				{Name: "Queues", Shape: 291, Wire: "Queues"},
-				{Name: "SourceAccessConfigurations", Shape: 331, Wire: "SourceAccessConfigurations"},
-				{Name: "SelfManagedEventSource", Shape: 318, Wire: "SelfManagedEventSource"},
+				{Name: "MaximumRetryAttempts", Shape: 252, Wire: "MaximumRetryAttempts"},
+				{Name: "TumblingWindowInSeconds", Shape: 362, Wire: "TumblingWindowInSeconds"},
+				{Name: "Topics", Shape: 358, Wire: "Topics"},
+				{Name: "Queues", Shape: 293, Wire: "Queues"},
+				{Name: "SourceAccessConfigurations", Shape: 333, Wire: "SourceAccessConfigurations"},
+				{Name: "SelfManagedEventSource", Shape: 320, Wire: "SelfManagedEventSource"},
 				{Name: "FunctionResponseTypes", Shape: 121, Wire: "FunctionResponseTypes"},
 				{Name: "AmazonManagedKafkaEventSourceConfig", Shape: 17, Wire: "AmazonManagedKafkaEventSourceConfig"},
-				{Name: "SelfManagedKafkaEventSourceConfig", Shape: 319, Wire: "SelfManagedKafkaEventSourceConfig"},
-				{Name: "ScalingConfig", Shape: 315, Wire: "ScalingConfig"},
+				{Name: "SelfManagedKafkaEventSourceConfig", Shape: 321, Wire: "SelfManagedKafkaEventSourceConfig"},
+				{Name: "ScalingConfig", Shape: 317, Wire: "ScalingConfig"},
 				{Name: "DocumentDBEventSourceConfig", Shape: 74, Wire: "DocumentDBEventSourceConfig"},
-				{Name: "Tags", Shape: 349, Wire: "Tags"},
+				{Name: "Tags", Shape: 351, Wire: "Tags"},
 			},
 		},
 		46: {
@@ -393,32 +393,32 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Required: true},
-				{Name: "Runtime", Shape: 308, Wire: "Runtime"},
-				{Name: "Role", Shape: 307, Wire: "Role", Required: true},
+				{Name: "Runtime", Shape: 310, Wire: "Runtime"},
+				{Name: "Role", Shape: 309, Wire: "Role", Required: true},
 				{Name: "Handler", Shape: 159, Wire: "Handler"},
 				{Name: "Code", Shape: 113, Wire: "Code", Required: true},
 				{Name: "Description", Shape: 71, Wire: "Description"},
-				{Name: "Timeout", Shape: 352, Wire: "Timeout"},
-				{Name: "MemorySize", Shape: 251, Wire: "MemorySize"},
+				{Name: "Timeout", Shape: 354, Wire: "Timeout"},
+				{Name: "MemorySize", Shape: 253, Wire: "MemorySize"},
 				{Name: "Publish", Shape: 26, Wire: "Publish"},
-				{Name: "VpcConfig", Shape: 377, Wire: "VpcConfig"},
-				{Name: "PackageType", Shape: 262, Wire: "PackageType"},
+				{Name: "VpcConfig", Shape: 379, Wire: "VpcConfig"},
+				{Name: "PackageType", Shape: 264, Wire: "PackageType"},
 				{Name: "DeadLetterConfig", Shape: 51, Wire: "DeadLetterConfig"},
 				{Name: "Environment", Shape: 89, Wire: "Environment"},
-				{Name: "KMSKeyArn", Shape: 185, Wire: "KMSKeyArn"},
-				{Name: "TracingConfig", Shape: 357, Wire: "TracingConfig"},
-				{Name: "Tags", Shape: 349, Wire: "Tags"},
-				{Name: "Layers", Shape: 192, Wire: "Layers"},
+				{Name: "KMSKeyArn", Shape: 187, Wire: "KMSKeyArn"},
+				{Name: "TracingConfig", Shape: 359, Wire: "TracingConfig"},
+				{Name: "Tags", Shape: 351, Wire: "Tags"},
+				{Name: "Layers", Shape: 194, Wire: "Layers"},
 				{Name: "FileSystemConfigs", Shape: 105, Wire: "FileSystemConfigs"},
 				{Name: "ImageConfig", Shape: 163, Wire: "ImageConfig"},
 				{Name: "CodeSigningConfigArn", Shape: 29, Wire: "CodeSigningConfigArn"},
 				{Name: "Architectures", Shape: 20, Wire: "Architectures"},
 				{Name: "EphemeralStorage", Shape: 95, Wire: "EphemeralStorage"},
-				{Name: "SnapStart", Shape: 323, Wire: "SnapStart"},
-				{Name: "LoggingConfig", Shape: 236, Wire: "LoggingConfig"},
+				{Name: "SnapStart", Shape: 325, Wire: "SnapStart"},
+				{Name: "LoggingConfig", Shape: 238, Wire: "LoggingConfig"},
 				{Name: "DurableConfig", Shape: 75, Wire: "DurableConfig"},
 				{Name: "CapacityProviderConfig", Shape: 27, Wire: "CapacityProviderConfig"},
-				{Name: "TenancyConfig", Shape: 350, Wire: "TenancyConfig"},
+				{Name: "TenancyConfig", Shape: 352, Wire: "TenancyConfig"},
 			},
 		},
 		47: {
@@ -440,7 +440,7 @@ var table = schema.Service{
 				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn", Required: true},
 				{Name: "AuthType", Shape: 123, Wire: "AuthType", Required: true},
 				{Name: "Cors", Shape: 41, Wire: "Cors"},
-				{Name: "CreationTime", Shape: 353, Wire: "CreationTime", Required: true},
+				{Name: "CreationTime", Shape: 355, Wire: "CreationTime", Required: true},
 				{Name: "InvokeMode", Shape: 179, Wire: "InvokeMode"},
 			},
 		},
@@ -459,7 +459,7 @@ var table = schema.Service{
 			Name: "DeadLetterConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TargetArn", Shape: 300, Wire: "TargetArn"},
+				{Name: "TargetArn", Shape: 302, Wire: "TargetArn"},
 			},
 		},
 		52: {
@@ -489,7 +489,7 @@ var table = schema.Service{
 			Name: "DeleteEventSourceMappingRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UUID", Shape: 338, Wire: "UUID", Location: schema.URI, Required: true},
+				{Name: "UUID", Shape: 340, Wire: "UUID", Location: schema.URI, Required: true},
 			},
 		},
 		57: {
@@ -523,7 +523,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
 		63: {
@@ -535,7 +535,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
 		65: {
@@ -558,8 +558,8 @@ var table = schema.Service{
 			Name: "DeleteLayerVersionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
-				{Name: "VersionNumber", Shape: 199, Wire: "VersionNumber", Location: schema.URI, Required: true},
+				{Name: "LayerName", Shape: 195, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "VersionNumber", Shape: 201, Wire: "VersionNumber", Location: schema.URI, Required: true},
 			},
 		},
 		69: {
@@ -571,7 +571,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query, Required: true},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query, Required: true},
 			},
 		},
 		71: {
@@ -591,8 +591,8 @@ var table = schema.Service{
 			Name: "DestinationConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "OnSuccess", Shape: 259, Wire: "OnSuccess"},
-				{Name: "OnFailure", Shape: 258, Wire: "OnFailure"},
+				{Name: "OnSuccess", Shape: 261, Wire: "OnSuccess"},
+				{Name: "OnFailure", Shape: 260, Wire: "OnFailure"},
 			},
 		},
 		74: {
@@ -608,7 +608,7 @@ var table = schema.Service{
 			Name: "DurableConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RetentionPeriodInDays", Shape: 306, Wire: "RetentionPeriodInDays"},
+				{Name: "RetentionPeriodInDays", Shape: 308, Wire: "RetentionPeriodInDays"},
 				{Name: "ExecutionTimeout", Shape: 102, Wire: "ExecutionTimeout"},
 			},
 		},
@@ -616,65 +616,65 @@ var table = schema.Service{
 			Name: "EC2AccessDeniedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		77: {
 			Name: "EC2ThrottledException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		78: {
 			Name: "EC2UnexpectedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
-				{Name: "EC2ErrorCode", Shape: 338, Wire: "EC2ErrorCode"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
+				{Name: "EC2ErrorCode", Shape: 340, Wire: "EC2ErrorCode"},
 			},
 		},
 		79: {
 			Name: "EFSIOException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		80: {
 			Name: "EFSMountConnectivityException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		81: {
 			Name: "EFSMountFailureException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		82: {
 			Name: "EFSMountTimeoutException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		83: {
 			Name: "ENILimitReachedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		84: {
@@ -723,8 +723,8 @@ var table = schema.Service{
 			Name: "EnvironmentError",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ErrorCode", Shape: 338, Wire: "ErrorCode"},
-				{Name: "Message", Shape: 320, Wire: "Message"},
+				{Name: "ErrorCode", Shape: 340, Wire: "ErrorCode"},
+				{Name: "Message", Shape: 322, Wire: "Message"},
 			},
 		},
 		91: {
@@ -778,32 +778,32 @@ var table = schema.Service{
 			Name: "EventSourceMappingConfiguration",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UUID", Shape: 338, Wire: "UUID"},
+				{Name: "UUID", Shape: 340, Wire: "UUID"},
 				{Name: "StartingPosition", Shape: 100, Wire: "StartingPosition"},
 				{Name: "StartingPositionTimestamp", Shape: 50, Wire: "StartingPositionTimestamp"},
 				{Name: "BatchSize", Shape: 22, Wire: "BatchSize"},
-				{Name: "MaximumBatchingWindowInSeconds", Shape: 245, Wire: "MaximumBatchingWindowInSeconds"},
-				{Name: "ParallelizationFactor", Shape: 263, Wire: "ParallelizationFactor"},
+				{Name: "MaximumBatchingWindowInSeconds", Shape: 247, Wire: "MaximumBatchingWindowInSeconds"},
+				{Name: "ParallelizationFactor", Shape: 265, Wire: "ParallelizationFactor"},
 				{Name: "EventSourceArn", Shape: 21, Wire: "EventSourceArn"},
 				{Name: "FilterCriteria", Shape: 107, Wire: "FilterCriteria"},
 				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn"},
 				{Name: "LastModified", Shape: 50, Wire: "LastModified"},
-				{Name: "LastProcessingResult", Shape: 338, Wire: "LastProcessingResult"},
-				{Name: "State", Shape: 338, Wire: "State"},
-				{Name: "StateTransitionReason", Shape: 338, Wire: "StateTransitionReason"},
+				{Name: "LastProcessingResult", Shape: 340, Wire: "LastProcessingResult"},
+				{Name: "State", Shape: 340, Wire: "State"},
+				{Name: "StateTransitionReason", Shape: 340, Wire: "StateTransitionReason"},
 				{Name: "DestinationConfig", Shape: 73, Wire: "DestinationConfig"},
-				{Name: "Topics", Shape: 356, Wire: "Topics"},
-				{Name: "Queues", Shape: 291, Wire: "Queues"},
-				{Name: "SourceAccessConfigurations", Shape: 331, Wire: "SourceAccessConfigurations"},
-				{Name: "SelfManagedEventSource", Shape: 318, Wire: "SelfManagedEventSource"},
-				{Name: "MaximumRecordAgeInSeconds", Shape: 248, Wire: "MaximumRecordAgeInSeconds"},
+				{Name: "Topics", Shape: 358, Wire: "Topics"},
+				{Name: "Queues", Shape: 293, Wire: "Queues"},
+				{Name: "SourceAccessConfigurations", Shape: 333, Wire: "SourceAccessConfigurations"},
+				{Name: "SelfManagedEventSource", Shape: 320, Wire: "SelfManagedEventSource"},
+				{Name: "MaximumRecordAgeInSeconds", Shape: 250, Wire: "MaximumRecordAgeInSeconds"},
 				{Name: "BisectBatchOnFunctionError", Shape: 23, Wire: "BisectBatchOnFunctionError"},
-				{Name: "MaximumRetryAttempts", Shape: 250, Wire: "MaximumRetryAttempts"},
-				{Name: "TumblingWindowInSeconds", Shape: 360, Wire: "TumblingWindowInSeconds"},
+				{Name: "MaximumRetryAttempts", Shape: 252, Wire: "MaximumRetryAttempts"},
+				{Name: "TumblingWindowInSeconds", Shape: 362, Wire: "TumblingWindowInSeconds"},
 				{Name: "FunctionResponseTypes", Shape: 121, Wire: "FunctionResponseTypes"},
 				{Name: "AmazonManagedKafkaEventSourceConfig", Shape: 17, Wire: "AmazonManagedKafkaEventSourceConfig"},
-				{Name: "SelfManagedKafkaEventSourceConfig", Shape: 319, Wire: "SelfManagedKafkaEventSourceConfig"},
-				{Name: "ScalingConfig", Shape: 315, Wire: "ScalingConfig"},
+				{Name: "SelfManagedKafkaEventSourceConfig", Shape: 321, Wire: "SelfManagedKafkaEventSourceConfig"},
+				{Name: "ScalingConfig", Shape: 317, Wire: "ScalingConfig"},
 				{Name: "DocumentDBEventSourceConfig", Shape: 74, Wire: "DocumentDBEventSourceConfig"},
 				{Name: "EventSourceMappingArn", Shape: 97, Wire: "EventSourceMappingArn"},
 				{Name: "FilterCriteriaError", Shape: 108, Wire: "FilterCriteriaError"},
@@ -845,7 +845,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Arn", Shape: 103, Wire: "Arn", Required: true},
-				{Name: "LocalMountPath", Shape: 232, Wire: "LocalMountPath", Required: true},
+				{Name: "LocalMountPath", Shape: 234, Wire: "LocalMountPath", Required: true},
 			},
 		},
 		105: {
@@ -860,7 +860,7 @@ var table = schema.Service{
 			Name: "Filter",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Pattern", Shape: 264, Wire: "Pattern"},
+				{Name: "Pattern", Shape: 266, Wire: "Pattern"},
 			},
 		},
 		107: {
@@ -874,8 +874,8 @@ var table = schema.Service{
 			Name: "FilterCriteriaError",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ErrorCode", Shape: 338, Wire: "ErrorCode"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "ErrorCode", Shape: 340, Wire: "ErrorCode"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		109: {
@@ -907,62 +907,62 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "ZipFile", Shape: 24, Wire: "ZipFile"},
-				{Name: "S3Bucket", Shape: 312, Wire: "S3Bucket"},
-				{Name: "S3Key", Shape: 313, Wire: "S3Key"},
-				{Name: "S3ObjectVersion", Shape: 314, Wire: "S3ObjectVersion"},
-				{Name: "ImageUri", Shape: 338, Wire: "ImageUri"},
+				{Name: "S3Bucket", Shape: 314, Wire: "S3Bucket"},
+				{Name: "S3Key", Shape: 315, Wire: "S3Key"},
+				{Name: "S3ObjectVersion", Shape: 316, Wire: "S3ObjectVersion"},
+				{Name: "ImageUri", Shape: 340, Wire: "ImageUri"},
 			},
 		},
 		114: {
 			Name: "FunctionCodeLocation",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RepositoryType", Shape: 338, Wire: "RepositoryType"},
-				{Name: "Location", Shape: 338, Wire: "Location"},
-				{Name: "ImageUri", Shape: 338, Wire: "ImageUri"},
-				{Name: "ResolvedImageUri", Shape: 338, Wire: "ResolvedImageUri"},
+				{Name: "RepositoryType", Shape: 340, Wire: "RepositoryType"},
+				{Name: "Location", Shape: 340, Wire: "Location"},
+				{Name: "ImageUri", Shape: 340, Wire: "ImageUri"},
+				{Name: "ResolvedImageUri", Shape: 340, Wire: "ResolvedImageUri"},
 			},
 		},
 		115: {
 			Name: "FunctionConfiguration",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 254, Wire: "FunctionName"},
-				{Name: "FunctionArn", Shape: 253, Wire: "FunctionArn"},
-				{Name: "Runtime", Shape: 308, Wire: "Runtime"},
-				{Name: "Role", Shape: 307, Wire: "Role"},
+				{Name: "FunctionName", Shape: 256, Wire: "FunctionName"},
+				{Name: "FunctionArn", Shape: 255, Wire: "FunctionArn"},
+				{Name: "Runtime", Shape: 310, Wire: "Runtime"},
+				{Name: "Role", Shape: 309, Wire: "Role"},
 				{Name: "Handler", Shape: 159, Wire: "Handler"},
-				{Name: "CodeSize", Shape: 237, Wire: "CodeSize"},
+				{Name: "CodeSize", Shape: 239, Wire: "CodeSize"},
 				{Name: "Description", Shape: 71, Wire: "Description"},
-				{Name: "Timeout", Shape: 352, Wire: "Timeout"},
-				{Name: "MemorySize", Shape: 251, Wire: "MemorySize"},
-				{Name: "LastModified", Shape: 353, Wire: "LastModified"},
-				{Name: "CodeSha256", Shape: 338, Wire: "CodeSha256"},
-				{Name: "Version", Shape: 376, Wire: "Version"},
-				{Name: "VpcConfig", Shape: 378, Wire: "VpcConfig"},
+				{Name: "Timeout", Shape: 354, Wire: "Timeout"},
+				{Name: "MemorySize", Shape: 253, Wire: "MemorySize"},
+				{Name: "LastModified", Shape: 355, Wire: "LastModified"},
+				{Name: "CodeSha256", Shape: 340, Wire: "CodeSha256"},
+				{Name: "Version", Shape: 378, Wire: "Version"},
+				{Name: "VpcConfig", Shape: 380, Wire: "VpcConfig"},
 				{Name: "DeadLetterConfig", Shape: 51, Wire: "DeadLetterConfig"},
 				{Name: "Environment", Shape: 91, Wire: "Environment"},
-				{Name: "KMSKeyArn", Shape: 185, Wire: "KMSKeyArn"},
-				{Name: "TracingConfig", Shape: 358, Wire: "TracingConfig"},
+				{Name: "KMSKeyArn", Shape: 187, Wire: "KMSKeyArn"},
+				{Name: "TracingConfig", Shape: 360, Wire: "TracingConfig"},
 				{Name: "MasterArn", Shape: 111, Wire: "MasterArn"},
-				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
-				{Name: "Layers", Shape: 204, Wire: "Layers"},
-				{Name: "State", Shape: 334, Wire: "State"},
-				{Name: "StateReason", Shape: 335, Wire: "StateReason"},
-				{Name: "StateReasonCode", Shape: 336, Wire: "StateReasonCode"},
-				{Name: "LastUpdateStatus", Shape: 187, Wire: "LastUpdateStatus"},
-				{Name: "LastUpdateStatusReason", Shape: 188, Wire: "LastUpdateStatusReason"},
-				{Name: "LastUpdateStatusReasonCode", Shape: 189, Wire: "LastUpdateStatusReasonCode"},
+				{Name: "RevisionId", Shape: 340, Wire: "RevisionId"},
+				{Name: "Layers", Shape: 206, Wire: "Layers"},
+				{Name: "State", Shape: 336, Wire: "State"},
+				{Name: "StateReason", Shape: 337, Wire: "StateReason"},
+				{Name: "StateReasonCode", Shape: 338, Wire: "StateReasonCode"},
+				{Name: "LastUpdateStatus", Shape: 189, Wire: "LastUpdateStatus"},
+				{Name: "LastUpdateStatusReason", Shape: 190, Wire: "LastUpdateStatusReason"},
+				{Name: "LastUpdateStatusReasonCode", Shape: 191, Wire: "LastUpdateStatusReasonCode"},
 				{Name: "FileSystemConfigs", Shape: 105, Wire: "FileSystemConfigs"},
-				{Name: "PackageType", Shape: 262, Wire: "PackageType"},
+				{Name: "PackageType", Shape: 264, Wire: "PackageType"},
 				{Name: "ImageConfigResponse", Shape: 165, Wire: "ImageConfigResponse"},
 				{Name: "SigningProfileVersionArn", Shape: 21, Wire: "SigningProfileVersionArn"},
 				{Name: "SigningJobArn", Shape: 21, Wire: "SigningJobArn"},
 				{Name: "Architectures", Shape: 20, Wire: "Architectures"},
 				{Name: "EphemeralStorage", Shape: 95, Wire: "EphemeralStorage"},
-				{Name: "SnapStart", Shape: 328, Wire: "SnapStart"},
-				{Name: "RuntimeVersionConfig", Shape: 310, Wire: "RuntimeVersionConfig"},
-				{Name: "LoggingConfig", Shape: 236, Wire: "LoggingConfig"},
+				{Name: "SnapStart", Shape: 330, Wire: "SnapStart"},
+				{Name: "RuntimeVersionConfig", Shape: 312, Wire: "RuntimeVersionConfig"},
+				{Name: "LoggingConfig", Shape: 238, Wire: "LoggingConfig"},
 			},
 		},
 		116: {
@@ -971,8 +971,8 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "LastModified", Shape: 50, Wire: "LastModified"},
 				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn"},
-				{Name: "MaximumRetryAttempts", Shape: 249, Wire: "MaximumRetryAttempts"},
-				{Name: "MaximumEventAgeInSeconds", Shape: 247, Wire: "MaximumEventAgeInSeconds"},
+				{Name: "MaximumRetryAttempts", Shape: 251, Wire: "MaximumRetryAttempts"},
+				{Name: "MaximumEventAgeInSeconds", Shape: 249, Wire: "MaximumEventAgeInSeconds"},
 				{Name: "DestinationConfig", Shape: 73, Wire: "DestinationConfig"},
 			},
 		},
@@ -1028,8 +1028,8 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "FunctionUrl", Shape: 122, Wire: "FunctionUrl", Required: true},
 				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn", Required: true},
-				{Name: "CreationTime", Shape: 353, Wire: "CreationTime", Required: true},
-				{Name: "LastModifiedTime", Shape: 353, Wire: "LastModifiedTime", Required: true},
+				{Name: "CreationTime", Shape: 355, Wire: "CreationTime", Required: true},
+				{Name: "LastModifiedTime", Shape: 355, Wire: "LastModifiedTime", Required: true},
 				{Name: "Cors", Shape: 41, Wire: "Cors"},
 				{Name: "AuthType", Shape: 123, Wire: "AuthType", Required: true},
 				{Name: "InvokeMode", Shape: 179, Wire: "InvokeMode"},
@@ -1093,7 +1093,7 @@ var table = schema.Service{
 			Name: "GetEventSourceMappingRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UUID", Shape: 338, Wire: "UUID", Location: schema.URI, Required: true},
+				{Name: "UUID", Shape: 340, Wire: "UUID", Location: schema.URI, Required: true},
 			},
 		},
 		134: {
@@ -1122,15 +1122,15 @@ var table = schema.Service{
 			Name: "GetFunctionConcurrencyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ReservedConcurrentExecutions", Shape: 299, Wire: "ReservedConcurrentExecutions"},
+				{Name: "ReservedConcurrentExecutions", Shape: 301, Wire: "ReservedConcurrentExecutions"},
 			},
 		},
 		138: {
 			Name: "GetFunctionConfigurationRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "FunctionName", Shape: 256, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
 		139: {
@@ -1138,7 +1138,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
 		140: {
@@ -1152,15 +1152,15 @@ var table = schema.Service{
 			Name: "GetFunctionRecursionConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RecursiveLoop", Shape: 293, Wire: "RecursiveLoop"},
+				{Name: "RecursiveLoop", Shape: 295, Wire: "RecursiveLoop"},
 			},
 		},
 		142: {
 			Name: "GetFunctionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "FunctionName", Shape: 256, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
 		143: {
@@ -1169,7 +1169,7 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "Configuration", Shape: 115, Wire: "Configuration"},
 				{Name: "Code", Shape: 114, Wire: "Code"},
-				{Name: "Tags", Shape: 349, Wire: "Tags"},
+				{Name: "Tags", Shape: 351, Wire: "Tags"},
 				{Name: "Concurrency", Shape: 40, Wire: "Concurrency"},
 			},
 		},
@@ -1200,8 +1200,8 @@ var table = schema.Service{
 				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn", Required: true},
 				{Name: "AuthType", Shape: 123, Wire: "AuthType", Required: true},
 				{Name: "Cors", Shape: 41, Wire: "Cors"},
-				{Name: "CreationTime", Shape: 353, Wire: "CreationTime", Required: true},
-				{Name: "LastModifiedTime", Shape: 353, Wire: "LastModifiedTime", Required: true},
+				{Name: "CreationTime", Shape: 355, Wire: "CreationTime", Required: true},
+				{Name: "LastModifiedTime", Shape: 355, Wire: "LastModifiedTime", Required: true},
 				{Name: "InvokeMode", Shape: 179, Wire: "InvokeMode"},
 			},
 		},
@@ -1209,45 +1209,45 @@ var table = schema.Service{
 			Name: "GetLayerVersionByArnRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Arn", Shape: 196, Wire: "Arn", Location: schema.Query, Required: true},
+				{Name: "Arn", Shape: 198, Wire: "Arn", Location: schema.Query, Required: true},
 			},
 		},
 		149: {
 			Name: "GetLayerVersionPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
-				{Name: "VersionNumber", Shape: 199, Wire: "VersionNumber", Location: schema.URI, Required: true},
+				{Name: "LayerName", Shape: 195, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "VersionNumber", Shape: 201, Wire: "VersionNumber", Location: schema.URI, Required: true},
 			},
 		},
 		150: {
 			Name: "GetLayerVersionPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Policy", Shape: 338, Wire: "Policy"},
-				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
+				{Name: "Policy", Shape: 340, Wire: "Policy"},
+				{Name: "RevisionId", Shape: 340, Wire: "RevisionId"},
 			},
 		},
 		151: {
 			Name: "GetLayerVersionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
-				{Name: "VersionNumber", Shape: 199, Wire: "VersionNumber", Location: schema.URI, Required: true},
+				{Name: "LayerName", Shape: 195, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "VersionNumber", Shape: 201, Wire: "VersionNumber", Location: schema.URI, Required: true},
 			},
 		},
 		152: {
 			Name: "GetLayerVersionResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Content", Shape: 198, Wire: "Content"},
-				{Name: "LayerArn", Shape: 191, Wire: "LayerArn"},
-				{Name: "LayerVersionArn", Shape: 196, Wire: "LayerVersionArn"},
+				{Name: "Content", Shape: 200, Wire: "Content"},
+				{Name: "LayerArn", Shape: 193, Wire: "LayerArn"},
+				{Name: "LayerVersionArn", Shape: 198, Wire: "LayerVersionArn"},
 				{Name: "Description", Shape: 71, Wire: "Description"},
-				{Name: "CreatedDate", Shape: 353, Wire: "CreatedDate"},
-				{Name: "Version", Shape: 199, Wire: "Version"},
+				{Name: "CreatedDate", Shape: 355, Wire: "CreatedDate"},
+				{Name: "Version", Shape: 201, Wire: "Version"},
 				{Name: "CompatibleRuntimes", Shape: 39, Wire: "CompatibleRuntimes"},
-				{Name: "LicenseInfo", Shape: 205, Wire: "LicenseInfo"},
+				{Name: "LicenseInfo", Shape: 207, Wire: "LicenseInfo"},
 				{Name: "CompatibleArchitectures", Shape: 38, Wire: "CompatibleArchitectures"},
 			},
 		},
@@ -1255,16 +1255,16 @@ var table = schema.Service{
 			Name: "GetPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "FunctionName", Shape: 256, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
 		154: {
 			Name: "GetPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Policy", Shape: 338, Wire: "Policy"},
-				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
+				{Name: "Policy", Shape: 340, Wire: "Policy"},
+				{Name: "RevisionId", Shape: 340, Wire: "RevisionId"},
 			},
 		},
 		155: {
@@ -1272,36 +1272,36 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query, Required: true},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query, Required: true},
 			},
 		},
 		156: {
 			Name: "GetProvisionedConcurrencyConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RequestedProvisionedConcurrentExecutions", Shape: 266, Wire: "RequestedProvisionedConcurrentExecutions"},
-				{Name: "AvailableProvisionedConcurrentExecutions", Shape: 256, Wire: "AvailableProvisionedConcurrentExecutions"},
-				{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 256, Wire: "AllocatedProvisionedConcurrentExecutions"},
-				{Name: "Status", Shape: 273, Wire: "Status"},
-				{Name: "StatusReason", Shape: 338, Wire: "StatusReason"},
-				{Name: "LastModified", Shape: 353, Wire: "LastModified"},
+				{Name: "RequestedProvisionedConcurrentExecutions", Shape: 268, Wire: "RequestedProvisionedConcurrentExecutions"},
+				{Name: "AvailableProvisionedConcurrentExecutions", Shape: 258, Wire: "AvailableProvisionedConcurrentExecutions"},
+				{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 258, Wire: "AllocatedProvisionedConcurrentExecutions"},
+				{Name: "Status", Shape: 275, Wire: "Status"},
+				{Name: "StatusReason", Shape: 340, Wire: "StatusReason"},
+				{Name: "LastModified", Shape: 355, Wire: "LastModified"},
 			},
 		},
 		157: {
 			Name: "GetRuntimeManagementConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "FunctionName", Shape: 256, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
 			},
 		},
 		158: {
 			Name: "GetRuntimeManagementConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UpdateRuntimeOn", Shape: 375, Wire: "UpdateRuntimeOn"},
-				{Name: "RuntimeVersionArn", Shape: 309, Wire: "RuntimeVersionArn"},
-				{Name: "FunctionArn", Shape: 253, Wire: "FunctionArn"},
+				{Name: "UpdateRuntimeOn", Shape: 377, Wire: "UpdateRuntimeOn"},
+				{Name: "RuntimeVersionArn", Shape: 311, Wire: "RuntimeVersionArn"},
+				{Name: "FunctionArn", Shape: 255, Wire: "FunctionArn"},
 			},
 		},
 		159: {
@@ -1332,17 +1332,17 @@ var table = schema.Service{
 			Name: "ImageConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "EntryPoint", Shape: 339, Wire: "EntryPoint"},
-				{Name: "Command", Shape: 339, Wire: "Command"},
-				{Name: "WorkingDirectory", Shape: 381, Wire: "WorkingDirectory"},
+				{Name: "EntryPoint", Shape: 341, Wire: "EntryPoint"},
+				{Name: "Command", Shape: 341, Wire: "Command"},
+				{Name: "WorkingDirectory", Shape: 383, Wire: "WorkingDirectory"},
 			},
 		},
 		164: {
 			Name: "ImageConfigError",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ErrorCode", Shape: 338, Wire: "ErrorCode"},
-				{Name: "Message", Shape: 320, Wire: "Message"},
+				{Name: "ErrorCode", Shape: 340, Wire: "ErrorCode"},
+				{Name: "Message", Shape: 322, Wire: "Message"},
 			},
 		},
 		165: {
@@ -1361,68 +1361,68 @@ var table = schema.Service{
 			Name: "InvalidCodeSignatureException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		168: {
 			Name: "InvalidParameterValueException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "message", Shape: 338, Wire: "message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "message", Shape: 340, Wire: "message"},
 			},
 		},
 		169: {
 			Name: "InvalidRequestContentException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "message", Shape: 338, Wire: "message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "message", Shape: 340, Wire: "message"},
 			},
 		},
 		170: {
 			Name: "InvalidRuntimeException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		171: {
 			Name: "InvalidSecurityGroupIDException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		172: {
 			Name: "InvalidSubnetIDException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		173: {
 			Name: "InvalidZipFileException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		174: {
 			Name: "InvocationRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "FunctionName", Shape: 256, Wire: "FunctionName", Location: schema.URI, Required: true},
 				{Name: "InvocationType", Shape: 176, Wire: "X-Amz-Invocation-Type", Location: schema.Header},
-				{Name: "LogType", Shape: 235, Wire: "X-Amz-Log-Type", Location: schema.Header},
-				{Name: "ClientContext", Shape: 338, Wire: "X-Amz-Client-Context", Location: schema.Header},
+				{Name: "LogType", Shape: 237, Wire: "X-Amz-Log-Type", Location: schema.Header},
+				{Name: "ClientContext", Shape: 340, Wire: "X-Amz-Client-Context", Location: schema.Header},
 				{Name: "Payload", Shape: 24, Wire: "Payload"},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
 			},
 			Payload: 5,
 		},
@@ -1431,10 +1431,10 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "StatusCode", Shape: 166, Wire: "StatusCode", Location: schema.StatusCode},
-				{Name: "FunctionError", Shape: 338, Wire: "X-Amz-Function-Error", Location: schema.Header},
-				{Name: "LogResult", Shape: 338, Wire: "X-Amz-Log-Result", Location: schema.Header},
+				{Name: "FunctionError", Shape: 340, Wire: "X-Amz-Function-Error", Location: schema.Header},
+				{Name: "LogResult", Shape: 340, Wire: "X-Amz-Log-Result", Location: schema.Header},
 				{Name: "Payload", Shape: 24, Wire: "Payload"},
-				{Name: "ExecutedVersion", Shape: 376, Wire: "X-Amz-Executed-Version", Location: schema.Header},
+				{Name: "ExecutedVersion", Shape: 378, Wire: "X-Amz-Executed-Version", Location: schema.Header},
 			},
 			Payload: 4,
 		},
@@ -1447,7 +1447,7 @@ var table = schema.Service{
 			Name: "InvokeAsyncRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "FunctionName", Shape: 256, Wire: "FunctionName", Location: schema.URI, Required: true},
 				{Name: "InvokeArgs", Shape: 25, Wire: "InvokeArgs", Required: true},
 			},
 			Payload: 2,
@@ -1465,722 +1465,738 @@ var table = schema.Service{
 			Enum: []string{"BUFFERED", "RESPONSE_STREAM"},
 		},
 		180: {
+			Name: "InvokeResponseStreamUpdate",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Payload", Shape: 24, Wire: "Payload"},
+			},
+		},
+		181: {
+			Name: "InvokeWithResponseStreamCompleteEvent",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "ErrorCode", Shape: 340, Wire: "ErrorCode"},
+				{Name: "ErrorDetails", Shape: 340, Wire: "ErrorDetails"},
+				{Name: "LogResult", Shape: 340, Wire: "LogResult"},
+			},
+		},
+		182: {
 			Name: "InvokeWithResponseStreamRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "InvocationType", Shape: 305, Wire: "X-Amz-Invocation-Type", Location: schema.Header},
-				{Name: "LogType", Shape: 235, Wire: "X-Amz-Log-Type", Location: schema.Header},
-				{Name: "ClientContext", Shape: 338, Wire: "X-Amz-Client-Context", Location: schema.Header},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
+				{Name: "FunctionName", Shape: 256, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "InvocationType", Shape: 307, Wire: "X-Amz-Invocation-Type", Location: schema.Header},
+				{Name: "LogType", Shape: 237, Wire: "X-Amz-Log-Type", Location: schema.Header},
+				{Name: "ClientContext", Shape: 340, Wire: "X-Amz-Client-Context", Location: schema.Header},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
 				{Name: "Payload", Shape: 24, Wire: "Payload"},
 			},
 			Payload: 6,
 		},
-		181: {
+		183: {
 			Name: "InvokeWithResponseStreamResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "StatusCode", Shape: 166, Wire: "StatusCode", Location: schema.StatusCode},
-				{Name: "ExecutedVersion", Shape: 376, Wire: "X-Amz-Executed-Version", Location: schema.Header},
+				{Name: "ExecutedVersion", Shape: 378, Wire: "X-Amz-Executed-Version", Location: schema.Header},
 				{Name: "EventStream", Shape: -1, Wire: "EventStream"},
-				{Name: "ResponseStreamContentType", Shape: 338, Wire: "Content-Type", Location: schema.Header},
+				{Name: "ResponseStreamContentType", Shape: 340, Wire: "Content-Type", Location: schema.Header},
 			},
 			Payload: 3,
 		},
-		182: {
+		184: {
 			Name: "KMSAccessDeniedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
-			},
-		},
-		183: {
-			Name: "KMSDisabledException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
-			},
-		},
-		184: {
-			Name: "KMSInvalidStateException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		185: {
+			Name: "KMSDisabledException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
+			},
+		},
+		186: {
+			Name: "KMSInvalidStateException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
+			},
+		},
+		187: {
 			Name:    "KMSKeyArn",
 			Kind:    schema.String,
 			Pattern: "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()",
 		},
-		186: {
+		188: {
 			Name: "KMSNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
-		187: {
+		189: {
 			Name: "LastUpdateStatus",
 			Kind: schema.String,
 			Enum: []string{"Successful", "Failed", "InProgress"},
 		},
-		188: {
+		190: {
 			Name: "LastUpdateStatusReason",
 			Kind: schema.String,
 		},
-		189: {
+		191: {
 			Name: "LastUpdateStatusReasonCode",
 			Kind: schema.String,
 			Enum: []string{"EniLimitExceeded", "InsufficientRolePermissions", "InvalidConfiguration", "InternalError", "SubnetOutOfIPAddresses", "InvalidSubnet", "InvalidSecurityGroup", "ImageDeleted", "ImageAccessDenied", "InvalidImage", "KMSKeyAccessDenied", "KMSKeyNotFound", "InvalidStateKMSKey", "DisabledKMSKey", "EFSIOError", "EFSMountConnectivityError", "EFSMountFailure", "EFSMountTimeout", "InvalidRuntime", "InvalidZipFileException", "FunctionError"},
 		},
-		190: {
+		192: {
 			Name: "Layer",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Arn", Shape: 196, Wire: "Arn"},
-				{Name: "CodeSize", Shape: 237, Wire: "CodeSize"},
+				{Name: "Arn", Shape: 198, Wire: "Arn"},
+				{Name: "CodeSize", Shape: 239, Wire: "CodeSize"},
 				{Name: "SigningProfileVersionArn", Shape: 21, Wire: "SigningProfileVersionArn"},
 				{Name: "SigningJobArn", Shape: 21, Wire: "SigningJobArn"},
 			},
 		},
-		191: {
+		193: {
 			Name: "LayerArn",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 140, HasMax: true,
 			Pattern: "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+",
 		},
-		192: {
+		194: {
 			Name: "LayerList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 196},
+				{Name: "member", Shape: 198},
 			},
 		},
-		193: {
+		195: {
 			Name: "LayerName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 140, HasMax: true,
 			Pattern: "(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+",
 		},
-		194: {
+		196: {
 			Name: "LayerPermissionAllowedAction",
 			Kind: schema.String,
 			Max:  22, HasMax: true,
 			Pattern: "lambda:GetLayerVersion",
 		},
-		195: {
+		197: {
 			Name:    "LayerPermissionAllowedPrincipal",
 			Kind:    schema.String,
 			Pattern: "\\d{12}|\\*|arn:(aws[a-zA-Z-]*):iam::\\d{12}:root",
 		},
-		196: {
+		198: {
 			Name: "LayerVersionArn",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 140, HasMax: true,
 			Pattern: "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+",
 		},
-		197: {
+		199: {
 			Name: "LayerVersionContentInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "S3Bucket", Shape: 312, Wire: "S3Bucket"},
-				{Name: "S3Key", Shape: 313, Wire: "S3Key"},
-				{Name: "S3ObjectVersion", Shape: 314, Wire: "S3ObjectVersion"},
+				{Name: "S3Bucket", Shape: 314, Wire: "S3Bucket"},
+				{Name: "S3Key", Shape: 315, Wire: "S3Key"},
+				{Name: "S3ObjectVersion", Shape: 316, Wire: "S3ObjectVersion"},
 				{Name: "ZipFile", Shape: 24, Wire: "ZipFile"},
 			},
 		},
-		198: {
+		200: {
 			Name: "LayerVersionContentOutput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Location", Shape: 338, Wire: "Location"},
-				{Name: "CodeSha256", Shape: 338, Wire: "CodeSha256"},
-				{Name: "CodeSize", Shape: 237, Wire: "CodeSize"},
-				{Name: "SigningProfileVersionArn", Shape: 338, Wire: "SigningProfileVersionArn"},
-				{Name: "SigningJobArn", Shape: 338, Wire: "SigningJobArn"},
-			},
-		},
-		199: {
-			Name: "LayerVersionNumber",
-			Kind: schema.Long,
-		},
-		200: {
-			Name: "LayerVersionsList",
-			Kind: schema.List,
-			Members: []schema.Member{
-				{Name: "member", Shape: 201},
+				{Name: "Location", Shape: 340, Wire: "Location"},
+				{Name: "CodeSha256", Shape: 340, Wire: "CodeSha256"},
+				{Name: "CodeSize", Shape: 239, Wire: "CodeSize"},
+				{Name: "SigningProfileVersionArn", Shape: 340, Wire: "SigningProfileVersionArn"},
+				{Name: "SigningJobArn", Shape: 340, Wire: "SigningJobArn"},
 			},
 		},
 		201: {
-			Name: "LayerVersionsListItem",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "LayerVersionArn", Shape: 196, Wire: "LayerVersionArn"},
-				{Name: "Version", Shape: 199, Wire: "Version"},
-				{Name: "Description", Shape: 71, Wire: "Description"},
-				{Name: "CreatedDate", Shape: 353, Wire: "CreatedDate"},
-				{Name: "CompatibleRuntimes", Shape: 39, Wire: "CompatibleRuntimes"},
-				{Name: "LicenseInfo", Shape: 205, Wire: "LicenseInfo"},
-				{Name: "CompatibleArchitectures", Shape: 38, Wire: "CompatibleArchitectures"},
-			},
+			Name: "LayerVersionNumber",
+			Kind: schema.Long,
 		},
 		202: {
-			Name: "LayersList",
+			Name: "LayerVersionsList",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 203},
 			},
 		},
 		203: {
-			Name: "LayersListItem",
+			Name: "LayerVersionsListItem",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 193, Wire: "LayerName"},
-				{Name: "LayerArn", Shape: 191, Wire: "LayerArn"},
-				{Name: "LatestMatchingVersion", Shape: 201, Wire: "LatestMatchingVersion"},
+				{Name: "LayerVersionArn", Shape: 198, Wire: "LayerVersionArn"},
+				{Name: "Version", Shape: 201, Wire: "Version"},
+				{Name: "Description", Shape: 71, Wire: "Description"},
+				{Name: "CreatedDate", Shape: 355, Wire: "CreatedDate"},
+				{Name: "CompatibleRuntimes", Shape: 39, Wire: "CompatibleRuntimes"},
+				{Name: "LicenseInfo", Shape: 207, Wire: "LicenseInfo"},
+				{Name: "CompatibleArchitectures", Shape: 38, Wire: "CompatibleArchitectures"},
 			},
 		},
 		204: {
-			Name: "LayersReferenceList",
+			Name: "LayersList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 190},
+				{Name: "member", Shape: 205},
 			},
 		},
 		205: {
+			Name: "LayersListItem",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "LayerName", Shape: 195, Wire: "LayerName"},
+				{Name: "LayerArn", Shape: 193, Wire: "LayerArn"},
+				{Name: "LatestMatchingVersion", Shape: 203, Wire: "LatestMatchingVersion"},
+			},
+		},
+		206: {
+			Name: "LayersReferenceList",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 192},
+			},
+		},
+		207: {
 			Name: "LicenseInfo",
 			Kind: schema.String,
 			Max:  512, HasMax: true,
 		},
-		206: {
+		208: {
 			Name: "ListAliasesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "FunctionVersion", Shape: 376, Wire: "FunctionVersion", Location: schema.Query},
-				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 243, Wire: "MaxItems", Location: schema.Query},
-			},
-		},
-		207: {
-			Name: "ListAliasesResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
-				{Name: "Aliases", Shape: 11, Wire: "Aliases"},
-			},
-		},
-		208: {
-			Name: "ListCodeSigningConfigsRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 243, Wire: "MaxItems", Location: schema.Query},
+				{Name: "FunctionVersion", Shape: 378, Wire: "FunctionVersion", Location: schema.Query},
+				{Name: "Marker", Shape: 340, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 245, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
 		209: {
-			Name: "ListCodeSigningConfigsResponse",
+			Name: "ListAliasesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
-				{Name: "CodeSigningConfigs", Shape: 31, Wire: "CodeSigningConfigs"},
+				{Name: "NextMarker", Shape: 340, Wire: "NextMarker"},
+				{Name: "Aliases", Shape: 11, Wire: "Aliases"},
 			},
 		},
 		210: {
+			Name: "ListCodeSigningConfigsRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Marker", Shape: 340, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 245, Wire: "MaxItems", Location: schema.Query},
+			},
+		},
+		211: {
+			Name: "ListCodeSigningConfigsResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "NextMarker", Shape: 340, Wire: "NextMarker"},
+				{Name: "CodeSigningConfigs", Shape: 31, Wire: "CodeSigningConfigs"},
+			},
+		},
+		212: {
 			Name: "ListDurableExecutionsByFunctionOutput",
 			Kind: schema.Structure,
 		},
-		211: {
+		213: {
 			Name: "ListDurableExecutionsByFunctionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 			},
 		},
-		212: {
+		214: {
 			Name: "ListEventSourceMappingsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "EventSourceArn", Shape: 21, Wire: "EventSourceArn", Location: schema.Query},
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.Query},
-				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 243, Wire: "MaxItems", Location: schema.Query},
+				{Name: "Marker", Shape: 340, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 245, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
-		213: {
+		215: {
 			Name: "ListEventSourceMappingsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
+				{Name: "NextMarker", Shape: 340, Wire: "NextMarker"},
 				{Name: "EventSourceMappings", Shape: 99, Wire: "EventSourceMappings"},
 			},
 		},
-		214: {
+		216: {
 			Name: "ListFunctionEventInvokeConfigsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 240, Wire: "MaxItems", Location: schema.Query},
+				{Name: "Marker", Shape: 340, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 242, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
-		215: {
+		217: {
 			Name: "ListFunctionEventInvokeConfigsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionEventInvokeConfigs", Shape: 117, Wire: "FunctionEventInvokeConfigs"},
-				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
+				{Name: "NextMarker", Shape: 340, Wire: "NextMarker"},
 			},
 		},
-		216: {
+		218: {
 			Name: "ListFunctionUrlConfigsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 241, Wire: "MaxItems", Location: schema.Query},
-			},
-		},
-		217: {
-			Name: "ListFunctionUrlConfigsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "FunctionUrlConfigs", Shape: 125, Wire: "FunctionUrlConfigs", Required: true},
-				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
-			},
-		},
-		218: {
-			Name: "ListFunctionsByCodeSigningConfigRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "CodeSigningConfigArn", Shape: 29, Wire: "CodeSigningConfigArn", Location: schema.URI, Required: true},
-				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
+				{Name: "Marker", Shape: 340, Wire: "Marker", Location: schema.Query},
 				{Name: "MaxItems", Shape: 243, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
 		219: {
-			Name: "ListFunctionsByCodeSigningConfigResponse",
+			Name: "ListFunctionUrlConfigsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
-				{Name: "FunctionArns", Shape: 112, Wire: "FunctionArns"},
+				{Name: "FunctionUrlConfigs", Shape: 125, Wire: "FunctionUrlConfigs", Required: true},
+				{Name: "NextMarker", Shape: 340, Wire: "NextMarker"},
 			},
 		},
 		220: {
-			Name: "ListFunctionsRequest",
+			Name: "ListFunctionsByCodeSigningConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "MasterRegion", Shape: 238, Wire: "MasterRegion", Location: schema.Query},
-				{Name: "FunctionVersion", Shape: 127, Wire: "FunctionVersion", Location: schema.Query},
-				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 243, Wire: "MaxItems", Location: schema.Query},
+				{Name: "CodeSigningConfigArn", Shape: 29, Wire: "CodeSigningConfigArn", Location: schema.URI, Required: true},
+				{Name: "Marker", Shape: 340, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 245, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
 		221: {
-			Name: "ListFunctionsResponse",
+			Name: "ListFunctionsByCodeSigningConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
-				{Name: "Functions", Shape: 118, Wire: "Functions"},
+				{Name: "NextMarker", Shape: 340, Wire: "NextMarker"},
+				{Name: "FunctionArns", Shape: 112, Wire: "FunctionArns"},
 			},
 		},
 		222: {
-			Name: "ListLayerVersionsRequest",
+			Name: "ListFunctionsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "CompatibleRuntime", Shape: 308, Wire: "CompatibleRuntime", Location: schema.Query},
-				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
-				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 242, Wire: "MaxItems", Location: schema.Query},
-				{Name: "CompatibleArchitecture", Shape: 19, Wire: "CompatibleArchitecture", Location: schema.Query},
+				{Name: "MasterRegion", Shape: 240, Wire: "MasterRegion", Location: schema.Query},
+				{Name: "FunctionVersion", Shape: 127, Wire: "FunctionVersion", Location: schema.Query},
+				{Name: "Marker", Shape: 340, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 245, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
 		223: {
-			Name: "ListLayerVersionsResponse",
+			Name: "ListFunctionsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
-				{Name: "LayerVersions", Shape: 200, Wire: "LayerVersions"},
+				{Name: "NextMarker", Shape: 340, Wire: "NextMarker"},
+				{Name: "Functions", Shape: 118, Wire: "Functions"},
 			},
 		},
 		224: {
-			Name: "ListLayersRequest",
+			Name: "ListLayerVersionsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "CompatibleRuntime", Shape: 308, Wire: "CompatibleRuntime", Location: schema.Query},
-				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 242, Wire: "MaxItems", Location: schema.Query},
+				{Name: "CompatibleRuntime", Shape: 310, Wire: "CompatibleRuntime", Location: schema.Query},
+				{Name: "LayerName", Shape: 195, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "Marker", Shape: 340, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 244, Wire: "MaxItems", Location: schema.Query},
 				{Name: "CompatibleArchitecture", Shape: 19, Wire: "CompatibleArchitecture", Location: schema.Query},
 			},
 		},
 		225: {
-			Name: "ListLayersResponse",
+			Name: "ListLayerVersionsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
-				{Name: "Layers", Shape: 202, Wire: "Layers"},
+				{Name: "NextMarker", Shape: 340, Wire: "NextMarker"},
+				{Name: "LayerVersions", Shape: 202, Wire: "LayerVersions"},
 			},
 		},
 		226: {
+			Name: "ListLayersRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "CompatibleRuntime", Shape: 310, Wire: "CompatibleRuntime", Location: schema.Query},
+				{Name: "Marker", Shape: 340, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 244, Wire: "MaxItems", Location: schema.Query},
+				{Name: "CompatibleArchitecture", Shape: 19, Wire: "CompatibleArchitecture", Location: schema.Query},
+			},
+		},
+		227: {
+			Name: "ListLayersResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "NextMarker", Shape: 340, Wire: "NextMarker"},
+				{Name: "Layers", Shape: 204, Wire: "Layers"},
+			},
+		},
+		228: {
 			Name: "ListProvisionedConcurrencyConfigsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 244, Wire: "MaxItems", Location: schema.Query},
+				{Name: "Marker", Shape: 340, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 246, Wire: "MaxItems", Location: schema.Query},
 			},
 		},
-		227: {
+		229: {
 			Name: "ListProvisionedConcurrencyConfigsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ProvisionedConcurrencyConfigs", Shape: 270, Wire: "ProvisionedConcurrencyConfigs"},
-				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
+				{Name: "ProvisionedConcurrencyConfigs", Shape: 272, Wire: "ProvisionedConcurrencyConfigs"},
+				{Name: "NextMarker", Shape: 340, Wire: "NextMarker"},
 			},
 		},
-		228: {
+		230: {
 			Name: "ListTagsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Resource", Shape: 111, Wire: "ARN", Location: schema.URI, Required: true},
 			},
 		},
-		229: {
+		231: {
 			Name: "ListTagsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Tags", Shape: 349, Wire: "Tags"},
-			},
-		},
-		230: {
-			Name: "ListVersionsByFunctionRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "FunctionName", Shape: 254, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Marker", Shape: 338, Wire: "Marker", Location: schema.Query},
-				{Name: "MaxItems", Shape: 243, Wire: "MaxItems", Location: schema.Query},
-			},
-		},
-		231: {
-			Name: "ListVersionsByFunctionResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "NextMarker", Shape: 338, Wire: "NextMarker"},
-				{Name: "Versions", Shape: 118, Wire: "Versions"},
+				{Name: "Tags", Shape: 351, Wire: "Tags"},
 			},
 		},
 		232: {
+			Name: "ListVersionsByFunctionRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "FunctionName", Shape: 256, Wire: "FunctionName", Location: schema.URI, Required: true},
+				{Name: "Marker", Shape: 340, Wire: "Marker", Location: schema.Query},
+				{Name: "MaxItems", Shape: 245, Wire: "MaxItems", Location: schema.Query},
+			},
+		},
+		233: {
+			Name: "ListVersionsByFunctionResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "NextMarker", Shape: 340, Wire: "NextMarker"},
+				{Name: "Versions", Shape: 118, Wire: "Versions"},
+			},
+		},
+		234: {
 			Name: "LocalMountPath",
 			Kind: schema.String,
 			Max:  160, HasMax: true,
 			Pattern: "^/mnt/[a-zA-Z0-9-_.]+$",
 		},
-		233: {
+		235: {
 			Name: "LogFormat",
 			Kind: schema.String,
 			Enum: []string{"JSON", "Text"},
 		},
-		234: {
+		236: {
 			Name: "LogGroup",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 512, HasMax: true,
 			Pattern: "[\\.\\-_/#A-Za-z0-9]+",
 		},
-		235: {
+		237: {
 			Name: "LogType",
 			Kind: schema.String,
 			Enum: []string{"None", "Tail"},
 		},
-		236: {
+		238: {
 			Name: "LoggingConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LogFormat", Shape: 233, Wire: "LogFormat"},
+				{Name: "LogFormat", Shape: 235, Wire: "LogFormat"},
 				{Name: "ApplicationLogLevel", Shape: 18, Wire: "ApplicationLogLevel"},
-				{Name: "SystemLogLevel", Shape: 343, Wire: "SystemLogLevel"},
-				{Name: "LogGroup", Shape: 234, Wire: "LogGroup"},
+				{Name: "SystemLogLevel", Shape: 345, Wire: "SystemLogLevel"},
+				{Name: "LogGroup", Shape: 236, Wire: "LogGroup"},
 			},
 		},
-		237: {
+		239: {
 			Name: "Long",
 			Kind: schema.Long,
 		},
-		238: {
+		240: {
 			Name:    "MasterRegion",
 			Kind:    schema.String,
 			Pattern: "ALL|[a-z]{2}(-gov)?-[a-z]+-\\d{1}",
 		},
-		239: {
+		241: {
 			Name: "MaxAge",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 			Max: 86400, HasMax: true,
 		},
-		240: {
+		242: {
 			Name: "MaxFunctionEventInvokeConfigListItems",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		241: {
+		243: {
 			Name: "MaxItems",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		242: {
+		244: {
 			Name: "MaxLayerListItems",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		243: {
+		245: {
 			Name: "MaxListItems",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 10000, HasMax: true,
 		},
-		244: {
+		246: {
 			Name: "MaxProvisionedConcurrencyConfigListItems",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		245: {
+		247: {
 			Name: "MaximumBatchingWindowInSeconds",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 			Max: 300, HasMax: true,
 		},
-		246: {
+		248: {
 			Name: "MaximumConcurrency",
 			Kind: schema.Integer,
 			Min:  2, HasMin: true,
 			Max: 1000, HasMax: true,
 		},
-		247: {
+		249: {
 			Name: "MaximumEventAgeInSeconds",
 			Kind: schema.Integer,
 			Min:  60, HasMin: true,
 			Max: 21600, HasMax: true,
 		},
-		248: {
+		250: {
 			Name: "MaximumRecordAgeInSeconds",
 			Kind: schema.Integer,
 			Min:  -1, HasMin: true,
 			Max: 604800, HasMax: true,
 		},
-		249: {
+		251: {
 			Name: "MaximumRetryAttempts",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 			Max: 2, HasMax: true,
 		},
-		250: {
+		252: {
 			Name: "MaximumRetryAttemptsEventSourceMapping",
 			Kind: schema.Integer,
 			Min:  -1, HasMin: true,
 			Max: 10000, HasMax: true,
 		},
-		251: {
+		253: {
 			Name: "MemorySize",
 			Kind: schema.Integer,
 			Min:  128, HasMin: true,
 			Max: 10240, HasMax: true,
 		},
-		252: {
+		254: {
 			Name: "Method",
 			Kind: schema.String,
 			Max:  6, HasMax: true,
 			Pattern: ".*",
 		},
-		253: {
+		255: {
 			Name:    "NameSpacedFunctionArn",
 			Kind:    schema.String,
 			Pattern: "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}(-gov)?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_\\.]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?",
 		},
-		254: {
+		256: {
 			Name: "NamespacedFunctionName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 170, HasMax: true,
 			Pattern: "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}(-gov)?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?",
 		},
-		255: {
+		257: {
 			Name: "NamespacedStatementId",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 100, HasMax: true,
 			Pattern: "([a-zA-Z0-9-_.]+)",
 		},
-		256: {
+		258: {
 			Name: "NonNegativeInteger",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 		},
-		257: {
+		259: {
 			Name: "NullableBoolean",
 			Kind: schema.Boolean,
 		},
-		258: {
+		260: {
 			Name: "OnFailure",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Destination", Shape: 72, Wire: "Destination"},
 			},
 		},
-		259: {
+		261: {
 			Name: "OnSuccess",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Destination", Shape: 72, Wire: "Destination"},
 			},
 		},
-		260: {
+		262: {
 			Name: "OrganizationId",
 			Kind: schema.String,
 			Max:  34, HasMax: true,
 			Pattern: "o-[a-z0-9]{10,32}",
 		},
-		261: {
+		263: {
 			Name: "Origin",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 253, HasMax: true,
 			Pattern: ".*",
 		},
-		262: {
+		264: {
 			Name: "PackageType",
 			Kind: schema.String,
 			Enum: []string{"Zip", "Image"},
 		},
-		263: {
+		265: {
 			Name: "ParallelizationFactor",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 10, HasMax: true,
 		},
-		264: {
+		266: {
 			Name: "Pattern",
 			Kind: schema.String,
 			Min:  0, HasMin: true,
 			Max: 4096, HasMax: true,
 			Pattern: ".*",
 		},
-		265: {
+		267: {
 			Name: "PolicyLengthExceededException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "message", Shape: 338, Wire: "message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "message", Shape: 340, Wire: "message"},
 			},
 		},
-		266: {
+		268: {
 			Name: "PositiveInteger",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 		},
-		267: {
+		269: {
 			Name: "PreconditionFailedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "message", Shape: 338, Wire: "message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "message", Shape: 340, Wire: "message"},
 			},
 		},
-		268: {
+		270: {
 			Name:    "Principal",
 			Kind:    schema.String,
 			Pattern: "[^\\s]+",
 		},
-		269: {
+		271: {
 			Name: "PrincipalOrgID",
 			Kind: schema.String,
 			Min:  12, HasMin: true,
 			Max: 34, HasMax: true,
 			Pattern: "^o-[a-z0-9]{10,32}$",
 		},
-		270: {
+		272: {
 			Name: "ProvisionedConcurrencyConfigList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 271},
+				{Name: "member", Shape: 273},
 			},
 		},
-		271: {
+		273: {
 			Name: "ProvisionedConcurrencyConfigListItem",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn"},
-				{Name: "RequestedProvisionedConcurrentExecutions", Shape: 266, Wire: "RequestedProvisionedConcurrentExecutions"},
-				{Name: "AvailableProvisionedConcurrentExecutions", Shape: 256, Wire: "AvailableProvisionedConcurrentExecutions"},
-				{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 256, Wire: "AllocatedProvisionedConcurrentExecutions"},
-				{Name: "Status", Shape: 273, Wire: "Status"},
-				{Name: "StatusReason", Shape: 338, Wire: "StatusReason"},
-				{Name: "LastModified", Shape: 353, Wire: "LastModified"},
+				{Name: "RequestedProvisionedConcurrentExecutions", Shape: 268, Wire: "RequestedProvisionedConcurrentExecutions"},
+				{Name: "AvailableProvisionedConcurrentExecutions", Shape: 258, Wire: "AvailableProvisionedConcurrentExecutions"},
+				{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 258, Wire: "AllocatedProvisionedConcurrentExecutions"},
+				{Name: "Status", Shape: 275, Wire: "Status"},
+				{Name: "StatusReason", Shape: 340, Wire: "StatusReason"},
+				{Name: "LastModified", Shape: 355, Wire: "LastModified"},
 			},
 		},
-		272: {
+		274: {
 			Name: "ProvisionedConcurrencyConfigNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "message", Shape: 338, Wire: "message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "message", Shape: 340, Wire: "message"},
 			},
 		},
-		273: {
+		275: {
 			Name: "ProvisionedConcurrencyStatusEnum",
 			Kind: schema.String,
 			Enum: []string{"IN_PROGRESS", "READY", "FAILED"},
 		},
-		274: {
+		276: {
 			Name: "PublishLayerVersionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "LayerName", Shape: 195, Wire: "LayerName", Location: schema.URI, Required: true},
 				{Name: "Description", Shape: 71, Wire: "Description"},
-				{Name: "Content", Shape: 197, Wire: "Content", Required: true},
+				{Name: "Content", Shape: 199, Wire: "Content", Required: true},
 				{Name: "CompatibleRuntimes", Shape: 39, Wire: "CompatibleRuntimes"},
-				{Name: "LicenseInfo", Shape: 205, Wire: "LicenseInfo"},
+				{Name: "LicenseInfo", Shape: 207, Wire: "LicenseInfo"},
 				{Name: "CompatibleArchitectures", Shape: 38, Wire: "CompatibleArchitectures"},
 			},
 		},
-		275: {
+		277: {
 			Name: "PublishLayerVersionResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Content", Shape: 198, Wire: "Content"},
-				{Name: "LayerArn", Shape: 191, Wire: "LayerArn"},
-				{Name: "LayerVersionArn", Shape: 196, Wire: "LayerVersionArn"},
+				{Name: "Content", Shape: 200, Wire: "Content"},
+				{Name: "LayerArn", Shape: 193, Wire: "LayerArn"},
+				{Name: "LayerVersionArn", Shape: 198, Wire: "LayerVersionArn"},
 				{Name: "Description", Shape: 71, Wire: "Description"},
-				{Name: "CreatedDate", Shape: 353, Wire: "CreatedDate"},
-				{Name: "Version", Shape: 199, Wire: "Version"},
+				{Name: "CreatedDate", Shape: 355, Wire: "CreatedDate"},
+				{Name: "Version", Shape: 201, Wire: "Version"},
 				{Name: "CompatibleRuntimes", Shape: 39, Wire: "CompatibleRuntimes"},
-				{Name: "LicenseInfo", Shape: 205, Wire: "LicenseInfo"},
+				{Name: "LicenseInfo", Shape: 207, Wire: "LicenseInfo"},
 				{Name: "CompatibleArchitectures", Shape: 38, Wire: "CompatibleArchitectures"},
 			},
 		},
-		276: {
+		278: {
 			Name: "PublishVersionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "CodeSha256", Shape: 338, Wire: "CodeSha256"},
+				{Name: "CodeSha256", Shape: 340, Wire: "CodeSha256"},
 				{Name: "Description", Shape: 71, Wire: "Description"},
-				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
+				{Name: "RevisionId", Shape: 340, Wire: "RevisionId"},
 			},
 		},
-		277: {
+		279: {
 			Name: "PutFunctionCodeSigningConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -2188,7 +2204,7 @@ var table = schema.Service{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 			},
 		},
-		278: {
+		280: {
 			Name: "PutFunctionCodeSigningConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -2196,250 +2212,250 @@ var table = schema.Service{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Required: true},
 			},
 		},
-		279: {
+		281: {
 			Name: "PutFunctionConcurrencyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "ReservedConcurrentExecutions", Shape: 299, Wire: "ReservedConcurrentExecutions", Required: true},
+				{Name: "ReservedConcurrentExecutions", Shape: 301, Wire: "ReservedConcurrentExecutions", Required: true},
 			},
 		},
-		280: {
+		282: {
 			Name: "PutFunctionEventInvokeConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
-				{Name: "MaximumRetryAttempts", Shape: 249, Wire: "MaximumRetryAttempts"},
-				{Name: "MaximumEventAgeInSeconds", Shape: 247, Wire: "MaximumEventAgeInSeconds"},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
+				{Name: "MaximumRetryAttempts", Shape: 251, Wire: "MaximumRetryAttempts"},
+				{Name: "MaximumEventAgeInSeconds", Shape: 249, Wire: "MaximumEventAgeInSeconds"},
 				{Name: "DestinationConfig", Shape: 73, Wire: "DestinationConfig"},
 			},
 		},
-		281: {
+		283: {
 			Name: "PutFunctionRecursionConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "RecursiveLoop", Shape: 293, Wire: "RecursiveLoop", Required: true},
+				{Name: "RecursiveLoop", Shape: 295, Wire: "RecursiveLoop", Required: true},
 			},
 		},
-		282: {
+		284: {
 			Name: "PutFunctionRecursionConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RecursiveLoop", Shape: 293, Wire: "RecursiveLoop"},
+				{Name: "RecursiveLoop", Shape: 295, Wire: "RecursiveLoop"},
 			},
 		},
-		283: {
+		285: {
 			Name: "PutFunctionScalingConfigOutput",
 			Kind: schema.Structure,
 		},
-		284: {
+		286: {
 			Name: "PutFunctionScalingConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 			},
 		},
-		285: {
+		287: {
 			Name: "PutProvisionedConcurrencyConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query, Required: true},
-				{Name: "ProvisionedConcurrentExecutions", Shape: 266, Wire: "ProvisionedConcurrentExecutions", Required: true},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query, Required: true},
+				{Name: "ProvisionedConcurrentExecutions", Shape: 268, Wire: "ProvisionedConcurrentExecutions", Required: true},
 			},
 		},
-		286: {
+		288: {
 			Name: "PutProvisionedConcurrencyConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RequestedProvisionedConcurrentExecutions", Shape: 266, Wire: "RequestedProvisionedConcurrentExecutions"},
-				{Name: "AvailableProvisionedConcurrentExecutions", Shape: 256, Wire: "AvailableProvisionedConcurrentExecutions"},
-				{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 256, Wire: "AllocatedProvisionedConcurrentExecutions"},
-				{Name: "Status", Shape: 273, Wire: "Status"},
-				{Name: "StatusReason", Shape: 338, Wire: "StatusReason"},
-				{Name: "LastModified", Shape: 353, Wire: "LastModified"},
+				{Name: "RequestedProvisionedConcurrentExecutions", Shape: 268, Wire: "RequestedProvisionedConcurrentExecutions"},
+				{Name: "AvailableProvisionedConcurrentExecutions", Shape: 258, Wire: "AvailableProvisionedConcurrentExecutions"},
+				{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 258, Wire: "AllocatedProvisionedConcurrentExecutions"},
+				{Name: "Status", Shape: 275, Wire: "Status"},
+				{Name: "StatusReason", Shape: 340, Wire: "StatusReason"},
+				{Name: "LastModified", Shape: 355, Wire: "LastModified"},
 			},
 		},
-		287: {
+		289: {
 			Name: "PutRuntimeManagementConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
-				{Name: "UpdateRuntimeOn", Shape: 375, Wire: "UpdateRuntimeOn", Required: true},
-				{Name: "RuntimeVersionArn", Shape: 309, Wire: "RuntimeVersionArn"},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
+				{Name: "UpdateRuntimeOn", Shape: 377, Wire: "UpdateRuntimeOn", Required: true},
+				{Name: "RuntimeVersionArn", Shape: 311, Wire: "RuntimeVersionArn"},
 			},
 		},
-		288: {
+		290: {
 			Name: "PutRuntimeManagementConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UpdateRuntimeOn", Shape: 375, Wire: "UpdateRuntimeOn", Required: true},
+				{Name: "UpdateRuntimeOn", Shape: 377, Wire: "UpdateRuntimeOn", Required: true},
 				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn", Required: true},
-				{Name: "RuntimeVersionArn", Shape: 309, Wire: "RuntimeVersionArn"},
+				{Name: "RuntimeVersionArn", Shape: 311, Wire: "RuntimeVersionArn"},
 			},
 		},
-		289: {
+		291: {
 			Name: "Qualifier",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "(|[a-zA-Z0-9$_-]+)",
 		},
-		290: {
+		292: {
 			Name: "Queue",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 1000, HasMax: true,
 			Pattern: "[\\s\\S]*",
 		},
-		291: {
+		293: {
 			Name: "Queues",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 290},
+				{Name: "member", Shape: 292},
 			},
 			Min: 1, HasMin: true,
 			Max: 1, HasMax: true,
 		},
-		292: {
+		294: {
 			Name: "RecursiveInvocationException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
-		293: {
+		295: {
 			Name: "RecursiveLoop",
 			Kind: schema.String,
 			Enum: []string{"Allow", "Terminate"},
 		},
-		294: {
+		296: {
 			Name: "RemoveLayerVersionPermissionOutput",
 			Kind: schema.Structure,
 		},
-		295: {
+		297: {
 			Name: "RemoveLayerVersionPermissionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LayerName", Shape: 193, Wire: "LayerName", Location: schema.URI, Required: true},
-				{Name: "VersionNumber", Shape: 199, Wire: "VersionNumber", Location: schema.URI, Required: true},
-				{Name: "StatementId", Shape: 337, Wire: "StatementId", Location: schema.URI, Required: true},
-				{Name: "RevisionId", Shape: 338, Wire: "RevisionId", Location: schema.Query},
+				{Name: "LayerName", Shape: 195, Wire: "LayerName", Location: schema.URI, Required: true},
+				{Name: "VersionNumber", Shape: 201, Wire: "VersionNumber", Location: schema.URI, Required: true},
+				{Name: "StatementId", Shape: 339, Wire: "StatementId", Location: schema.URI, Required: true},
+				{Name: "RevisionId", Shape: 340, Wire: "RevisionId", Location: schema.Query},
 			},
 		},
-		296: {
+		298: {
 			Name: "RemovePermissionOutput",
 			Kind: schema.Structure,
 		},
-		297: {
+		299: {
 			Name: "RemovePermissionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "StatementId", Shape: 255, Wire: "StatementId", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
-				{Name: "RevisionId", Shape: 338, Wire: "RevisionId", Location: schema.Query},
+				{Name: "StatementId", Shape: 257, Wire: "StatementId", Location: schema.URI, Required: true},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
+				{Name: "RevisionId", Shape: 340, Wire: "RevisionId", Location: schema.Query},
 			},
 		},
-		298: {
+		300: {
 			Name: "RequestTooLargeException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "message", Shape: 338, Wire: "message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "message", Shape: 340, Wire: "message"},
 			},
 		},
-		299: {
+		301: {
 			Name: "ReservedConcurrentExecutions",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 		},
-		300: {
+		302: {
 			Name:    "ResourceArn",
 			Kind:    schema.String,
 			Pattern: "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()",
 		},
-		301: {
+		303: {
 			Name: "ResourceConflictException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "message", Shape: 338, Wire: "message"},
-			},
-		},
-		302: {
-			Name: "ResourceInUseException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
-			},
-		},
-		303: {
-			Name: "ResourceNotFoundException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "message", Shape: 340, Wire: "message"},
 			},
 		},
 		304: {
-			Name: "ResourceNotReadyException",
+			Name: "ResourceInUseException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "message", Shape: 338, Wire: "message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
 		305: {
+			Name: "ResourceNotFoundException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
+			},
+		},
+		306: {
+			Name: "ResourceNotReadyException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "message", Shape: 340, Wire: "message"},
+			},
+		},
+		307: {
 			Name: "ResponseStreamingInvocationType",
 			Kind: schema.String,
 			Enum: []string{"RequestResponse", "DryRun"},
 		},
-		306: {
+		308: {
 			Name: "RetentionPeriodInDays",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 90, HasMax: true,
 		},
-		307: {
+		309: {
 			Name:    "RoleArn",
 			Kind:    schema.String,
 			Pattern: "arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+",
 		},
-		308: {
+		310: {
 			Name: "Runtime",
 			Kind: schema.String,
 			Enum: []string{"nodejs", "nodejs4.3", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x", "nodejs16.x", "java8", "java8.al2", "java11", "python2.7", "python3.6", "python3.7", "python3.8", "python3.9", "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1", "dotnetcore3.1", "dotnet6", "dotnet8", "nodejs4.3-edge", "go1.x", "ruby2.5", "ruby2.7", "provided", "provided.al2", "nodejs18.x", "python3.10", "java17", "ruby3.2", "ruby3.3", "python3.11", "nodejs20.x", "provided.al2023", "python3.12", "java21", "nodejs22.x", "nodejs24.x", "python3.13", "python3.14", "ruby3.4", "java25", "dotnet10"},
 		},
-		309: {
+		311: {
 			Name: "RuntimeVersionArn",
 			Kind: schema.String,
 			Min:  26, HasMin: true,
 			Max: 2048, HasMax: true,
 			Pattern: "^arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso(b?)))?-[a-z]+-\\d{1}::runtime:.+$",
 		},
-		310: {
+		312: {
 			Name: "RuntimeVersionConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RuntimeVersionArn", Shape: 309, Wire: "RuntimeVersionArn"},
-				{Name: "Error", Shape: 311, Wire: "Error"},
+				{Name: "RuntimeVersionArn", Shape: 311, Wire: "RuntimeVersionArn"},
+				{Name: "Error", Shape: 313, Wire: "Error"},
 			},
 		},
-		311: {
+		313: {
 			Name: "RuntimeVersionError",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ErrorCode", Shape: 338, Wire: "ErrorCode"},
-				{Name: "Message", Shape: 320, Wire: "Message"},
+				{Name: "ErrorCode", Shape: 340, Wire: "ErrorCode"},
+				{Name: "Message", Shape: 322, Wire: "Message"},
 			},
 		},
-		312: {
+		314: {
 			Name: "S3Bucket",
 			Kind: schema.String,
 			Min:  3, HasMin: true,
@@ -2447,65 +2463,65 @@ var table = schema.Service{
 			Pattern: "^[0-9A-Za-z\\.\\-_]*(?<!\\.)$",
 			Regexp:  "([0-9A-Za-z._-]*[0-9A-Za-z_-])?",
 		},
-		313: {
+		315: {
 			Name: "S3Key",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 1024, HasMax: true,
 		},
-		314: {
+		316: {
 			Name: "S3ObjectVersion",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 1024, HasMax: true,
 		},
-		315: {
+		317: {
 			Name: "ScalingConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "MaximumConcurrency", Shape: 246, Wire: "MaximumConcurrency"},
+				{Name: "MaximumConcurrency", Shape: 248, Wire: "MaximumConcurrency"},
 			},
 		},
-		316: {
+		318: {
 			Name: "SecurityGroupId",
 			Kind: schema.String,
 		},
-		317: {
+		319: {
 			Name: "SecurityGroupIds",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 316},
+				{Name: "member", Shape: 318},
 			},
 			Max: 5, HasMax: true,
 		},
-		318: {
+		320: {
 			Name: "SelfManagedEventSource",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Endpoints", Shape: 88, Wire: "Endpoints"},
 			},
 		},
-		319: {
+		321: {
 			Name: "SelfManagedKafkaEventSourceConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ConsumerGroupId", Shape: 361, Wire: "ConsumerGroupId"},
+				{Name: "ConsumerGroupId", Shape: 363, Wire: "ConsumerGroupId"},
 			},
 		},
-		320: {
+		322: {
 			Name:      "SensitiveString",
 			Kind:      schema.String,
 			Sensitive: true,
 		},
-		321: {
+		323: {
 			Name: "ServiceException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
-		322: {
+		324: {
 			Name: "SigningProfileVersionArns",
 			Kind: schema.List,
 			Members: []schema.Member{
@@ -2514,293 +2530,293 @@ var table = schema.Service{
 			Min: 1, HasMin: true,
 			Max: 20, HasMax: true,
 		},
-		323: {
+		325: {
 			Name: "SnapStart",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ApplyOn", Shape: 324, Wire: "ApplyOn"},
+				{Name: "ApplyOn", Shape: 326, Wire: "ApplyOn"},
 			},
 		},
-		324: {
+		326: {
 			Name: "SnapStartApplyOn",
 			Kind: schema.String,
 			Enum: []string{"PublishedVersions", "None"},
 		},
-		325: {
+		327: {
 			Name: "SnapStartException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
-		326: {
+		328: {
 			Name: "SnapStartNotReadyException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
-		327: {
+		329: {
 			Name: "SnapStartOptimizationStatus",
 			Kind: schema.String,
 			Enum: []string{"On", "Off"},
 		},
-		328: {
+		330: {
 			Name: "SnapStartResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ApplyOn", Shape: 324, Wire: "ApplyOn"},
-				{Name: "OptimizationStatus", Shape: 327, Wire: "OptimizationStatus"},
-			},
-		},
-		329: {
-			Name: "SnapStartTimeoutException",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
-			},
-		},
-		330: {
-			Name: "SourceAccessConfiguration",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "Type", Shape: 332, Wire: "Type"},
-				{Name: "URI", Shape: 361, Wire: "URI"},
+				{Name: "ApplyOn", Shape: 326, Wire: "ApplyOn"},
+				{Name: "OptimizationStatus", Shape: 329, Wire: "OptimizationStatus"},
 			},
 		},
 		331: {
+			Name: "SnapStartTimeoutException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
+			},
+		},
+		332: {
+			Name: "SourceAccessConfiguration",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "Type", Shape: 334, Wire: "Type"},
+				{Name: "URI", Shape: 363, Wire: "URI"},
+			},
+		},
+		333: {
 			Name: "SourceAccessConfigurations",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 330},
+				{Name: "member", Shape: 332},
 			},
 			Min: 0, HasMin: true,
 			Max: 22, HasMax: true,
 		},
-		332: {
+		334: {
 			Name: "SourceAccessType",
 			Kind: schema.String,
 			Enum: []string{"BASIC_AUTH", "VPC_SUBNET", "VPC_SECURITY_GROUP", "SASL_SCRAM_512_AUTH", "SASL_SCRAM_256_AUTH", "VIRTUAL_HOST", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE"},
 		},
-		333: {
+		335: {
 			Name: "SourceOwner",
 			Kind: schema.String,
 			Max:  12, HasMax: true,
 			Pattern: "\\d{12}",
 		},
-		334: {
+		336: {
 			Name: "State",
 			Kind: schema.String,
 			Enum: []string{"Pending", "Active", "Inactive", "Failed"},
 		},
-		335: {
+		337: {
 			Name: "StateReason",
 			Kind: schema.String,
 		},
-		336: {
+		338: {
 			Name: "StateReasonCode",
 			Kind: schema.String,
 			Enum: []string{"Idle", "Creating", "Restoring", "EniLimitExceeded", "InsufficientRolePermissions", "InvalidConfiguration", "InternalError", "SubnetOutOfIPAddresses", "InvalidSubnet", "InvalidSecurityGroup", "ImageDeleted", "ImageAccessDenied", "InvalidImage", "KMSKeyAccessDenied", "KMSKeyNotFound", "InvalidStateKMSKey", "DisabledKMSKey", "EFSIOError", "EFSMountConnectivityError", "EFSMountFailure", "EFSMountTimeout", "InvalidRuntime", "InvalidZipFileException", "FunctionError"},
 		},
-		337: {
+		339: {
 			Name: "StatementId",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 100, HasMax: true,
 			Pattern: "([a-zA-Z0-9-_]+)",
 		},
-		338: {
+		340: {
 			Name: "String",
 			Kind: schema.String,
 		},
-		339: {
+		341: {
 			Name: "StringList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 338},
+				{Name: "member", Shape: 340},
 			},
 			Max: 1500, HasMax: true,
 		},
-		340: {
+		342: {
 			Name: "SubnetIPAddressLimitReachedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "Message", Shape: 338, Wire: "Message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "Message", Shape: 340, Wire: "Message"},
 			},
 		},
-		341: {
+		343: {
 			Name: "SubnetId",
 			Kind: schema.String,
 		},
-		342: {
+		344: {
 			Name: "SubnetIds",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 341},
+				{Name: "member", Shape: 343},
 			},
 			Max: 16, HasMax: true,
 		},
-		343: {
+		345: {
 			Name: "SystemLogLevel",
 			Kind: schema.String,
 			Enum: []string{"DEBUG", "INFO", "WARN"},
 		},
-		344: {
+		346: {
 			Name: "TagKey",
 			Kind: schema.String,
 		},
-		345: {
+		347: {
 			Name: "TagKeyList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 344},
+				{Name: "member", Shape: 346},
 			},
 		},
-		346: {
+		348: {
 			Name: "TagResourceOutput",
 			Kind: schema.Structure,
 		},
-		347: {
+		349: {
 			Name: "TagResourceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Resource", Shape: 111, Wire: "ARN", Location: schema.URI, Required: true},
-				{Name: "Tags", Shape: 349, Wire: "Tags", Required: true},
-			},
-		},
-		348: {
-			Name: "TagValue",
-			Kind: schema.String,
-		},
-		349: {
-			Name: "Tags",
-			Kind: schema.Map,
-			Members: []schema.Member{
-				{Name: "key", Shape: 344},
-				{Name: "value", Shape: 348},
+				{Name: "Tags", Shape: 351, Wire: "Tags", Required: true},
 			},
 		},
 		350: {
+			Name: "TagValue",
+			Kind: schema.String,
+		},
+		351: {
+			Name: "Tags",
+			Kind: schema.Map,
+			Members: []schema.Member{
+				{Name: "key", Shape: 346},
+				{Name: "value", Shape: 350},
+			},
+		},
+		352: {
 			Name: "TenancyConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TenantIsolationMode", Shape: 338, Wire: "TenantIsolationMode"},
+				{Name: "TenantIsolationMode", Shape: 340, Wire: "TenantIsolationMode"},
 			},
 		},
-		351: {
+		353: {
 			Name: "ThrottleReason",
 			Kind: schema.String,
 			Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"},
 		},
-		352: {
+		354: {
 			Name: "Timeout",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 		},
-		353: {
+		355: {
 			Name: "Timestamp",
 			Kind: schema.String,
 		},
-		354: {
+		356: {
 			Name: "TooManyRequestsException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "retryAfterSeconds", Shape: 338, Wire: "Retry-After", Location: schema.Header},
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "message", Shape: 338, Wire: "message"},
-				{Name: "Reason", Shape: 351, Wire: "Reason"},
+				{Name: "retryAfterSeconds", Shape: 340, Wire: "Retry-After", Location: schema.Header},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "message", Shape: 340, Wire: "message"},
+				{Name: "Reason", Shape: 353, Wire: "Reason"},
 			},
 		},
-		355: {
+		357: {
 			Name: "Topic",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 249, HasMax: true,
 			Pattern: "^[^.]([a-zA-Z0-9\\-_.]+)",
 		},
-		356: {
+		358: {
 			Name: "Topics",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 355},
+				{Name: "member", Shape: 357},
 			},
 			Min: 1, HasMin: true,
 			Max: 1, HasMax: true,
 		},
-		357: {
+		359: {
 			Name: "TracingConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Mode", Shape: 359, Wire: "Mode"},
+				{Name: "Mode", Shape: 361, Wire: "Mode"},
 			},
 		},
-		358: {
+		360: {
 			Name: "TracingConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Mode", Shape: 359, Wire: "Mode"},
+				{Name: "Mode", Shape: 361, Wire: "Mode"},
 			},
 		},
-		359: {
+		361: {
 			Name: "TracingMode",
 			Kind: schema.String,
 			Enum: []string{"Active", "PassThrough"},
 		},
-		360: {
+		362: {
 			Name: "TumblingWindowInSeconds",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 			Max: 900, HasMax: true,
 		},
-		361: {
+		363: {
 			Name: "URI",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 200, HasMax: true,
 			Pattern: "[a-zA-Z0-9-\\/*:_+=.@-]*",
 		},
-		362: {
+		364: {
 			Name: "UnreservedConcurrentExecutions",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 		},
-		363: {
+		365: {
 			Name: "UnsupportedMediaTypeException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Type", Shape: 338, Wire: "Type"},
-				{Name: "message", Shape: 338, Wire: "message"},
+				{Name: "Type", Shape: 340, Wire: "Type"},
+				{Name: "message", Shape: 340, Wire: "message"},
 			},
 		},
-		364: {
+		366: {
 			Name: "UntagResourceOutput",
 			Kind: schema.Structure,
 		},
-		365: {
+		367: {
 			Name: "UntagResourceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Resource", Shape: 111, Wire: "ARN", Location: schema.URI, Required: true},
-				{Name: "TagKeys", Shape: 345, Wire: "tagKeys", Location: schema.Query, Required: true},
+				{Name: "TagKeys", Shape: 347, Wire: "tagKeys", Location: schema.Query, Required: true},
 			},
 		},
-		366: {
+		368: {
 			Name: "UpdateAliasRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 				{Name: "Name", Shape: 9, Wire: "Name", Location: schema.URI, Required: true},
-				{Name: "FunctionVersion", Shape: 376, Wire: "FunctionVersion"},
+				{Name: "FunctionVersion", Shape: 378, Wire: "FunctionVersion"},
 				{Name: "Description", Shape: 71, Wire: "Description"},
 				{Name: "RoutingConfig", Shape: 12, Wire: "RoutingConfig"},
-				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
+				{Name: "RevisionId", Shape: 340, Wire: "RevisionId"},
 			},
 		},
-		367: {
+		369: {
 			Name: "UpdateCodeSigningConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -2810,90 +2826,90 @@ var table = schema.Service{
 				{Name: "CodeSigningPolicies", Shape: 33, Wire: "CodeSigningPolicies"},
 			},
 		},
-		368: {
+		370: {
 			Name: "UpdateCodeSigningConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "CodeSigningConfig", Shape: 28, Wire: "CodeSigningConfig", Required: true},
 			},
 		},
-		369: {
+		371: {
 			Name: "UpdateEventSourceMappingRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UUID", Shape: 338, Wire: "UUID", Location: schema.URI, Required: true},
+				{Name: "UUID", Shape: 340, Wire: "UUID", Location: schema.URI, Required: true},
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName"},
 				{Name: "Enabled", Shape: 84, Wire: "Enabled"},
 				{Name: "BatchSize", Shape: 22, Wire: "BatchSize"},
 				{Name: "FilterCriteria", Shape: 107, Wire: "FilterCriteria"},
-				{Name: "MaximumBatchingWindowInSeconds", Shape: 245, Wire: "MaximumBatchingWindowInSeconds"},
+				{Name: "MaximumBatchingWindowInSeconds", Shape: 247, Wire: "MaximumBatchingWindowInSeconds"},
 				{Name: "DestinationConfig", Shape: 73, Wire: "DestinationConfig"},
-				{Name: "MaximumRecordAgeInSeconds", Shape: 248, Wire: "MaximumRecordAgeInSeconds"},
+				{Name: "MaximumRecordAgeInSeconds", Shape: 250, Wire: "MaximumRecordAgeInSeconds"},
 				{Name: "BisectBatchOnFunctionError", Shape: 23, Wire: "BisectBatchOnFunctionError"},
-				{Name: "MaximumRetryAttempts", Shape: 250, Wire: "MaximumRetryAttempts"},
-				{Name: "ParallelizationFactor", Shape: 263, Wire: "ParallelizationFactor"},
-				{Name: "SourceAccessConfigurations", Shape: 331, Wire: "SourceAccessConfigurations"},
-				{Name: "TumblingWindowInSeconds", Shape: 360, Wire: "TumblingWindowInSeconds"},
+				{Name: "MaximumRetryAttempts", Shape: 252, Wire: "MaximumRetryAttempts"},
+				{Name: "ParallelizationFactor", Shape: 265, Wire: "ParallelizationFactor"},
+				{Name: "SourceAccessConfigurations", Shape: 333, Wire: "SourceAccessConfigurations"},
+				{Name: "TumblingWindowInSeconds", Shape: 362, Wire: "TumblingWindowInSeconds"},
 				{Name: "FunctionResponseTypes", Shape: 121, Wire: "FunctionResponseTypes"},
-				{Name: "ScalingConfig", Shape: 315, Wire: "ScalingConfig"},
+				{Name: "ScalingConfig", Shape: 317, Wire: "ScalingConfig"},
 				{Name: "DocumentDBEventSourceConfig", Shape: 74, Wire: "DocumentDBEventSourceConfig"},
 			},
 		},
-		370: {
+		372: {
 			Name: "UpdateFunctionCodeRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
 				{Name: "ZipFile", Shape: 24, Wire: "ZipFile"},
-				{Name: "S3Bucket", Shape: 312, Wire: "S3Bucket"},
-				{Name: "S3Key", Shape: 313, Wire: "S3Key"},
-				{Name: "S3ObjectVersion", Shape: 314, Wire: "S3ObjectVersion"},
-				{Name: "ImageUri", Shape: 338, Wire: "ImageUri"},
+				{Name: "S3Bucket", Shape: 314, Wire: "S3Bucket"},
+				{Name: "S3Key", Shape: 315, Wire: "S3Key"},
+				{Name: "S3ObjectVersion", Shape: 316, Wire: "S3ObjectVersion"},
+				{Name: "ImageUri", Shape: 340, Wire: "ImageUri"},
 				{Name: "Publish", Shape: 26, Wire: "Publish"},
 				{Name: "DryRun", Shape: 26, Wire: "DryRun"},
-				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
+				{Name: "RevisionId", Shape: 340, Wire: "RevisionId"},
 				{Name: "Architectures", Shape: 20, Wire: "Architectures"},
 			},
 		},
-		371: {
+		373: {
 			Name: "UpdateFunctionConfigurationRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Role", Shape: 307, Wire: "Role"},
+				{Name: "Role", Shape: 309, Wire: "Role"},
 				{Name: "Handler", Shape: 159, Wire: "Handler"},
 				{Name: "Description", Shape: 71, Wire: "Description"},
-				{Name: "Timeout", Shape: 352, Wire: "Timeout"},
-				{Name: "MemorySize", Shape: 251, Wire: "MemorySize"},
-				{Name: "VpcConfig", Shape: 377, Wire: "VpcConfig"},
+				{Name: "Timeout", Shape: 354, Wire: "Timeout"},
+				{Name: "MemorySize", Shape: 253, Wire: "MemorySize"},
+				{Name: "VpcConfig", Shape: 379, Wire: "VpcConfig"},
 				{Name: "Environment", Shape: 89, Wire: "Environment"},
-				{Name: "Runtime", Shape: 308, Wire: "Runtime"},
+				{Name: "Runtime", Shape: 310, Wire: "Runtime"},
 				{Name: "DeadLetterConfig", Shape: 51, Wire: "DeadLetterConfig"},
-				{Name: "KMSKeyArn", Shape: 185, Wire: "KMSKeyArn"},
-				{Name: "TracingConfig", Shape: 357, Wire: "TracingConfig"},
-				{Name: "RevisionId", Shape: 338, Wire: "RevisionId"},
-				{Name: "Layers", Shape: 192, Wire: "Layers"},
+				{Name: "KMSKeyArn", Shape: 187, Wire: "KMSKeyArn"},
+				{Name: "TracingConfig", Shape: 359, Wire: "TracingConfig"},
+				{Name: "RevisionId", Shape: 340, Wire: "RevisionId"},
+				{Name: "Layers", Shape: 194, Wire: "Layers"},
 				{Name: "FileSystemConfigs", Shape: 105, Wire: "FileSystemConfigs"},
 				{Name: "ImageConfig", Shape: 163, Wire: "ImageConfig"},
 				{Name: "EphemeralStorage", Shape: 95, Wire: "EphemeralStorage"},
-				{Name: "SnapStart", Shape: 323, Wire: "SnapStart"},
-				{Name: "LoggingConfig", Shape: 236, Wire: "LoggingConfig"},
+				{Name: "SnapStart", Shape: 325, Wire: "SnapStart"},
+				{Name: "LoggingConfig", Shape: 238, Wire: "LoggingConfig"},
 				{Name: "DurableConfig", Shape: 75, Wire: "DurableConfig"},
 				{Name: "CapacityProviderConfig", Shape: 27, Wire: "CapacityProviderConfig"},
 			},
 		},
-		372: {
+		374: {
 			Name: "UpdateFunctionEventInvokeConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "FunctionName", Shape: 119, Wire: "FunctionName", Location: schema.URI, Required: true},
-				{Name: "Qualifier", Shape: 289, Wire: "Qualifier", Location: schema.Query},
-				{Name: "MaximumRetryAttempts", Shape: 249, Wire: "MaximumRetryAttempts"},
-				{Name: "MaximumEventAgeInSeconds", Shape: 247, Wire: "MaximumEventAgeInSeconds"},
+				{Name: "Qualifier", Shape: 291, Wire: "Qualifier", Location: schema.Query},
+				{Name: "MaximumRetryAttempts", Shape: 251, Wire: "MaximumRetryAttempts"},
+				{Name: "MaximumEventAgeInSeconds", Shape: 249, Wire: "MaximumEventAgeInSeconds"},
 				{Name: "DestinationConfig", Shape: 73, Wire: "DestinationConfig"},
 			},
 		},
-		373: {
+		375: {
 			Name: "UpdateFunctionUrlConfigRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -2904,7 +2920,7 @@ var table = schema.Service{
 				{Name: "InvokeMode", Shape: 179, Wire: "InvokeMode"},
 			},
 		},
-		374: {
+		376: {
 			Name: "UpdateFunctionUrlConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -2912,53 +2928,53 @@ var table = schema.Service{
 				{Name: "FunctionArn", Shape: 111, Wire: "FunctionArn", Required: true},
 				{Name: "AuthType", Shape: 123, Wire: "AuthType", Required: true},
 				{Name: "Cors", Shape: 41, Wire: "Cors"},
-				{Name: "CreationTime", Shape: 353, Wire: "CreationTime", Required: true},
-				{Name: "LastModifiedTime", Shape: 353, Wire: "LastModifiedTime", Required: true},
+				{Name: "CreationTime", Shape: 355, Wire: "CreationTime", Required: true},
+				{Name: "LastModifiedTime", Shape: 355, Wire: "LastModifiedTime", Required: true},
 				{Name: "InvokeMode", Shape: 179, Wire: "InvokeMode"},
 			},
 		},
-		375: {
+		377: {
 			Name: "UpdateRuntimeOn",
 			Kind: schema.String,
 			Enum: []string{"Auto", "Manual", "FunctionUpdate"},
 		},
-		376: {
+		378: {
 			Name: "Version",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 1024, HasMax: true,
 			Pattern: "(\\$LATEST|[0-9]+)",
 		},
-		377: {
+		379: {
 			Name: "VpcConfig",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SubnetIds", Shape: 342, Wire: "SubnetIds"},
-				{Name: "SecurityGroupIds", Shape: 317, Wire: "SecurityGroupIds"},
-				{Name: "Ipv6AllowedForDualStack", Shape: 257, Wire: "Ipv6AllowedForDualStack"},
+				{Name: "SubnetIds", Shape: 344, Wire: "SubnetIds"},
+				{Name: "SecurityGroupIds", Shape: 319, Wire: "SecurityGroupIds"},
+				{Name: "Ipv6AllowedForDualStack", Shape: 259, Wire: "Ipv6AllowedForDualStack"},
 			},
 		},
-		378: {
+		380: {
 			Name: "VpcConfigResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SubnetIds", Shape: 342, Wire: "SubnetIds"},
-				{Name: "SecurityGroupIds", Shape: 317, Wire: "SecurityGroupIds"},
-				{Name: "VpcId", Shape: 379, Wire: "VpcId"},
-				{Name: "Ipv6AllowedForDualStack", Shape: 257, Wire: "Ipv6AllowedForDualStack"},
+				{Name: "SubnetIds", Shape: 344, Wire: "SubnetIds"},
+				{Name: "SecurityGroupIds", Shape: 319, Wire: "SecurityGroupIds"},
+				{Name: "VpcId", Shape: 381, Wire: "VpcId"},
+				{Name: "Ipv6AllowedForDualStack", Shape: 259, Wire: "Ipv6AllowedForDualStack"},
 			},
 		},
-		379: {
+		381: {
 			Name: "VpcId",
 			Kind: schema.String,
 		},
-		380: {
+		382: {
 			Name: "Weight",
 			Kind: schema.Double,
 			Min:  0, HasMin: true,
 			Max: 1, HasMax: true,
 		},
-		381: {
+		383: {
 			Name: "WorkingDirectory",
 			Kind: schema.String,
 			Max:  1000, HasMax: true,
@@ -3002,39 +3018,39 @@ var table = schema.Service{
 		{Name: "GetRuntimeManagementConfig", Method: "GET", Path: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 0, Input: 157, Output: 158, Deprecated: false},
 		{Name: "Invoke", Method: "POST", Path: "/2015-03-31/functions/{FunctionName}/invocations", Status: 0, Input: 174, Output: 175, Deprecated: false},
 		{Name: "InvokeAsync", Method: "POST", Path: "/2014-11-13/functions/{FunctionName}/invoke-async/", Status: 202, Input: 177, Output: 178, Deprecated: true},
-		{Name: "InvokeWithResponseStream", Method: "POST", Path: "/2021-11-15/functions/{FunctionName}/response-streaming-invocations", Status: 0, Input: 180, Output: 181, Deprecated: false},
-		{Name: "ListAliases", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/aliases", Status: 0, Input: 206, Output: 207, Deprecated: false},
-		{Name: "ListCodeSigningConfigs", Method: "GET", Path: "/2020-04-22/code-signing-configs/", Status: 0, Input: 208, Output: 209, Deprecated: false},
-		{Name: "ListDurableExecutionsByFunction", Method: "GET", Path: "/2025-12-01/functions/{FunctionName}/durable-executions", Status: 0, Input: 211, Output: 210, Deprecated: false},
-		{Name: "ListEventSourceMappings", Method: "GET", Path: "/2015-03-31/event-source-mappings/", Status: 0, Input: 212, Output: 213, Deprecated: false},
-		{Name: "ListFunctionEventInvokeConfigs", Method: "GET", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list", Status: 0, Input: 214, Output: 215, Deprecated: false},
-		{Name: "ListFunctionUrlConfigs", Method: "GET", Path: "/2021-10-31/functions/{FunctionName}/urls", Status: 0, Input: 216, Output: 217, Deprecated: false},
-		{Name: "ListFunctions", Method: "GET", Path: "/2015-03-31/functions/", Status: 0, Input: 220, Output: 221, Deprecated: false},
-		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", Path: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions", Status: 0, Input: 218, Output: 219, Deprecated: false},
-		{Name: "ListLayerVersions", Method: "GET", Path: "/2018-10-31/layers/{LayerName}/versions", Status: 0, Input: 222, Output: 223, Deprecated: false},
-		{Name: "ListLayers", Method: "GET", Path: "/2018-10-31/layers", Status: 0, Input: 224, Output: 225, Deprecated: false},
-		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", Path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL", Status: 0, Input: 226, Output: 227, Deprecated: false},
-		{Name: "ListTags", Method: "GET", Path: "/2017-03-31/tags/{ARN}", Status: 0, Input: 228, Output: 229, Deprecated: false},
-		{Name: "ListVersionsByFunction", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/versions", Status: 0, Input: 230, Output: 231, Deprecated: false},
-		{Name: "PublishLayerVersion", Method: "POST", Path: "/2018-10-31/layers/{LayerName}/versions", Status: 201, Input: 274, Output: 275, Deprecated: false},
-		{Name: "PublishVersion", Method: "POST", Path: "/2015-03-31/functions/{FunctionName}/versions", Status: 201, Input: 276, Output: 115, Deprecated: false},
-		{Name: "PutFunctionCodeSigningConfig", Method: "PUT", Path: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 0, Input: 277, Output: 278, Deprecated: false},
-		{Name: "PutFunctionConcurrency", Method: "PUT", Path: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 0, Input: 279, Output: 40, Deprecated: false},
-		{Name: "PutFunctionEventInvokeConfig", Method: "PUT", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 0, Input: 280, Output: 116, Deprecated: false},
-		{Name: "PutFunctionRecursionConfig", Method: "PUT", Path: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 0, Input: 281, Output: 282, Deprecated: false},
-		{Name: "PutFunctionScalingConfig", Method: "PUT", Path: "/2025-11-30/functions/{FunctionName}/function-scaling-config", Status: 202, Input: 284, Output: 283, Deprecated: false},
-		{Name: "PutProvisionedConcurrencyConfig", Method: "PUT", Path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 202, Input: 285, Output: 286, Deprecated: false},
-		{Name: "PutRuntimeManagementConfig", Method: "PUT", Path: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 0, Input: 287, Output: 288, Deprecated: false},
-		{Name: "RemoveLayerVersionPermission", Method: "DELETE", Path: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", Status: 204, Input: 295, Output: 294, Deprecated: false},
-		{Name: "RemovePermission", Method: "DELETE", Path: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", Status: 204, Input: 297, Output: 296, Deprecated: false},
-		{Name: "TagResource", Method: "POST", Path: "/2017-03-31/tags/{ARN}", Status: 204, Input: 347, Output: 346, Deprecated: false},
-		{Name: "UntagResource", Method: "DELETE", Path: "/2017-03-31/tags/{ARN}", Status: 204, Input: 365, Output: 364, Deprecated: false},
-		{Name: "UpdateAlias", Method: "PUT", Path: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 0, Input: 366, Output: 10, Deprecated: false},
-		{Name: "UpdateCodeSigningConfig", Method: "PUT", Path: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 0, Input: 367, Output: 368, Deprecated: false},
-		{Name: "UpdateEventSourceMapping", Method: "PUT", Path: "/2015-03-31/event-source-mappings/{UUID}", Status: 202, Input: 369, Output: 98, Deprecated: false},
-		{Name: "UpdateFunctionCode", Method: "PUT", Path: "/2015-03-31/functions/{FunctionName}/code", Status: 0, Input: 370, Output: 115, Deprecated: false},
-		{Name: "UpdateFunctionConfiguration", Method: "PUT", Path: "/2015-03-31/functions/{FunctionName}/configuration", Status: 0, Input: 371, Output: 115, Deprecated: false},
-		{Name: "UpdateFunctionEventInvokeConfig", Method: "POST", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 0, Input: 372, Output: 116, Deprecated: false},
-		{Name: "UpdateFunctionUrlConfig", Method: "PUT", Path: "/2021-10-31/functions/{FunctionName}/url", Status: 0, Input: 373, Output: 374, Deprecated: false},
+		{Name: "InvokeWithResponseStream", Method: "POST", Path: "/2021-11-15/functions/{FunctionName}/response-streaming-invocations", Status: 0, Input: 182, Output: 183, Deprecated: false},
+		{Name: "ListAliases", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/aliases", Status: 0, Input: 208, Output: 209, Deprecated: false},
+		{Name: "ListCodeSigningConfigs", Method: "GET", Path: "/2020-04-22/code-signing-configs/", Status: 0, Input: 210, Output: 211, Deprecated: false},
+		{Name: "ListDurableExecutionsByFunction", Method: "GET", Path: "/2025-12-01/functions/{FunctionName}/durable-executions", Status: 0, Input: 213, Output: 212, Deprecated: false},
+		{Name: "ListEventSourceMappings", Method: "GET", Path: "/2015-03-31/event-source-mappings/", Status: 0, Input: 214, Output: 215, Deprecated: false},
+		{Name: "ListFunctionEventInvokeConfigs", Method: "GET", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list", Status: 0, Input: 216, Output: 217, Deprecated: false},
+		{Name: "ListFunctionUrlConfigs", Method: "GET", Path: "/2021-10-31/functions/{FunctionName}/urls", Status: 0, Input: 218, Output: 219, Deprecated: false},
+		{Name: "ListFunctions", Method: "GET", Path: "/2015-03-31/functions/", Status: 0, Input: 222, Output: 223, Deprecated: false},
+		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", Path: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions", Status: 0, Input: 220, Output: 221, Deprecated: false},
+		{Name: "ListLayerVersions", Method: "GET", Path: "/2018-10-31/layers/{LayerName}/versions", Status: 0, Input: 224, Output: 225, Deprecated: false},
+		{Name: "ListLayers", Method: "GET", Path: "/2018-10-31/layers", Status: 0, Input: 226, Output: 227, Deprecated: false},
+		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", Path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL", Status: 0, Input: 228, Output: 229, Deprecated: false},
+		{Name: "ListTags", Method: "GET", Path: "/2017-03-31/tags/{ARN}", Status: 0, Input: 230, Output: 231, Deprecated: false},
+		{Name: "ListVersionsByFunction", Method: "GET", Path: "/2015-03-31/functions/{FunctionName}/versions", Status: 0, Input: 232, Output: 233, Deprecated: false},
+		{Name: "PublishLayerVersion", Method: "POST", Path: "/2018-10-31/layers/{LayerName}/versions", Status: 201, Input: 276, Output: 277, Deprecated: false},
+		{Name: "PublishVersion", Method: "POST", Path: "/2015-03-31/functions/{FunctionName}/versions", Status: 201, Input: 278, Output: 115, Deprecated: false},
+		{Name: "PutFunctionCodeSigningConfig", Method: "PUT", Path: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 0, Input: 279, Output: 280, Deprecated: false},
+		{Name: "PutFunctionConcurrency", Method: "PUT", Path: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 0, Input: 281, Output: 40, Deprecated: false},
+		{Name: "PutFunctionEventInvokeConfig", Method: "PUT", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 0, Input: 282, Output: 116, Deprecated: false},
+		{Name: "PutFunctionRecursionConfig", Method: "PUT", Path: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 0, Input: 283, Output: 284, Deprecated: false},
+		{Name: "PutFunctionScalingConfig", Method: "PUT", Path: "/2025-11-30/functions/{FunctionName}/function-scaling-config", Status: 202, Input: 286, Output: 285, Deprecated: false},
+		{Name: "PutProvisionedConcurrencyConfig", Method: "PUT", Path: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 202, Input: 287, Output: 288, Deprecated: false},
+		{Name: "PutRuntimeManagementConfig", Method: "PUT", Path: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 0, Input: 289, Output: 290, Deprecated: false},
+		{Name: "RemoveLayerVersionPermission", Method: "DELETE", Path: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", Status: 204, Input: 297, Output: 296, Deprecated: false},
+		{Name: "RemovePermission", Method: "DELETE", Path: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", Status: 204, Input: 299, Output: 298, Deprecated: false},
+		{Name: "TagResource", Method: "POST", Path: "/2017-03-31/tags/{ARN}", Status: 204, Input: 349, Output: 348, Deprecated: false},
+		{Name: "UntagResource", Method: "DELETE", Path: "/2017-03-31/tags/{ARN}", Status: 204, Input: 367, Output: 366, Deprecated: false},
+		{Name: "UpdateAlias", Method: "PUT", Path: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 0, Input: 368, Output: 10, Deprecated: false},
+		{Name: "UpdateCodeSigningConfig", Method: "PUT", Path: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 0, Input: 369, Output: 370, Deprecated: false},
+		{Name: "UpdateEventSourceMapping", Method: "PUT", Path: "/2015-03-31/event-source-mappings/{UUID}", Status: 202, Input: 371, Output: 98, Deprecated: false},
+		{Name: "UpdateFunctionCode", Method: "PUT", Path: "/2015-03-31/functions/{FunctionName}/code", Status: 0, Input: 372, Output: 115, Deprecated: false},
+		{Name: "UpdateFunctionConfiguration", Method: "PUT", Path: "/2015-03-31/functions/{FunctionName}/configuration", Status: 0, Input: 373, Output: 115, Deprecated: false},
+		{Name: "UpdateFunctionEventInvokeConfig", Method: "POST", Path: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 0, Input: 374, Output: 116, Deprecated: false},
+		{Name: "UpdateFunctionUrlConfig", Method: "PUT", Path: "/2021-10-31/functions/{FunctionName}/url", Status: 0, Input: 375, Output: 376, Deprecated: false},
 	},
 }

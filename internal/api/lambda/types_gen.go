@@ -4230,6 +4230,58 @@ func (v *InvokeAsyncOutput) DecodeMember(i int, d schema.Decoder) {
 	}
 }
 
+// InvokeResponseStreamUpdate is InvokeResponseStreamUpdate of the service model.
+type InvokeResponseStreamUpdate struct {
+	Payload []byte
+}
+
+func (v *InvokeResponseStreamUpdate) EncodeMembers(e schema.Encoder) {
+	if v.Payload != nil {
+		e.Member(0)
+		e.Blob(v.Payload)
+	}
+}
+
+func (v *InvokeResponseStreamUpdate) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.Payload = d.Blob()
+	}
+}
+
+// InvokeWithResponseStreamCompleteEvent is InvokeWithResponseStreamCompleteEvent of the service model.
+type InvokeWithResponseStreamCompleteEvent struct {
+	ErrorCode    *string
+	ErrorDetails *string
+	LogResult    *string
+}
+
+func (v *InvokeWithResponseStreamCompleteEvent) EncodeMembers(e schema.Encoder) {
+	if v.ErrorCode != nil {
+		e.Member(0)
+		e.String(*v.ErrorCode)
+	}
+	if v.ErrorDetails != nil {
+		e.Member(1)
+		e.String(*v.ErrorDetails)
+	}
+	if v.LogResult != nil {
+		e.Member(2)
+		e.String(*v.LogResult)
+	}
+}
+
+func (v *InvokeWithResponseStreamCompleteEvent) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.ErrorCode = new(d.String())
+	case 1:
+		v.ErrorDetails = new(d.String())
+	case 2:
+		v.LogResult = new(d.String())
+	}
+}
+
 // InvokeWithResponseStreamInput is InvokeWithResponseStreamRequest of the service model.
 type InvokeWithResponseStreamInput struct {
 	FunctionName   *string
@@ -4288,8 +4340,12 @@ func (v *InvokeWithResponseStreamInput) DecodeMember(i int, d schema.Decoder) {
 type InvokeWithResponseStreamOutput struct {
 	StatusCode                *int32
 	ExecutedVersion           *string
+	EventStream               schema.Events
 	ResponseStreamContentType *string
 }
+
+// Stream implements schema.Streamer.
+func (v *InvokeWithResponseStreamOutput) Stream() schema.Events { return v.EventStream }
 
 func (v *InvokeWithResponseStreamOutput) EncodeMembers(e schema.Encoder) {
 	if v.StatusCode != nil {

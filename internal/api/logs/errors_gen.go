@@ -151,6 +151,28 @@ func (v *ServiceUnavailableException) ErrorMessage() string {
 	return *v.Message
 }
 
+func (v *SessionStreamingException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *SessionStreamingException) ShapeName() string { return "SessionStreamingException" }
+func (v *SessionStreamingException) ErrorCode() string { return "SessionStreamingException" }
+func (v *SessionStreamingException) HTTPStatus() int   { return 400 }
+func (v *SessionStreamingException) ErrorMessage() string {
+	if v.Message == nil {
+		return ""
+	}
+	return *v.Message
+}
+
+func (v *SessionTimeoutException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
+func (v *SessionTimeoutException) ShapeName() string { return "SessionTimeoutException" }
+func (v *SessionTimeoutException) ErrorCode() string { return "SessionTimeoutException" }
+func (v *SessionTimeoutException) HTTPStatus() int   { return 400 }
+func (v *SessionTimeoutException) ErrorMessage() string {
+	if v.Message == nil {
+		return ""
+	}
+	return *v.Message
+}
+
 func (v *ThrottlingException) Error() string     { return v.ErrorCode() + ": " + v.ErrorMessage() }
 func (v *ThrottlingException) ShapeName() string { return "ThrottlingException" }
 func (v *ThrottlingException) ErrorCode() string { return "ThrottlingException" }

@@ -59,12 +59,12 @@ var table = schema.Service{
 			Name: "AccountPolicy",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "policyName", Shape: 244, Wire: "policyName"},
+				{Name: "policyName", Shape: 250, Wire: "policyName"},
 				{Name: "policyDocument", Shape: 6, Wire: "policyDocument"},
-				{Name: "lastUpdatedTime", Shape: 340, Wire: "lastUpdatedTime"},
-				{Name: "policyType", Shape: 245, Wire: "policyType"},
-				{Name: "scope", Shape: 298, Wire: "scope"},
-				{Name: "selectionCriteria", Shape: 301, Wire: "selectionCriteria"},
+				{Name: "lastUpdatedTime", Shape: 350, Wire: "lastUpdatedTime"},
+				{Name: "policyType", Shape: 251, Wire: "policyType"},
+				{Name: "scope", Shape: 305, Wire: "scope"},
+				{Name: "selectionCriteria", Shape: 308, Wire: "selectionCriteria"},
 				{Name: "accountId", Shape: 2, Wire: "accountId"},
 			},
 		},
@@ -91,20 +91,20 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "anomalyId", Shape: 14, Wire: "anomalyId", Required: true},
-				{Name: "patternId", Shape: 236, Wire: "patternId", Required: true},
+				{Name: "patternId", Shape: 242, Wire: "patternId", Required: true},
 				{Name: "anomalyDetectorArn", Shape: 11, Wire: "anomalyDetectorArn", Required: true},
-				{Name: "patternString", Shape: 238, Wire: "patternString", Required: true},
-				{Name: "patternRegex", Shape: 237, Wire: "patternRegex"},
-				{Name: "priority", Shape: 246, Wire: "priority"},
+				{Name: "patternString", Shape: 244, Wire: "patternString", Required: true},
+				{Name: "patternRegex", Shape: 243, Wire: "patternRegex"},
+				{Name: "priority", Shape: 252, Wire: "priority"},
 				{Name: "firstSeen", Shape: 126, Wire: "firstSeen", Required: true},
 				{Name: "lastSeen", Shape: 126, Wire: "lastSeen", Required: true},
 				{Name: "description", Shape: 111, Wire: "description", Required: true},
 				{Name: "active", Shape: 19, Wire: "active", Required: true},
-				{Name: "state", Shape: 313, Wire: "state", Required: true},
+				{Name: "state", Shape: 323, Wire: "state", Required: true},
 				{Name: "histogram", Shape: 173, Wire: "histogram", Required: true},
-				{Name: "logSamples", Shape: 213, Wire: "logSamples", Required: true},
-				{Name: "patternTokens", Shape: 240, Wire: "patternTokens", Required: true},
-				{Name: "logGroupArnList", Shape: 201, Wire: "logGroupArnList", Required: true},
+				{Name: "logSamples", Shape: 219, Wire: "logSamples", Required: true},
+				{Name: "patternTokens", Shape: 246, Wire: "patternTokens", Required: true},
+				{Name: "logGroupArnList", Shape: 207, Wire: "logGroupArnList", Required: true},
 				{Name: "suppressed", Shape: 19, Wire: "suppressed"},
 				{Name: "suppressedDate", Shape: 126, Wire: "suppressedDate"},
 				{Name: "suppressedUntil", Shape: 126, Wire: "suppressedUntil"},
@@ -117,11 +117,11 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "anomalyDetectorArn", Shape: 11, Wire: "anomalyDetectorArn"},
 				{Name: "detectorName", Shape: 116, Wire: "detectorName"},
-				{Name: "logGroupArnList", Shape: 201, Wire: "logGroupArnList"},
+				{Name: "logGroupArnList", Shape: 207, Wire: "logGroupArnList"},
 				{Name: "evaluationFrequency", Shape: 128, Wire: "evaluationFrequency"},
 				{Name: "filterPattern", Shape: 149, Wire: "filterPattern"},
 				{Name: "anomalyDetectorStatus", Shape: 12, Wire: "anomalyDetectorStatus"},
-				{Name: "kmsKeyId", Shape: 185, Wire: "kmsKeyId"},
+				{Name: "kmsKeyId", Shape: 186, Wire: "kmsKeyId"},
 				{Name: "creationTimeStamp", Shape: 126, Wire: "creationTimeStamp"},
 				{Name: "lastModifiedTimeStamp", Shape: 126, Wire: "lastModifiedTimeStamp"},
 				{Name: "anomalyVisibilityTime", Shape: 15, Wire: "anomalyVisibilityTime"},
@@ -169,9 +169,9 @@ var table = schema.Service{
 			Name: "AssociateKmsKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
-				{Name: "kmsKeyId", Shape: 185, Wire: "kmsKeyId", Required: true},
-				{Name: "resourceIdentifier", Shape: 291, Wire: "resourceIdentifier"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
+				{Name: "kmsKeyId", Shape: 186, Wire: "kmsKeyId", Required: true},
+				{Name: "resourceIdentifier", Shape: 298, Wire: "resourceIdentifier"},
 			},
 		},
 		19: {
@@ -213,7 +213,7 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "deliverySourceName", Shape: 80, Wire: "deliverySourceName", Required: true},
 				{Name: "deliveryDestinationArn", Shape: 16, Wire: "deliveryDestinationArn", Required: true},
-				{Name: "tags", Shape: 333, Wire: "tags"},
+				{Name: "tags", Shape: 343, Wire: "tags"},
 			},
 		},
 		26: {
@@ -228,10 +228,10 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "taskName", Shape: 138, Wire: "taskName"},
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
-				{Name: "logStreamNamePrefix", Shape: 215, Wire: "logStreamNamePrefix"},
-				{Name: "from", Shape: 340, Wire: "from", Required: true},
-				{Name: "to", Shape: 340, Wire: "to", Required: true},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
+				{Name: "logStreamNamePrefix", Shape: 221, Wire: "logStreamNamePrefix"},
+				{Name: "from", Shape: 350, Wire: "from", Required: true},
+				{Name: "to", Shape: 350, Wire: "to", Required: true},
 				{Name: "destination", Shape: 133, Wire: "destination", Required: true},
 				{Name: "destinationPrefix", Shape: 134, Wire: "destinationPrefix"},
 			},
@@ -247,13 +247,13 @@ var table = schema.Service{
 			Name: "CreateLogAnomalyDetectorRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupArnList", Shape: 201, Wire: "logGroupArnList", Required: true},
+				{Name: "logGroupArnList", Shape: 207, Wire: "logGroupArnList", Required: true},
 				{Name: "detectorName", Shape: 116, Wire: "detectorName"},
 				{Name: "evaluationFrequency", Shape: 128, Wire: "evaluationFrequency"},
 				{Name: "filterPattern", Shape: 149, Wire: "filterPattern"},
-				{Name: "kmsKeyId", Shape: 185, Wire: "kmsKeyId"},
+				{Name: "kmsKeyId", Shape: 186, Wire: "kmsKeyId"},
 				{Name: "anomalyVisibilityTime", Shape: 15, Wire: "anomalyVisibilityTime"},
-				{Name: "tags", Shape: 333, Wire: "tags"},
+				{Name: "tags", Shape: 343, Wire: "tags"},
 			},
 		},
 		30: {
@@ -271,10 +271,10 @@ var table = schema.Service{
 			Name: "CreateLogGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
-				{Name: "kmsKeyId", Shape: 185, Wire: "kmsKeyId"},
-				{Name: "tags", Shape: 333, Wire: "tags"},
-				{Name: "logGroupClass", Shape: 202, Wire: "logGroupClass"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
+				{Name: "kmsKeyId", Shape: 186, Wire: "kmsKeyId"},
+				{Name: "tags", Shape: 343, Wire: "tags"},
+				{Name: "logGroupClass", Shape: 208, Wire: "logGroupClass"},
 			},
 		},
 		33: {
@@ -285,15 +285,15 @@ var table = schema.Service{
 			Name: "CreateLogStreamRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
-				{Name: "logStreamName", Shape: 215, Wire: "logStreamName", Required: true},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
+				{Name: "logStreamName", Shape: 221, Wire: "logStreamName", Required: true},
 			},
 		},
 		35: {
 			Name: "DataAlreadyAcceptedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "expectedSequenceToken", Shape: 302, Wire: "expectedSequenceToken"},
+				{Name: "expectedSequenceToken", Shape: 309, Wire: "expectedSequenceToken"},
 				{Name: "message", Shape: 127, Wire: "message"},
 			},
 		},
@@ -322,8 +322,8 @@ var table = schema.Service{
 			Name: "DeleteAccountPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "policyName", Shape: 244, Wire: "policyName", Required: true},
-				{Name: "policyType", Shape: 245, Wire: "policyType", Required: true},
+				{Name: "policyName", Shape: 250, Wire: "policyName", Required: true},
+				{Name: "policyType", Shape: 251, Wire: "policyType", Required: true},
 			},
 		},
 		42: {
@@ -334,7 +334,7 @@ var table = schema.Service{
 			Name: "DeleteDataProtectionPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupIdentifier", Shape: 205, Wire: "logGroupIdentifier", Required: true},
+				{Name: "logGroupIdentifier", Shape: 211, Wire: "logGroupIdentifier", Required: true},
 			},
 		},
 		44: {
@@ -411,7 +411,7 @@ var table = schema.Service{
 			Name: "DeleteLogGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
 			},
 		},
 		58: {
@@ -422,8 +422,8 @@ var table = schema.Service{
 			Name: "DeleteLogStreamRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
-				{Name: "logStreamName", Shape: 215, Wire: "logStreamName", Required: true},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
+				{Name: "logStreamName", Shape: 221, Wire: "logStreamName", Required: true},
 			},
 		},
 		60: {
@@ -434,7 +434,7 @@ var table = schema.Service{
 			Name: "DeleteMetricFilterRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
 				{Name: "filterName", Shape: 148, Wire: "filterName", Required: true},
 			},
 		},
@@ -442,14 +442,14 @@ var table = schema.Service{
 			Name: "DeleteQueryDefinitionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "queryDefinitionId", Shape: 280, Wire: "queryDefinitionId", Required: true},
+				{Name: "queryDefinitionId", Shape: 286, Wire: "queryDefinitionId", Required: true},
 			},
 		},
 		63: {
 			Name: "DeleteQueryDefinitionResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "success", Shape: 320, Wire: "success"},
+				{Name: "success", Shape: 330, Wire: "success"},
 			},
 		},
 		64: {
@@ -460,7 +460,7 @@ var table = schema.Service{
 			Name: "DeleteResourcePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "policyName", Shape: 244, Wire: "policyName"},
+				{Name: "policyName", Shape: 250, Wire: "policyName"},
 			},
 		},
 		66: {
@@ -471,7 +471,7 @@ var table = schema.Service{
 			Name: "DeleteRetentionPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
 			},
 		},
 		68: {
@@ -482,7 +482,7 @@ var table = schema.Service{
 			Name: "DeleteSubscriptionFilterRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
 				{Name: "filterName", Shape: 148, Wire: "filterName", Required: true},
 			},
 		},
@@ -502,7 +502,7 @@ var table = schema.Service{
 				{Name: "deliverySourceName", Shape: 80, Wire: "deliverySourceName"},
 				{Name: "deliveryDestinationArn", Shape: 16, Wire: "deliveryDestinationArn"},
 				{Name: "deliveryDestinationType", Shape: 76, Wire: "deliveryDestinationType"},
-				{Name: "tags", Shape: 333, Wire: "tags"},
+				{Name: "tags", Shape: 343, Wire: "tags"},
 			},
 		},
 		72: {
@@ -512,9 +512,9 @@ var table = schema.Service{
 				{Name: "name", Shape: 74, Wire: "name"},
 				{Name: "arn", Shape: 16, Wire: "arn"},
 				{Name: "deliveryDestinationType", Shape: 76, Wire: "deliveryDestinationType"},
-				{Name: "outputFormat", Shape: 233, Wire: "outputFormat"},
+				{Name: "outputFormat", Shape: 239, Wire: "outputFormat"},
 				{Name: "deliveryDestinationConfiguration", Shape: 73, Wire: "deliveryDestinationConfiguration"},
-				{Name: "tags", Shape: 333, Wire: "tags"},
+				{Name: "tags", Shape: 343, Wire: "tags"},
 			},
 		},
 		73: {
@@ -562,10 +562,10 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "name", Shape: 80, Wire: "name"},
 				{Name: "arn", Shape: 16, Wire: "arn"},
-				{Name: "resourceArns", Shape: 290, Wire: "resourceArns"},
-				{Name: "service", Shape: 303, Wire: "service"},
-				{Name: "logType", Shape: 218, Wire: "logType"},
-				{Name: "tags", Shape: 333, Wire: "tags"},
+				{Name: "resourceArns", Shape: 297, Wire: "resourceArns"},
+				{Name: "service", Shape: 310, Wire: "service"},
+				{Name: "logType", Shape: 224, Wire: "logType"},
+				{Name: "tags", Shape: 343, Wire: "tags"},
 			},
 		},
 		80: {
@@ -590,8 +590,8 @@ var table = schema.Service{
 			Name: "DescribeAccountPoliciesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "policyType", Shape: 245, Wire: "policyType", Required: true},
-				{Name: "policyName", Shape: 244, Wire: "policyName"},
+				{Name: "policyType", Shape: 251, Wire: "policyType", Required: true},
+				{Name: "policyName", Shape: 250, Wire: "policyName"},
 				{Name: "accountIdentifiers", Shape: 3, Wire: "accountIdentifiers"},
 			},
 		},
@@ -606,7 +606,7 @@ var table = schema.Service{
 			Name: "DescribeDeliveriesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 				{Name: "limit", Shape: 95, Wire: "limit"},
 			},
 		},
@@ -615,14 +615,14 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "deliveries", Shape: 70, Wire: "deliveries"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		87: {
 			Name: "DescribeDeliveryDestinationsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 				{Name: "limit", Shape: 95, Wire: "limit"},
 			},
 		},
@@ -631,14 +631,14 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "deliveryDestinations", Shape: 77, Wire: "deliveryDestinations"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		89: {
 			Name: "DescribeDeliverySourcesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 				{Name: "limit", Shape: 95, Wire: "limit"},
 			},
 		},
@@ -647,7 +647,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "deliverySources", Shape: 81, Wire: "deliverySources"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		91: {
@@ -655,7 +655,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "DestinationNamePrefix", Shape: 114, Wire: "DestinationNamePrefix"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 				{Name: "limit", Shape: 95, Wire: "limit"},
 			},
 		},
@@ -664,7 +664,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "destinations", Shape: 115, Wire: "destinations"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		93: {
@@ -673,7 +673,7 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "taskId", Shape: 137, Wire: "taskId"},
 				{Name: "statusCode", Shape: 140, Wire: "statusCode"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 				{Name: "limit", Shape: 95, Wire: "limit"},
 			},
 		},
@@ -682,7 +682,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "exportTasks", Shape: 142, Wire: "exportTasks"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		95: {
@@ -696,32 +696,32 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "accountIdentifiers", Shape: 3, Wire: "accountIdentifiers"},
-				{Name: "logGroupNamePrefix", Shape: 207, Wire: "logGroupNamePrefix"},
-				{Name: "logGroupNamePattern", Shape: 208, Wire: "logGroupNamePattern"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "logGroupNamePrefix", Shape: 213, Wire: "logGroupNamePrefix"},
+				{Name: "logGroupNamePattern", Shape: 214, Wire: "logGroupNamePattern"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 				{Name: "limit", Shape: 95, Wire: "limit"},
 				{Name: "includeLinkedAccounts", Shape: 174, Wire: "includeLinkedAccounts"},
-				{Name: "logGroupClass", Shape: 202, Wire: "logGroupClass"},
+				{Name: "logGroupClass", Shape: 208, Wire: "logGroupClass"},
 			},
 		},
 		97: {
 			Name: "DescribeLogGroupsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroups", Shape: 210, Wire: "logGroups"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "logGroups", Shape: 216, Wire: "logGroups"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		98: {
 			Name: "DescribeLogStreamsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
-				{Name: "logGroupIdentifier", Shape: 205, Wire: "logGroupIdentifier"},
-				{Name: "logStreamNamePrefix", Shape: 215, Wire: "logStreamNamePrefix"},
-				{Name: "orderBy", Shape: 232, Wire: "orderBy"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
+				{Name: "logGroupIdentifier", Shape: 211, Wire: "logGroupIdentifier"},
+				{Name: "logStreamNamePrefix", Shape: 221, Wire: "logStreamNamePrefix"},
+				{Name: "orderBy", Shape: 238, Wire: "orderBy"},
 				{Name: "descending", Shape: 82, Wire: "descending"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 				{Name: "limit", Shape: 95, Wire: "limit"},
 			},
 		},
@@ -729,28 +729,28 @@ var table = schema.Service{
 			Name: "DescribeLogStreamsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logStreams", Shape: 217, Wire: "logStreams"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "logStreams", Shape: 223, Wire: "logStreams"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		100: {
 			Name: "DescribeMetricFiltersRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
 				{Name: "filterNamePrefix", Shape: 148, Wire: "filterNamePrefix"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 				{Name: "limit", Shape: 95, Wire: "limit"},
-				{Name: "metricName", Shape: 225, Wire: "metricName"},
-				{Name: "metricNamespace", Shape: 226, Wire: "metricNamespace"},
+				{Name: "metricName", Shape: 231, Wire: "metricName"},
+				{Name: "metricNamespace", Shape: 232, Wire: "metricNamespace"},
 			},
 		},
 		101: {
 			Name: "DescribeMetricFiltersResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "metricFilters", Shape: 224, Wire: "metricFilters"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "metricFilters", Shape: 230, Wire: "metricFilters"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		102: {
@@ -763,42 +763,42 @@ var table = schema.Service{
 			Name: "DescribeQueriesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
-				{Name: "status", Shape: 286, Wire: "status"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
+				{Name: "status", Shape: 292, Wire: "status"},
 				{Name: "maxResults", Shape: 102, Wire: "maxResults"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		104: {
 			Name: "DescribeQueriesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "queries", Shape: 282, Wire: "queries"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "queries", Shape: 288, Wire: "queries"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		105: {
 			Name: "DescribeQueryDefinitionsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "queryDefinitionNamePrefix", Shape: 278, Wire: "queryDefinitionNamePrefix"},
-				{Name: "maxResults", Shape: 283, Wire: "maxResults"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "queryDefinitionNamePrefix", Shape: 284, Wire: "queryDefinitionNamePrefix"},
+				{Name: "maxResults", Shape: 289, Wire: "maxResults"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		106: {
 			Name: "DescribeQueryDefinitionsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "queryDefinitions", Shape: 277, Wire: "queryDefinitions"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "queryDefinitions", Shape: 283, Wire: "queryDefinitions"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		107: {
 			Name: "DescribeResourcePoliciesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 				{Name: "limit", Shape: 95, Wire: "limit"},
 			},
 		},
@@ -806,17 +806,17 @@ var table = schema.Service{
 			Name: "DescribeResourcePoliciesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "resourcePolicies", Shape: 293, Wire: "resourcePolicies"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "resourcePolicies", Shape: 300, Wire: "resourcePolicies"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		109: {
 			Name: "DescribeSubscriptionFiltersRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
 				{Name: "filterNamePrefix", Shape: 148, Wire: "filterNamePrefix"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 				{Name: "limit", Shape: 95, Wire: "limit"},
 			},
 		},
@@ -824,8 +824,8 @@ var table = schema.Service{
 			Name: "DescribeSubscriptionFiltersResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "subscriptionFilters", Shape: 319, Wire: "subscriptionFilters"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "subscriptionFilters", Shape: 329, Wire: "subscriptionFilters"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		111: {
@@ -838,11 +838,11 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "destinationName", Shape: 114, Wire: "destinationName"},
-				{Name: "targetArn", Shape: 334, Wire: "targetArn"},
-				{Name: "roleArn", Shape: 297, Wire: "roleArn"},
+				{Name: "targetArn", Shape: 344, Wire: "targetArn"},
+				{Name: "roleArn", Shape: 304, Wire: "roleArn"},
 				{Name: "accessPolicy", Shape: 1, Wire: "accessPolicy"},
 				{Name: "arn", Shape: 16, Wire: "arn"},
-				{Name: "creationTime", Shape: 340, Wire: "creationTime"},
+				{Name: "creationTime", Shape: 350, Wire: "creationTime"},
 			},
 		},
 		113: {
@@ -895,8 +895,8 @@ var table = schema.Service{
 			Name: "DisassociateKmsKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
-				{Name: "resourceIdentifier", Shape: 291, Wire: "resourceIdentifier"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
+				{Name: "resourceIdentifier", Shape: 298, Wire: "resourceIdentifier"},
 			},
 		},
 		122: {
@@ -917,8 +917,8 @@ var table = schema.Service{
 			Name: "Enumerations",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 342},
-				{Name: "value", Shape: 343},
+				{Name: "key", Shape: 352},
+				{Name: "value", Shape: 353},
 			},
 		},
 		126: {
@@ -970,9 +970,9 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "taskId", Shape: 137, Wire: "taskId"},
 				{Name: "taskName", Shape: 138, Wire: "taskName"},
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
-				{Name: "from", Shape: 340, Wire: "from"},
-				{Name: "to", Shape: 340, Wire: "to"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
+				{Name: "from", Shape: 350, Wire: "from"},
+				{Name: "to", Shape: 350, Wire: "to"},
 				{Name: "destination", Shape: 133, Wire: "destination"},
 				{Name: "destinationPrefix", Shape: 134, Wire: "destinationPrefix"},
 				{Name: "status", Shape: 139, Wire: "status"},
@@ -983,8 +983,8 @@ var table = schema.Service{
 			Name: "ExportTaskExecutionInfo",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "creationTime", Shape: 340, Wire: "creationTime"},
-				{Name: "completionTime", Shape: 340, Wire: "completionTime"},
+				{Name: "creationTime", Shape: 350, Wire: "creationTime"},
+				{Name: "completionTime", Shape: 350, Wire: "completionTime"},
 			},
 		},
 		137: {
@@ -1027,8 +1027,8 @@ var table = schema.Service{
 			Name: "ExtractedValues",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 341},
-				{Name: "value", Shape: 356},
+				{Name: "key", Shape: 351},
+				{Name: "value", Shape: 366},
 			},
 		},
 		144: {
@@ -1043,17 +1043,17 @@ var table = schema.Service{
 			Name: "FilterLogEventsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
-				{Name: "logGroupIdentifier", Shape: 205, Wire: "logGroupIdentifier"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
+				{Name: "logGroupIdentifier", Shape: 211, Wire: "logGroupIdentifier"},
 				{Name: "logStreamNames", Shape: 179, Wire: "logStreamNames"},
-				{Name: "logStreamNamePrefix", Shape: 215, Wire: "logStreamNamePrefix"},
-				{Name: "startTime", Shape: 340, Wire: "startTime"},
-				{Name: "endTime", Shape: 340, Wire: "endTime"},
+				{Name: "logStreamNamePrefix", Shape: 221, Wire: "logStreamNamePrefix"},
+				{Name: "startTime", Shape: 350, Wire: "startTime"},
+				{Name: "endTime", Shape: 350, Wire: "endTime"},
 				{Name: "filterPattern", Shape: 149, Wire: "filterPattern"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 				{Name: "limit", Shape: 132, Wire: "limit"},
 				{Name: "interleaved", Shape: 181, Wire: "interleaved"},
-				{Name: "unmask", Shape: 345, Wire: "unmask"},
+				{Name: "unmask", Shape: 355, Wire: "unmask"},
 			},
 		},
 		147: {
@@ -1061,8 +1061,8 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "events", Shape: 151, Wire: "events"},
-				{Name: "searchedLogStreams", Shape: 300, Wire: "searchedLogStreams"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "searchedLogStreams", Shape: 307, Wire: "searchedLogStreams"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
 		148: {
@@ -1082,10 +1082,10 @@ var table = schema.Service{
 			Name: "FilteredLogEvent",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logStreamName", Shape: 215, Wire: "logStreamName"},
-				{Name: "timestamp", Shape: 340, Wire: "timestamp"},
+				{Name: "logStreamName", Shape: 221, Wire: "logStreamName"},
+				{Name: "timestamp", Shape: 350, Wire: "timestamp"},
 				{Name: "message", Shape: 130, Wire: "message"},
-				{Name: "ingestionTime", Shape: 340, Wire: "ingestionTime"},
+				{Name: "ingestionTime", Shape: 350, Wire: "ingestionTime"},
 				{Name: "eventId", Shape: 129, Wire: "eventId"},
 			},
 		},
@@ -1104,16 +1104,16 @@ var table = schema.Service{
 			Name: "GetDataProtectionPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupIdentifier", Shape: 205, Wire: "logGroupIdentifier", Required: true},
+				{Name: "logGroupIdentifier", Shape: 211, Wire: "logGroupIdentifier", Required: true},
 			},
 		},
 		154: {
 			Name: "GetDataProtectionPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupIdentifier", Shape: 205, Wire: "logGroupIdentifier"},
+				{Name: "logGroupIdentifier", Shape: 211, Wire: "logGroupIdentifier"},
 				{Name: "policyDocument", Shape: 36, Wire: "policyDocument"},
-				{Name: "lastUpdatedTime", Shape: 340, Wire: "lastUpdatedTime"},
+				{Name: "lastUpdatedTime", Shape: 350, Wire: "lastUpdatedTime"},
 			},
 		},
 		155: {
@@ -1127,7 +1127,7 @@ var table = schema.Service{
 			Name: "GetDeliveryDestinationPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "policy", Shape: 242, Wire: "policy"},
+				{Name: "policy", Shape: 248, Wire: "policy"},
 			},
 		},
 		157: {
@@ -1184,11 +1184,11 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "detectorName", Shape: 116, Wire: "detectorName"},
-				{Name: "logGroupArnList", Shape: 201, Wire: "logGroupArnList"},
+				{Name: "logGroupArnList", Shape: 207, Wire: "logGroupArnList"},
 				{Name: "evaluationFrequency", Shape: 128, Wire: "evaluationFrequency"},
 				{Name: "filterPattern", Shape: 149, Wire: "filterPattern"},
 				{Name: "anomalyDetectorStatus", Shape: 12, Wire: "anomalyDetectorStatus"},
-				{Name: "kmsKeyId", Shape: 185, Wire: "kmsKeyId"},
+				{Name: "kmsKeyId", Shape: 186, Wire: "kmsKeyId"},
 				{Name: "creationTimeStamp", Shape: 126, Wire: "creationTimeStamp"},
 				{Name: "lastModifiedTimeStamp", Shape: 126, Wire: "lastModifiedTimeStamp"},
 				{Name: "anomalyVisibilityTime", Shape: 15, Wire: "anomalyVisibilityTime"},
@@ -1198,71 +1198,71 @@ var table = schema.Service{
 			Name: "GetLogEventsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
-				{Name: "logGroupIdentifier", Shape: 205, Wire: "logGroupIdentifier"},
-				{Name: "logStreamName", Shape: 215, Wire: "logStreamName", Required: true},
-				{Name: "startTime", Shape: 340, Wire: "startTime"},
-				{Name: "endTime", Shape: 340, Wire: "endTime"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
+				{Name: "logGroupIdentifier", Shape: 211, Wire: "logGroupIdentifier"},
+				{Name: "logStreamName", Shape: 221, Wire: "logStreamName", Required: true},
+				{Name: "startTime", Shape: 350, Wire: "startTime"},
+				{Name: "endTime", Shape: 350, Wire: "endTime"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 				{Name: "limit", Shape: 132, Wire: "limit"},
-				{Name: "startFromHead", Shape: 307, Wire: "startFromHead"},
-				{Name: "unmask", Shape: 345, Wire: "unmask"},
+				{Name: "startFromHead", Shape: 317, Wire: "startFromHead"},
+				{Name: "unmask", Shape: 355, Wire: "unmask"},
 			},
 		},
 		166: {
 			Name: "GetLogEventsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "events", Shape: 235, Wire: "events"},
-				{Name: "nextForwardToken", Shape: 230, Wire: "nextForwardToken"},
-				{Name: "nextBackwardToken", Shape: 230, Wire: "nextBackwardToken"},
+				{Name: "events", Shape: 241, Wire: "events"},
+				{Name: "nextForwardToken", Shape: 236, Wire: "nextForwardToken"},
+				{Name: "nextBackwardToken", Shape: 236, Wire: "nextBackwardToken"},
 			},
 		},
 		167: {
 			Name: "GetLogGroupFieldsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
-				{Name: "time", Shape: 340, Wire: "time"},
-				{Name: "logGroupIdentifier", Shape: 205, Wire: "logGroupIdentifier"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
+				{Name: "time", Shape: 350, Wire: "time"},
+				{Name: "logGroupIdentifier", Shape: 211, Wire: "logGroupIdentifier"},
 			},
 		},
 		168: {
 			Name: "GetLogGroupFieldsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupFields", Shape: 204, Wire: "logGroupFields"},
+				{Name: "logGroupFields", Shape: 210, Wire: "logGroupFields"},
 			},
 		},
 		169: {
 			Name: "GetLogRecordRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logRecordPointer", Shape: 212, Wire: "logRecordPointer", Required: true},
-				{Name: "unmask", Shape: 345, Wire: "unmask"},
+				{Name: "logRecordPointer", Shape: 218, Wire: "logRecordPointer", Required: true},
+				{Name: "unmask", Shape: 355, Wire: "unmask"},
 			},
 		},
 		170: {
 			Name: "GetLogRecordResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logRecord", Shape: 211, Wire: "logRecord"},
+				{Name: "logRecord", Shape: 217, Wire: "logRecord"},
 			},
 		},
 		171: {
 			Name: "GetQueryResultsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "queryId", Shape: 280, Wire: "queryId", Required: true},
+				{Name: "queryId", Shape: 286, Wire: "queryId", Required: true},
 			},
 		},
 		172: {
 			Name: "GetQueryResultsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "results", Shape: 284, Wire: "results"},
-				{Name: "statistics", Shape: 285, Wire: "statistics"},
-				{Name: "status", Shape: 286, Wire: "status"},
+				{Name: "results", Shape: 290, Wire: "results"},
+				{Name: "statistics", Shape: 291, Wire: "statistics"},
+				{Name: "status", Shape: 292, Wire: "status"},
 				{Name: "encryptionKey", Shape: 124, Wire: "encryptionKey"},
 			},
 		},
@@ -1270,7 +1270,7 @@ var table = schema.Service{
 			Name: "Histogram",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 339},
+				{Name: "key", Shape: 349},
 				{Name: "value", Shape: 24},
 			},
 		},
@@ -1294,7 +1294,7 @@ var table = schema.Service{
 			Name: "InputLogEvent",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "timestamp", Shape: 340, Wire: "timestamp", Required: true},
+				{Name: "timestamp", Shape: 350, Wire: "timestamp", Required: true},
 				{Name: "message", Shape: 130, Wire: "message", Required: true},
 			},
 		},
@@ -1311,7 +1311,7 @@ var table = schema.Service{
 			Name: "InputLogStreamNames",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 215},
+				{Name: "member", Shape: 221},
 			},
 			Min: 1, HasMin: true,
 			Max: 100, HasMax: true,
@@ -1342,284 +1342,333 @@ var table = schema.Service{
 			Name: "InvalidSequenceTokenException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "expectedSequenceToken", Shape: 302, Wire: "expectedSequenceToken"},
+				{Name: "expectedSequenceToken", Shape: 309, Wire: "expectedSequenceToken"},
 				{Name: "message", Shape: 127, Wire: "message"},
 			},
 		},
 		185: {
+			Name: "IsSampled",
+			Kind: schema.Boolean,
+		},
+		186: {
 			Name: "KmsKeyId",
 			Kind: schema.String,
 			Max:  256, HasMax: true,
 		},
-		186: {
+		187: {
 			Name: "LimitExceededException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 127, Wire: "message"},
 			},
 		},
-		187: {
+		188: {
 			Name: "ListAnomaliesLimit",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		188: {
+		189: {
 			Name: "ListAnomaliesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "anomalyDetectorArn", Shape: 11, Wire: "anomalyDetectorArn"},
-				{Name: "suppressionState", Shape: 322, Wire: "suppressionState"},
-				{Name: "limit", Shape: 187, Wire: "limit"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "suppressionState", Shape: 332, Wire: "suppressionState"},
+				{Name: "limit", Shape: 188, Wire: "limit"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
-		189: {
+		190: {
 			Name: "ListAnomaliesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "anomalies", Shape: 8, Wire: "anomalies"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
-		190: {
+		191: {
 			Name: "ListLogAnomalyDetectorsLimit",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		191: {
+		192: {
 			Name: "ListLogAnomalyDetectorsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "filterLogGroupArn", Shape: 200, Wire: "filterLogGroupArn"},
-				{Name: "limit", Shape: 190, Wire: "limit"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "filterLogGroupArn", Shape: 206, Wire: "filterLogGroupArn"},
+				{Name: "limit", Shape: 191, Wire: "limit"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
-		192: {
+		193: {
 			Name: "ListLogAnomalyDetectorsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "anomalyDetectors", Shape: 13, Wire: "anomalyDetectors"},
-				{Name: "nextToken", Shape: 230, Wire: "nextToken"},
+				{Name: "nextToken", Shape: 236, Wire: "nextToken"},
 			},
 		},
-		193: {
+		194: {
 			Name: "ListTagsForResourceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "resourceArn", Shape: 7, Wire: "resourceArn", Required: true},
 			},
 		},
-		194: {
+		195: {
 			Name: "ListTagsForResourceResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "tags", Shape: 333, Wire: "tags"},
-			},
-		},
-		195: {
-			Name: "ListTagsLogGroupRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
+				{Name: "tags", Shape: 343, Wire: "tags"},
 			},
 		},
 		196: {
-			Name: "ListTagsLogGroupResponse",
+			Name: "ListTagsLogGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "tags", Shape: 333, Wire: "tags"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
 			},
 		},
 		197: {
-			Name: "LogEvent",
+			Name: "ListTagsLogGroupResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "timestamp", Shape: 340, Wire: "timestamp"},
-				{Name: "message", Shape: 130, Wire: "message"},
+				{Name: "tags", Shape: 343, Wire: "tags"},
 			},
 		},
 		198: {
-			Name: "LogEventIndex",
-			Kind: schema.Integer,
-		},
-		199: {
-			Name: "LogGroup",
+			Name: "LiveTailSessionLogEvent",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
-				{Name: "creationTime", Shape: 340, Wire: "creationTime"},
-				{Name: "retentionInDays", Shape: 38, Wire: "retentionInDays"},
-				{Name: "metricFilterCount", Shape: 145, Wire: "metricFilterCount"},
-				{Name: "arn", Shape: 16, Wire: "arn"},
-				{Name: "storedBytes", Shape: 317, Wire: "storedBytes"},
-				{Name: "kmsKeyId", Shape: 185, Wire: "kmsKeyId"},
-				{Name: "dataProtectionStatus", Shape: 37, Wire: "dataProtectionStatus"},
-				{Name: "inheritedProperties", Shape: 175, Wire: "inheritedProperties"},
-				{Name: "logGroupClass", Shape: 202, Wire: "logGroupClass"},
-				{Name: "logGroupArn", Shape: 16, Wire: "logGroupArn"},
+				{Name: "logStreamName", Shape: 221, Wire: "logStreamName"},
+				{Name: "logGroupIdentifier", Shape: 211, Wire: "logGroupIdentifier"},
+				{Name: "message", Shape: 130, Wire: "message"},
+				{Name: "timestamp", Shape: 350, Wire: "timestamp"},
+				{Name: "ingestionTime", Shape: 350, Wire: "ingestionTime"},
+			},
+		},
+		199: {
+			Name: "LiveTailSessionMetadata",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "sampled", Shape: 185, Wire: "sampled"},
 			},
 		},
 		200: {
+			Name: "LiveTailSessionResults",
+			Kind: schema.List,
+			Members: []schema.Member{
+				{Name: "member", Shape: 198},
+			},
+		},
+		201: {
+			Name: "LiveTailSessionStart",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "requestId", Shape: 295, Wire: "requestId"},
+				{Name: "sessionId", Shape: 313, Wire: "sessionId"},
+				{Name: "logGroupIdentifiers", Shape: 318, Wire: "logGroupIdentifiers"},
+				{Name: "logStreamNames", Shape: 179, Wire: "logStreamNames"},
+				{Name: "logStreamNamePrefixes", Shape: 179, Wire: "logStreamNamePrefixes"},
+				{Name: "logEventFilterPattern", Shape: 149, Wire: "logEventFilterPattern"},
+			},
+		},
+		202: {
+			Name: "LiveTailSessionUpdate",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "sessionMetadata", Shape: 199, Wire: "sessionMetadata"},
+				{Name: "sessionResults", Shape: 200, Wire: "sessionResults"},
+			},
+		},
+		203: {
+			Name: "LogEvent",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "timestamp", Shape: 350, Wire: "timestamp"},
+				{Name: "message", Shape: 130, Wire: "message"},
+			},
+		},
+		204: {
+			Name: "LogEventIndex",
+			Kind: schema.Integer,
+		},
+		205: {
+			Name: "LogGroup",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
+				{Name: "creationTime", Shape: 350, Wire: "creationTime"},
+				{Name: "retentionInDays", Shape: 38, Wire: "retentionInDays"},
+				{Name: "metricFilterCount", Shape: 145, Wire: "metricFilterCount"},
+				{Name: "arn", Shape: 16, Wire: "arn"},
+				{Name: "storedBytes", Shape: 327, Wire: "storedBytes"},
+				{Name: "kmsKeyId", Shape: 186, Wire: "kmsKeyId"},
+				{Name: "dataProtectionStatus", Shape: 37, Wire: "dataProtectionStatus"},
+				{Name: "inheritedProperties", Shape: 175, Wire: "inheritedProperties"},
+				{Name: "logGroupClass", Shape: 208, Wire: "logGroupClass"},
+				{Name: "logGroupArn", Shape: 16, Wire: "logGroupArn"},
+			},
+		},
+		206: {
 			Name: "LogGroupArn",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 2048, HasMax: true,
 			Pattern: "[\\w#+=/:,.@-]*",
 		},
-		201: {
+		207: {
 			Name: "LogGroupArnList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 200},
+				{Name: "member", Shape: 206},
 			},
 		},
-		202: {
+		208: {
 			Name: "LogGroupClass",
 			Kind: schema.String,
 			Enum: []string{"STANDARD", "INFREQUENT_ACCESS"},
 		},
-		203: {
+		209: {
 			Name: "LogGroupField",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "name", Shape: 144, Wire: "name"},
-				{Name: "percent", Shape: 241, Wire: "percent"},
+				{Name: "percent", Shape: 247, Wire: "percent"},
 			},
 		},
-		204: {
+		210: {
 			Name: "LogGroupFieldList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 203},
+				{Name: "member", Shape: 209},
 			},
 		},
-		205: {
+		211: {
 			Name: "LogGroupIdentifier",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 2048, HasMax: true,
 			Pattern: "[\\w#+=/:,.@-]*",
 		},
-		206: {
+		212: {
 			Name: "LogGroupIdentifiers",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 205},
+				{Name: "member", Shape: 211},
 			},
 		},
-		207: {
+		213: {
 			Name: "LogGroupName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 512, HasMax: true,
 			Pattern: "[\\.\\-_/#A-Za-z0-9]+",
 		},
-		208: {
+		214: {
 			Name: "LogGroupNamePattern",
 			Kind: schema.String,
 			Min:  0, HasMin: true,
 			Max: 512, HasMax: true,
 			Pattern: "[\\.\\-_/#A-Za-z0-9]*",
 		},
-		209: {
+		215: {
 			Name: "LogGroupNames",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 207},
+				{Name: "member", Shape: 213},
 			},
 		},
-		210: {
+		216: {
 			Name: "LogGroups",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 199},
+				{Name: "member", Shape: 205},
 			},
 		},
-		211: {
+		217: {
 			Name: "LogRecord",
 			Kind: schema.Map,
 			Members: []schema.Member{
 				{Name: "key", Shape: 144},
-				{Name: "value", Shape: 356},
+				{Name: "value", Shape: 366},
 			},
 		},
-		212: {
+		218: {
 			Name: "LogRecordPointer",
 			Kind: schema.String,
 		},
-		213: {
+		219: {
 			Name: "LogSamples",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 197},
+				{Name: "member", Shape: 203},
 			},
 		},
-		214: {
+		220: {
 			Name: "LogStream",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logStreamName", Shape: 215, Wire: "logStreamName"},
-				{Name: "creationTime", Shape: 340, Wire: "creationTime"},
-				{Name: "firstEventTimestamp", Shape: 340, Wire: "firstEventTimestamp"},
-				{Name: "lastEventTimestamp", Shape: 340, Wire: "lastEventTimestamp"},
-				{Name: "lastIngestionTime", Shape: 340, Wire: "lastIngestionTime"},
-				{Name: "uploadSequenceToken", Shape: 302, Wire: "uploadSequenceToken"},
+				{Name: "logStreamName", Shape: 221, Wire: "logStreamName"},
+				{Name: "creationTime", Shape: 350, Wire: "creationTime"},
+				{Name: "firstEventTimestamp", Shape: 350, Wire: "firstEventTimestamp"},
+				{Name: "lastEventTimestamp", Shape: 350, Wire: "lastEventTimestamp"},
+				{Name: "lastIngestionTime", Shape: 350, Wire: "lastIngestionTime"},
+				{Name: "uploadSequenceToken", Shape: 309, Wire: "uploadSequenceToken"},
 				{Name: "arn", Shape: 16, Wire: "arn"},
-				{Name: "storedBytes", Shape: 317, Wire: "storedBytes"},
+				{Name: "storedBytes", Shape: 327, Wire: "storedBytes"},
 			},
 		},
-		215: {
+		221: {
 			Name: "LogStreamName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 512, HasMax: true,
 			Pattern: "[^:*]*",
 		},
-		216: {
+		222: {
 			Name: "LogStreamSearchedCompletely",
 			Kind: schema.Boolean,
 		},
-		217: {
+		223: {
 			Name: "LogStreams",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 214},
+				{Name: "member", Shape: 220},
 			},
 		},
-		218: {
+		224: {
 			Name: "LogType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 255, HasMax: true,
 			Pattern: "[\\w]*",
 		},
-		219: {
+		225: {
 			Name: "MalformedQueryException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "queryCompileError", Shape: 274, Wire: "queryCompileError"},
+				{Name: "queryCompileError", Shape: 280, Wire: "queryCompileError"},
 				{Name: "message", Shape: 127, Wire: "message"},
 			},
 		},
-		220: {
+		226: {
 			Name: "Message",
 			Kind: schema.String,
 		},
-		221: {
+		227: {
 			Name: "MetricFilter",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "filterName", Shape: 148, Wire: "filterName"},
 				{Name: "filterPattern", Shape: 149, Wire: "filterPattern"},
-				{Name: "metricTransformations", Shape: 228, Wire: "metricTransformations"},
-				{Name: "creationTime", Shape: 340, Wire: "creationTime"},
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
+				{Name: "metricTransformations", Shape: 234, Wire: "metricTransformations"},
+				{Name: "creationTime", Shape: 350, Wire: "creationTime"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
 			},
 		},
-		222: {
+		228: {
 			Name: "MetricFilterMatchRecord",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -1628,198 +1677,198 @@ var table = schema.Service{
 				{Name: "extractedValues", Shape: 143, Wire: "extractedValues"},
 			},
 		},
-		223: {
+		229: {
 			Name: "MetricFilterMatches",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 222},
+				{Name: "member", Shape: 228},
 			},
 		},
-		224: {
+		230: {
 			Name: "MetricFilters",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 221},
+				{Name: "member", Shape: 227},
 			},
 		},
-		225: {
+		231: {
 			Name: "MetricName",
 			Kind: schema.String,
 			Max:  255, HasMax: true,
 			Pattern: "[^:*$]*",
 		},
-		226: {
+		232: {
 			Name: "MetricNamespace",
 			Kind: schema.String,
 			Max:  255, HasMax: true,
 			Pattern: "[^:*$]*",
 		},
-		227: {
+		233: {
 			Name: "MetricTransformation",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "metricName", Shape: 225, Wire: "metricName", Required: true},
-				{Name: "metricNamespace", Shape: 226, Wire: "metricNamespace", Required: true},
-				{Name: "metricValue", Shape: 229, Wire: "metricValue", Required: true},
+				{Name: "metricName", Shape: 231, Wire: "metricName", Required: true},
+				{Name: "metricNamespace", Shape: 232, Wire: "metricNamespace", Required: true},
+				{Name: "metricValue", Shape: 235, Wire: "metricValue", Required: true},
 				{Name: "defaultValue", Shape: 39, Wire: "defaultValue"},
 				{Name: "dimensions", Shape: 117, Wire: "dimensions"},
-				{Name: "unit", Shape: 306, Wire: "unit"},
+				{Name: "unit", Shape: 316, Wire: "unit"},
 			},
 		},
-		228: {
+		234: {
 			Name: "MetricTransformations",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 227},
+				{Name: "member", Shape: 233},
 			},
 			Min: 1, HasMin: true,
 			Max: 1, HasMax: true,
 		},
-		229: {
+		235: {
 			Name: "MetricValue",
 			Kind: schema.String,
 			Max:  100, HasMax: true,
 		},
-		230: {
+		236: {
 			Name: "NextToken",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 		},
-		231: {
+		237: {
 			Name: "OperationAbortedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 127, Wire: "message"},
 			},
 		},
-		232: {
+		238: {
 			Name: "OrderBy",
 			Kind: schema.String,
 			Enum: []string{"LogStreamName", "LastEventTime"},
 		},
-		233: {
+		239: {
 			Name: "OutputFormat",
 			Kind: schema.String,
 			Enum: []string{"json", "plain", "w3c", "raw", "parquet"},
 		},
-		234: {
+		240: {
 			Name: "OutputLogEvent",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "timestamp", Shape: 340, Wire: "timestamp"},
+				{Name: "timestamp", Shape: 350, Wire: "timestamp"},
 				{Name: "message", Shape: 130, Wire: "message"},
-				{Name: "ingestionTime", Shape: 340, Wire: "ingestionTime"},
+				{Name: "ingestionTime", Shape: 350, Wire: "ingestionTime"},
 			},
 		},
-		235: {
+		241: {
 			Name: "OutputLogEvents",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 234},
+				{Name: "member", Shape: 240},
 			},
 		},
-		236: {
+		242: {
 			Name: "PatternId",
 			Kind: schema.String,
 			Min:  32, HasMin: true,
 			Max: 32, HasMax: true,
 		},
-		237: {
+		243: {
 			Name: "PatternRegex",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 		},
-		238: {
+		244: {
 			Name: "PatternString",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 		},
-		239: {
+		245: {
 			Name: "PatternToken",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "dynamicTokenPosition", Shape: 123, Wire: "dynamicTokenPosition"},
 				{Name: "isDynamic", Shape: 19, Wire: "isDynamic"},
-				{Name: "tokenString", Shape: 342, Wire: "tokenString"},
+				{Name: "tokenString", Shape: 352, Wire: "tokenString"},
 				{Name: "enumerations", Shape: 125, Wire: "enumerations"},
 			},
 		},
-		240: {
+		246: {
 			Name: "PatternTokens",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 239},
+				{Name: "member", Shape: 245},
 			},
 		},
-		241: {
+		247: {
 			Name: "Percentage",
 			Kind: schema.Integer,
 			Min:  0, HasMin: true,
 			Max: 100, HasMax: true,
 		},
-		242: {
+		248: {
 			Name: "Policy",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "deliveryDestinationPolicy", Shape: 75, Wire: "deliveryDestinationPolicy"},
 			},
 		},
-		243: {
+		249: {
 			Name: "PolicyDocument",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 5120, HasMax: true,
 		},
-		244: {
+		250: {
 			Name: "PolicyName",
 			Kind: schema.String,
 		},
-		245: {
+		251: {
 			Name: "PolicyType",
 			Kind: schema.String,
 			Enum: []string{"DATA_PROTECTION_POLICY", "SUBSCRIPTION_FILTER_POLICY"},
 		},
-		246: {
+		252: {
 			Name: "Priority",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 		},
-		247: {
+		253: {
 			Name: "PutAccountPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "policyName", Shape: 244, Wire: "policyName", Required: true},
+				{Name: "policyName", Shape: 250, Wire: "policyName", Required: true},
 				{Name: "policyDocument", Shape: 6, Wire: "policyDocument", Required: true},
-				{Name: "policyType", Shape: 245, Wire: "policyType", Required: true},
-				{Name: "scope", Shape: 298, Wire: "scope"},
-				{Name: "selectionCriteria", Shape: 301, Wire: "selectionCriteria"},
+				{Name: "policyType", Shape: 251, Wire: "policyType", Required: true},
+				{Name: "scope", Shape: 305, Wire: "scope"},
+				{Name: "selectionCriteria", Shape: 308, Wire: "selectionCriteria"},
 			},
 		},
-		248: {
+		254: {
 			Name: "PutAccountPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "accountPolicy", Shape: 5, Wire: "accountPolicy"},
 			},
 		},
-		249: {
+		255: {
 			Name: "PutDataProtectionPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupIdentifier", Shape: 205, Wire: "logGroupIdentifier", Required: true},
+				{Name: "logGroupIdentifier", Shape: 211, Wire: "logGroupIdentifier", Required: true},
 				{Name: "policyDocument", Shape: 36, Wire: "policyDocument", Required: true},
 			},
 		},
-		250: {
+		256: {
 			Name: "PutDataProtectionPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupIdentifier", Shape: 205, Wire: "logGroupIdentifier"},
+				{Name: "logGroupIdentifier", Shape: 211, Wire: "logGroupIdentifier"},
 				{Name: "policyDocument", Shape: 36, Wire: "policyDocument"},
-				{Name: "lastUpdatedTime", Shape: 340, Wire: "lastUpdatedTime"},
+				{Name: "lastUpdatedTime", Shape: 350, Wire: "lastUpdatedTime"},
 			},
 		},
-		251: {
+		257: {
 			Name: "PutDeliveryDestinationPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -1827,52 +1876,52 @@ var table = schema.Service{
 				{Name: "deliveryDestinationPolicy", Shape: 75, Wire: "deliveryDestinationPolicy", Required: true},
 			},
 		},
-		252: {
+		258: {
 			Name: "PutDeliveryDestinationPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "policy", Shape: 242, Wire: "policy"},
+				{Name: "policy", Shape: 248, Wire: "policy"},
 			},
 		},
-		253: {
+		259: {
 			Name: "PutDeliveryDestinationRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "name", Shape: 74, Wire: "name", Required: true},
-				{Name: "outputFormat", Shape: 233, Wire: "outputFormat"},
+				{Name: "outputFormat", Shape: 239, Wire: "outputFormat"},
 				{Name: "deliveryDestinationConfiguration", Shape: 73, Wire: "deliveryDestinationConfiguration", Required: true},
-				{Name: "tags", Shape: 333, Wire: "tags"},
+				{Name: "tags", Shape: 343, Wire: "tags"},
 			},
 		},
-		254: {
+		260: {
 			Name: "PutDeliveryDestinationResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "deliveryDestination", Shape: 72, Wire: "deliveryDestination"},
 			},
 		},
-		255: {
+		261: {
 			Name: "PutDeliverySourceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "name", Shape: 80, Wire: "name", Required: true},
 				{Name: "resourceArn", Shape: 16, Wire: "resourceArn", Required: true},
-				{Name: "logType", Shape: 218, Wire: "logType", Required: true},
-				{Name: "tags", Shape: 333, Wire: "tags"},
+				{Name: "logType", Shape: 224, Wire: "logType", Required: true},
+				{Name: "tags", Shape: 343, Wire: "tags"},
 			},
 		},
-		256: {
+		262: {
 			Name: "PutDeliverySourceResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "deliverySource", Shape: 79, Wire: "deliverySource"},
 			},
 		},
-		257: {
+		263: {
 			Name: "PutDestinationPolicyOutput",
 			Kind: schema.Structure,
 		},
-		258: {
+		264: {
 			Name: "PutDestinationPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -1881,546 +1930,572 @@ var table = schema.Service{
 				{Name: "forceUpdate", Shape: 152, Wire: "forceUpdate"},
 			},
 		},
-		259: {
+		265: {
 			Name: "PutDestinationRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "destinationName", Shape: 114, Wire: "destinationName", Required: true},
-				{Name: "targetArn", Shape: 334, Wire: "targetArn", Required: true},
-				{Name: "roleArn", Shape: 297, Wire: "roleArn", Required: true},
-				{Name: "tags", Shape: 333, Wire: "tags"},
+				{Name: "targetArn", Shape: 344, Wire: "targetArn", Required: true},
+				{Name: "roleArn", Shape: 304, Wire: "roleArn", Required: true},
+				{Name: "tags", Shape: 343, Wire: "tags"},
 			},
 		},
-		260: {
+		266: {
 			Name: "PutDestinationResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "destination", Shape: 112, Wire: "destination"},
 			},
 		},
-		261: {
+		267: {
 			Name: "PutLogEventsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
-				{Name: "logStreamName", Shape: 215, Wire: "logStreamName", Required: true},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
+				{Name: "logStreamName", Shape: 221, Wire: "logStreamName", Required: true},
 				{Name: "logEvents", Shape: 178, Wire: "logEvents", Required: true},
-				{Name: "sequenceToken", Shape: 302, Wire: "sequenceToken"},
-			},
-		},
-		262: {
-			Name: "PutLogEventsResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "nextSequenceToken", Shape: 302, Wire: "nextSequenceToken"},
-				{Name: "rejectedLogEventsInfo", Shape: 288, Wire: "rejectedLogEventsInfo"},
-			},
-		},
-		263: {
-			Name: "PutMetricFilterOutput",
-			Kind: schema.Structure,
-		},
-		264: {
-			Name: "PutMetricFilterRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
-				{Name: "filterName", Shape: 148, Wire: "filterName", Required: true},
-				{Name: "filterPattern", Shape: 149, Wire: "filterPattern", Required: true},
-				{Name: "metricTransformations", Shape: 228, Wire: "metricTransformations", Required: true},
-			},
-		},
-		265: {
-			Name: "PutQueryDefinitionRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "name", Shape: 278, Wire: "name", Required: true},
-				{Name: "queryDefinitionId", Shape: 280, Wire: "queryDefinitionId"},
-				{Name: "logGroupNames", Shape: 209, Wire: "logGroupNames"},
-				{Name: "queryString", Shape: 279, Wire: "queryString", Required: true},
-				{Name: "clientToken", Shape: 22, Wire: "clientToken", IdempotencyToken: true},
-			},
-		},
-		266: {
-			Name: "PutQueryDefinitionResponse",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "queryDefinitionId", Shape: 280, Wire: "queryDefinitionId"},
-			},
-		},
-		267: {
-			Name: "PutResourcePolicyRequest",
-			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "policyName", Shape: 244, Wire: "policyName"},
-				{Name: "policyDocument", Shape: 243, Wire: "policyDocument"},
+				{Name: "sequenceToken", Shape: 309, Wire: "sequenceToken"},
 			},
 		},
 		268: {
-			Name: "PutResourcePolicyResponse",
+			Name: "PutLogEventsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "resourcePolicy", Shape: 294, Wire: "resourcePolicy"},
+				{Name: "nextSequenceToken", Shape: 309, Wire: "nextSequenceToken"},
+				{Name: "rejectedLogEventsInfo", Shape: 294, Wire: "rejectedLogEventsInfo"},
 			},
 		},
 		269: {
-			Name: "PutRetentionPolicyOutput",
+			Name: "PutMetricFilterOutput",
 			Kind: schema.Structure,
 		},
 		270: {
-			Name: "PutRetentionPolicyRequest",
+			Name: "PutMetricFilterRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
-				{Name: "retentionInDays", Shape: 38, Wire: "retentionInDays", Required: true},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
+				{Name: "filterName", Shape: 148, Wire: "filterName", Required: true},
+				{Name: "filterPattern", Shape: 149, Wire: "filterPattern", Required: true},
+				{Name: "metricTransformations", Shape: 234, Wire: "metricTransformations", Required: true},
 			},
 		},
 		271: {
-			Name: "PutSubscriptionFilterOutput",
-			Kind: schema.Structure,
-		},
-		272: {
-			Name: "PutSubscriptionFilterRequest",
+			Name: "PutQueryDefinitionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
-				{Name: "filterName", Shape: 148, Wire: "filterName", Required: true},
-				{Name: "filterPattern", Shape: 149, Wire: "filterPattern", Required: true},
-				{Name: "destinationArn", Shape: 113, Wire: "destinationArn", Required: true},
-				{Name: "roleArn", Shape: 297, Wire: "roleArn"},
-				{Name: "distribution", Shape: 122, Wire: "distribution"},
+				{Name: "name", Shape: 284, Wire: "name", Required: true},
+				{Name: "queryDefinitionId", Shape: 286, Wire: "queryDefinitionId"},
+				{Name: "logGroupNames", Shape: 215, Wire: "logGroupNames"},
+				{Name: "queryString", Shape: 285, Wire: "queryString", Required: true},
+				{Name: "clientToken", Shape: 22, Wire: "clientToken", IdempotencyToken: true},
+			},
+		},
+		272: {
+			Name: "PutQueryDefinitionResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "queryDefinitionId", Shape: 286, Wire: "queryDefinitionId"},
 			},
 		},
 		273: {
-			Name: "QueryCharOffset",
-			Kind: schema.Integer,
-		},
-		274: {
-			Name: "QueryCompileError",
+			Name: "PutResourcePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "location", Shape: 275, Wire: "location"},
-				{Name: "message", Shape: 220, Wire: "message"},
+				{Name: "policyName", Shape: 250, Wire: "policyName"},
+				{Name: "policyDocument", Shape: 249, Wire: "policyDocument"},
+			},
+		},
+		274: {
+			Name: "PutResourcePolicyResponse",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "resourcePolicy", Shape: 301, Wire: "resourcePolicy"},
 			},
 		},
 		275: {
-			Name: "QueryCompileErrorLocation",
+			Name: "PutRetentionPolicyOutput",
 			Kind: schema.Structure,
-			Members: []schema.Member{
-				{Name: "startCharOffset", Shape: 273, Wire: "startCharOffset"},
-				{Name: "endCharOffset", Shape: 273, Wire: "endCharOffset"},
-			},
 		},
 		276: {
-			Name: "QueryDefinition",
+			Name: "PutRetentionPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "queryDefinitionId", Shape: 280, Wire: "queryDefinitionId"},
-				{Name: "name", Shape: 278, Wire: "name"},
-				{Name: "queryString", Shape: 279, Wire: "queryString"},
-				{Name: "lastModified", Shape: 340, Wire: "lastModified"},
-				{Name: "logGroupNames", Shape: 209, Wire: "logGroupNames"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
+				{Name: "retentionInDays", Shape: 38, Wire: "retentionInDays", Required: true},
 			},
 		},
 		277: {
+			Name: "PutSubscriptionFilterOutput",
+			Kind: schema.Structure,
+		},
+		278: {
+			Name: "PutSubscriptionFilterRequest",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
+				{Name: "filterName", Shape: 148, Wire: "filterName", Required: true},
+				{Name: "filterPattern", Shape: 149, Wire: "filterPattern", Required: true},
+				{Name: "destinationArn", Shape: 113, Wire: "destinationArn", Required: true},
+				{Name: "roleArn", Shape: 304, Wire: "roleArn"},
+				{Name: "distribution", Shape: 122, Wire: "distribution"},
+			},
+		},
+		279: {
+			Name: "QueryCharOffset",
+			Kind: schema.Integer,
+		},
+		280: {
+			Name: "QueryCompileError",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "location", Shape: 281, Wire: "location"},
+				{Name: "message", Shape: 226, Wire: "message"},
+			},
+		},
+		281: {
+			Name: "QueryCompileErrorLocation",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "startCharOffset", Shape: 279, Wire: "startCharOffset"},
+				{Name: "endCharOffset", Shape: 279, Wire: "endCharOffset"},
+			},
+		},
+		282: {
+			Name: "QueryDefinition",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "queryDefinitionId", Shape: 286, Wire: "queryDefinitionId"},
+				{Name: "name", Shape: 284, Wire: "name"},
+				{Name: "queryString", Shape: 285, Wire: "queryString"},
+				{Name: "lastModified", Shape: 350, Wire: "lastModified"},
+				{Name: "logGroupNames", Shape: 215, Wire: "logGroupNames"},
+			},
+		},
+		283: {
 			Name: "QueryDefinitionList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 276},
+				{Name: "member", Shape: 282},
 			},
 		},
-		278: {
+		284: {
 			Name: "QueryDefinitionName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 255, HasMax: true,
 		},
-		279: {
+		285: {
 			Name: "QueryDefinitionString",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 10000, HasMax: true,
 		},
-		280: {
+		286: {
 			Name: "QueryId",
 			Kind: schema.String,
 			Min:  0, HasMin: true,
 			Max: 256, HasMax: true,
 		},
-		281: {
+		287: {
 			Name: "QueryInfo",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "queryId", Shape: 280, Wire: "queryId"},
-				{Name: "queryString", Shape: 287, Wire: "queryString"},
-				{Name: "status", Shape: 286, Wire: "status"},
-				{Name: "createTime", Shape: 340, Wire: "createTime"},
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
+				{Name: "queryId", Shape: 286, Wire: "queryId"},
+				{Name: "queryString", Shape: 293, Wire: "queryString"},
+				{Name: "status", Shape: 292, Wire: "status"},
+				{Name: "createTime", Shape: 350, Wire: "createTime"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
 			},
 		},
-		282: {
+		288: {
 			Name: "QueryInfoList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 281},
+				{Name: "member", Shape: 287},
 			},
 		},
-		283: {
+		289: {
 			Name: "QueryListMaxResults",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 1000, HasMax: true,
 		},
-		284: {
+		290: {
 			Name: "QueryResults",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 296},
+				{Name: "member", Shape: 303},
 			},
 		},
-		285: {
+		291: {
 			Name: "QueryStatistics",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "recordsMatched", Shape: 314, Wire: "recordsMatched"},
-				{Name: "recordsScanned", Shape: 314, Wire: "recordsScanned"},
-				{Name: "bytesScanned", Shape: 314, Wire: "bytesScanned"},
+				{Name: "recordsMatched", Shape: 324, Wire: "recordsMatched"},
+				{Name: "recordsScanned", Shape: 324, Wire: "recordsScanned"},
+				{Name: "bytesScanned", Shape: 324, Wire: "bytesScanned"},
 			},
 		},
-		286: {
+		292: {
 			Name: "QueryStatus",
 			Kind: schema.String,
 			Enum: []string{"Scheduled", "Running", "Complete", "Failed", "Cancelled", "Timeout", "Unknown"},
 		},
-		287: {
+		293: {
 			Name: "QueryString",
 			Kind: schema.String,
 			Min:  0, HasMin: true,
 			Max: 10000, HasMax: true,
 		},
-		288: {
+		294: {
 			Name: "RejectedLogEventsInfo",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "tooNewLogEventStartIndex", Shape: 198, Wire: "tooNewLogEventStartIndex"},
-				{Name: "tooOldLogEventEndIndex", Shape: 198, Wire: "tooOldLogEventEndIndex"},
-				{Name: "expiredLogEventEndIndex", Shape: 198, Wire: "expiredLogEventEndIndex"},
+				{Name: "tooNewLogEventStartIndex", Shape: 204, Wire: "tooNewLogEventStartIndex"},
+				{Name: "tooOldLogEventEndIndex", Shape: 204, Wire: "tooOldLogEventEndIndex"},
+				{Name: "expiredLogEventEndIndex", Shape: 204, Wire: "expiredLogEventEndIndex"},
 			},
 		},
-		289: {
+		295: {
+			Name: "RequestId",
+			Kind: schema.String,
+			Min:  0, HasMin: true,
+			Max: 256, HasMax: true,
+		},
+		296: {
 			Name: "ResourceAlreadyExistsException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 127, Wire: "message"},
 			},
 		},
-		290: {
+		297: {
 			Name: "ResourceArns",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 16},
 			},
 		},
-		291: {
+		298: {
 			Name: "ResourceIdentifier",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 2048, HasMax: true,
 			Pattern: "[\\w+=/:,.@\\-\\*]*",
 		},
-		292: {
+		299: {
 			Name: "ResourceNotFoundException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 127, Wire: "message"},
 			},
 		},
-		293: {
+		300: {
 			Name: "ResourcePolicies",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 294},
+				{Name: "member", Shape: 301},
 			},
 		},
-		294: {
+		301: {
 			Name: "ResourcePolicy",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "policyName", Shape: 244, Wire: "policyName"},
-				{Name: "policyDocument", Shape: 243, Wire: "policyDocument"},
-				{Name: "lastUpdatedTime", Shape: 340, Wire: "lastUpdatedTime"},
+				{Name: "policyName", Shape: 250, Wire: "policyName"},
+				{Name: "policyDocument", Shape: 249, Wire: "policyDocument"},
+				{Name: "lastUpdatedTime", Shape: 350, Wire: "lastUpdatedTime"},
 			},
 		},
-		295: {
+		302: {
 			Name: "ResultField",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "field", Shape: 144, Wire: "field"},
-				{Name: "value", Shape: 356, Wire: "value"},
+				{Name: "value", Shape: 366, Wire: "value"},
 			},
 		},
-		296: {
+		303: {
 			Name: "ResultRows",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 295},
+				{Name: "member", Shape: 302},
 			},
 		},
-		297: {
+		304: {
 			Name: "RoleArn",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 		},
-		298: {
+		305: {
 			Name: "Scope",
 			Kind: schema.String,
 			Enum: []string{"ALL"},
 		},
-		299: {
+		306: {
 			Name: "SearchedLogStream",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logStreamName", Shape: 215, Wire: "logStreamName"},
-				{Name: "searchedCompletely", Shape: 216, Wire: "searchedCompletely"},
+				{Name: "logStreamName", Shape: 221, Wire: "logStreamName"},
+				{Name: "searchedCompletely", Shape: 222, Wire: "searchedCompletely"},
 			},
 		},
-		300: {
+		307: {
 			Name: "SearchedLogStreams",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 299},
+				{Name: "member", Shape: 306},
 			},
 		},
-		301: {
+		308: {
 			Name: "SelectionCriteria",
 			Kind: schema.String,
 		},
-		302: {
+		309: {
 			Name: "SequenceToken",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 		},
-		303: {
+		310: {
 			Name: "Service",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 255, HasMax: true,
 			Pattern: "[\\w]*",
 		},
-		304: {
+		311: {
 			Name: "ServiceQuotaExceededException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 127, Wire: "message"},
 			},
 		},
-		305: {
+		312: {
 			Name: "ServiceUnavailableException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 127, Wire: "message"},
 			},
 		},
-		306: {
+		313: {
+			Name: "SessionId",
+			Kind: schema.String,
+			Min:  0, HasMin: true,
+			Max: 256, HasMax: true,
+		},
+		314: {
+			Name: "SessionStreamingException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "message", Shape: 226, Wire: "message"},
+			},
+		},
+		315: {
+			Name: "SessionTimeoutException",
+			Kind: schema.Structure,
+			Members: []schema.Member{
+				{Name: "message", Shape: 226, Wire: "message"},
+			},
+		},
+		316: {
 			Name: "StandardUnit",
 			Kind: schema.String,
 			Enum: []string{"Seconds", "Microseconds", "Milliseconds", "Bytes", "Kilobytes", "Megabytes", "Gigabytes", "Terabytes", "Bits", "Kilobits", "Megabits", "Gigabits", "Terabits", "Percent", "Count", "Bytes/Second", "Kilobytes/Second", "Megabytes/Second", "Gigabytes/Second", "Terabytes/Second", "Bits/Second", "Kilobits/Second", "Megabits/Second", "Gigabits/Second", "Terabits/Second", "Count/Second", "None"},
 		},
-		307: {
+		317: {
 			Name: "StartFromHead",
 			Kind: schema.Boolean,
 		},
-		308: {
+		318: {
 			Name: "StartLiveTailLogGroupIdentifiers",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 205},
+				{Name: "member", Shape: 211},
 			},
 			Min: 1, HasMin: true,
 			Max: 10, HasMax: true,
 		},
-		309: {
+		319: {
 			Name: "StartLiveTailRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupIdentifiers", Shape: 308, Wire: "logGroupIdentifiers", Required: true},
+				{Name: "logGroupIdentifiers", Shape: 318, Wire: "logGroupIdentifiers", Required: true},
 				{Name: "logStreamNames", Shape: 179, Wire: "logStreamNames"},
 				{Name: "logStreamNamePrefixes", Shape: 179, Wire: "logStreamNamePrefixes"},
 				{Name: "logEventFilterPattern", Shape: 149, Wire: "logEventFilterPattern"},
 			},
 		},
-		310: {
+		320: {
 			Name: "StartLiveTailResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "responseStream", Shape: -1, Wire: "responseStream"},
 			},
 		},
-		311: {
+		321: {
 			Name: "StartQueryRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
-				{Name: "logGroupNames", Shape: 209, Wire: "logGroupNames"},
-				{Name: "logGroupIdentifiers", Shape: 206, Wire: "logGroupIdentifiers"},
-				{Name: "startTime", Shape: 340, Wire: "startTime", Required: true},
-				{Name: "endTime", Shape: 340, Wire: "endTime", Required: true},
-				{Name: "queryString", Shape: 287, Wire: "queryString", Required: true},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
+				{Name: "logGroupNames", Shape: 215, Wire: "logGroupNames"},
+				{Name: "logGroupIdentifiers", Shape: 212, Wire: "logGroupIdentifiers"},
+				{Name: "startTime", Shape: 350, Wire: "startTime", Required: true},
+				{Name: "endTime", Shape: 350, Wire: "endTime", Required: true},
+				{Name: "queryString", Shape: 293, Wire: "queryString", Required: true},
 				{Name: "limit", Shape: 132, Wire: "limit"},
 			},
 		},
-		312: {
+		322: {
 			Name: "StartQueryResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "queryId", Shape: 280, Wire: "queryId"},
+				{Name: "queryId", Shape: 286, Wire: "queryId"},
 			},
 		},
-		313: {
+		323: {
 			Name: "State",
 			Kind: schema.String,
 			Enum: []string{"Active", "Suppressed", "Baseline"},
 		},
-		314: {
+		324: {
 			Name: "StatsValue",
 			Kind: schema.Double,
 		},
-		315: {
+		325: {
 			Name: "StopQueryRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "queryId", Shape: 280, Wire: "queryId", Required: true},
+				{Name: "queryId", Shape: 286, Wire: "queryId", Required: true},
 			},
 		},
-		316: {
+		326: {
 			Name: "StopQueryResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "success", Shape: 320, Wire: "success"},
+				{Name: "success", Shape: 330, Wire: "success"},
 			},
 		},
-		317: {
+		327: {
 			Name: "StoredBytes",
 			Kind: schema.Long,
 			Min:  0, HasMin: true,
 		},
-		318: {
+		328: {
 			Name: "SubscriptionFilter",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "filterName", Shape: 148, Wire: "filterName"},
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName"},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName"},
 				{Name: "filterPattern", Shape: 149, Wire: "filterPattern"},
 				{Name: "destinationArn", Shape: 113, Wire: "destinationArn"},
-				{Name: "roleArn", Shape: 297, Wire: "roleArn"},
+				{Name: "roleArn", Shape: 304, Wire: "roleArn"},
 				{Name: "distribution", Shape: 122, Wire: "distribution"},
-				{Name: "creationTime", Shape: 340, Wire: "creationTime"},
+				{Name: "creationTime", Shape: 350, Wire: "creationTime"},
 			},
 		},
-		319: {
+		329: {
 			Name: "SubscriptionFilters",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 318},
+				{Name: "member", Shape: 328},
 			},
 		},
-		320: {
+		330: {
 			Name: "Success",
 			Kind: schema.Boolean,
 		},
-		321: {
+		331: {
 			Name: "SuppressionPeriod",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "value", Shape: 180, Wire: "value"},
-				{Name: "suppressionUnit", Shape: 324, Wire: "suppressionUnit"},
+				{Name: "suppressionUnit", Shape: 334, Wire: "suppressionUnit"},
 			},
 		},
-		322: {
+		332: {
 			Name: "SuppressionState",
 			Kind: schema.String,
 			Enum: []string{"SUPPRESSED", "UNSUPPRESSED"},
 		},
-		323: {
+		333: {
 			Name: "SuppressionType",
 			Kind: schema.String,
 			Enum: []string{"LIMITED", "INFINITE"},
 		},
-		324: {
+		334: {
 			Name: "SuppressionUnit",
 			Kind: schema.String,
 			Enum: []string{"SECONDS", "MINUTES", "HOURS"},
 		},
-		325: {
+		335: {
 			Name: "TagKey",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+)$",
 		},
-		326: {
+		336: {
 			Name: "TagKeyList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 325},
+				{Name: "member", Shape: 335},
 			},
 			Min: 0, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		327: {
+		337: {
 			Name: "TagList",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 325},
+				{Name: "member", Shape: 335},
 			},
 			Min: 1, HasMin: true,
 		},
-		328: {
+		338: {
 			Name: "TagLogGroupOutput",
 			Kind: schema.Structure,
 		},
-		329: {
+		339: {
 			Name: "TagLogGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
-				{Name: "tags", Shape: 333, Wire: "tags", Required: true},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
+				{Name: "tags", Shape: 343, Wire: "tags", Required: true},
 			},
 		},
-		330: {
+		340: {
 			Name: "TagResourceOutput",
 			Kind: schema.Structure,
 		},
-		331: {
+		341: {
 			Name: "TagResourceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "resourceArn", Shape: 7, Wire: "resourceArn", Required: true},
-				{Name: "tags", Shape: 333, Wire: "tags", Required: true},
+				{Name: "tags", Shape: 343, Wire: "tags", Required: true},
 			},
 		},
-		332: {
+		342: {
 			Name: "TagValue",
 			Kind: schema.String,
 			Max:  256, HasMax: true,
 			Pattern: "^([\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*)$",
 		},
-		333: {
+		343: {
 			Name: "Tags",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 325},
-				{Name: "value", Shape: 332},
+				{Name: "key", Shape: 335},
+				{Name: "value", Shape: 342},
 			},
 			Min: 1, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		334: {
+		344: {
 			Name: "TargetArn",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 		},
-		335: {
+		345: {
 			Name: "TestEventMessages",
 			Kind: schema.List,
 			Members: []schema.Member{
@@ -2429,114 +2504,114 @@ var table = schema.Service{
 			Min: 1, HasMin: true,
 			Max: 50, HasMax: true,
 		},
-		336: {
+		346: {
 			Name: "TestMetricFilterRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "filterPattern", Shape: 149, Wire: "filterPattern", Required: true},
-				{Name: "logEventMessages", Shape: 335, Wire: "logEventMessages", Required: true},
+				{Name: "logEventMessages", Shape: 345, Wire: "logEventMessages", Required: true},
 			},
 		},
-		337: {
+		347: {
 			Name: "TestMetricFilterResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "matches", Shape: 223, Wire: "matches"},
+				{Name: "matches", Shape: 229, Wire: "matches"},
 			},
 		},
-		338: {
+		348: {
 			Name: "ThrottlingException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 127, Wire: "message"},
 			},
 		},
-		339: {
+		349: {
 			Name: "Time",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 		},
-		340: {
+		350: {
 			Name: "Timestamp",
 			Kind: schema.Long,
 			Min:  0, HasMin: true,
 		},
-		341: {
+		351: {
 			Name: "Token",
 			Kind: schema.String,
 		},
-		342: {
+		352: {
 			Name: "TokenString",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 		},
-		343: {
+		353: {
 			Name: "TokenValue",
 			Kind: schema.Long,
 		},
-		344: {
+		354: {
 			Name: "TooManyTagsException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 220, Wire: "message"},
+				{Name: "message", Shape: 226, Wire: "message"},
 				{Name: "resourceName", Shape: 7, Wire: "resourceName"},
 			},
 		},
-		345: {
+		355: {
 			Name: "Unmask",
 			Kind: schema.Boolean,
 		},
-		346: {
+		356: {
 			Name: "UnrecognizedClientException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 127, Wire: "message"},
 			},
 		},
-		347: {
+		357: {
 			Name: "UntagLogGroupOutput",
 			Kind: schema.Structure,
 		},
-		348: {
+		358: {
 			Name: "UntagLogGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "logGroupName", Shape: 207, Wire: "logGroupName", Required: true},
-				{Name: "tags", Shape: 327, Wire: "tags", Required: true},
+				{Name: "logGroupName", Shape: 213, Wire: "logGroupName", Required: true},
+				{Name: "tags", Shape: 337, Wire: "tags", Required: true},
 			},
 		},
-		349: {
+		359: {
 			Name: "UntagResourceOutput",
 			Kind: schema.Structure,
 		},
-		350: {
+		360: {
 			Name: "UntagResourceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "resourceArn", Shape: 7, Wire: "resourceArn", Required: true},
-				{Name: "tagKeys", Shape: 326, Wire: "tagKeys", Required: true},
+				{Name: "tagKeys", Shape: 336, Wire: "tagKeys", Required: true},
 			},
 		},
-		351: {
+		361: {
 			Name: "UpdateAnomalyOutput",
 			Kind: schema.Structure,
 		},
-		352: {
+		362: {
 			Name: "UpdateAnomalyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "anomalyId", Shape: 14, Wire: "anomalyId"},
-				{Name: "patternId", Shape: 236, Wire: "patternId"},
+				{Name: "patternId", Shape: 242, Wire: "patternId"},
 				{Name: "anomalyDetectorArn", Shape: 11, Wire: "anomalyDetectorArn", Required: true},
-				{Name: "suppressionType", Shape: 323, Wire: "suppressionType"},
-				{Name: "suppressionPeriod", Shape: 321, Wire: "suppressionPeriod"},
+				{Name: "suppressionType", Shape: 333, Wire: "suppressionType"},
+				{Name: "suppressionPeriod", Shape: 331, Wire: "suppressionPeriod"},
 			},
 		},
-		353: {
+		363: {
 			Name: "UpdateLogAnomalyDetectorOutput",
 			Kind: schema.Structure,
 		},
-		354: {
+		364: {
 			Name: "UpdateLogAnomalyDetectorRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
@@ -2547,14 +2622,14 @@ var table = schema.Service{
 				{Name: "enabled", Shape: 19, Wire: "enabled", Required: true},
 			},
 		},
-		355: {
+		365: {
 			Name: "ValidationException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "message", Shape: 127, Wire: "message"},
 			},
 		},
-		356: {
+		366: {
 			Name: "Value",
 			Kind: schema.String,
 		},
@@ -2607,32 +2682,32 @@ var table = schema.Service{
 		{Name: "GetLogGroupFields", Method: "POST", Path: "/", Status: 0, Input: 167, Output: 168, Deprecated: false},
 		{Name: "GetLogRecord", Method: "POST", Path: "/", Status: 0, Input: 169, Output: 170, Deprecated: false},
 		{Name: "GetQueryResults", Method: "POST", Path: "/", Status: 0, Input: 171, Output: 172, Deprecated: false},
-		{Name: "ListAnomalies", Method: "POST", Path: "/", Status: 0, Input: 188, Output: 189, Deprecated: false},
-		{Name: "ListLogAnomalyDetectors", Method: "POST", Path: "/", Status: 0, Input: 191, Output: 192, Deprecated: false},
-		{Name: "ListTagsForResource", Method: "POST", Path: "/", Status: 0, Input: 193, Output: 194, Deprecated: false},
-		{Name: "ListTagsLogGroup", Method: "POST", Path: "/", Status: 0, Input: 195, Output: 196, Deprecated: true},
-		{Name: "PutAccountPolicy", Method: "POST", Path: "/", Status: 0, Input: 247, Output: 248, Deprecated: false},
-		{Name: "PutDataProtectionPolicy", Method: "POST", Path: "/", Status: 0, Input: 249, Output: 250, Deprecated: false},
-		{Name: "PutDeliveryDestination", Method: "POST", Path: "/", Status: 0, Input: 253, Output: 254, Deprecated: false},
-		{Name: "PutDeliveryDestinationPolicy", Method: "POST", Path: "/", Status: 0, Input: 251, Output: 252, Deprecated: false},
-		{Name: "PutDeliverySource", Method: "POST", Path: "/", Status: 0, Input: 255, Output: 256, Deprecated: false},
-		{Name: "PutDestination", Method: "POST", Path: "/", Status: 0, Input: 259, Output: 260, Deprecated: false},
-		{Name: "PutDestinationPolicy", Method: "POST", Path: "/", Status: 0, Input: 258, Output: 257, Deprecated: false},
-		{Name: "PutLogEvents", Method: "POST", Path: "/", Status: 0, Input: 261, Output: 262, Deprecated: false},
-		{Name: "PutMetricFilter", Method: "POST", Path: "/", Status: 0, Input: 264, Output: 263, Deprecated: false},
-		{Name: "PutQueryDefinition", Method: "POST", Path: "/", Status: 0, Input: 265, Output: 266, Deprecated: false},
-		{Name: "PutResourcePolicy", Method: "POST", Path: "/", Status: 0, Input: 267, Output: 268, Deprecated: false},
-		{Name: "PutRetentionPolicy", Method: "POST", Path: "/", Status: 0, Input: 270, Output: 269, Deprecated: false},
-		{Name: "PutSubscriptionFilter", Method: "POST", Path: "/", Status: 0, Input: 272, Output: 271, Deprecated: false},
-		{Name: "StartLiveTail", Method: "POST", Path: "/", Status: 0, Input: 309, Output: 310, Deprecated: false},
-		{Name: "StartQuery", Method: "POST", Path: "/", Status: 0, Input: 311, Output: 312, Deprecated: false},
-		{Name: "StopQuery", Method: "POST", Path: "/", Status: 0, Input: 315, Output: 316, Deprecated: false},
-		{Name: "TagLogGroup", Method: "POST", Path: "/", Status: 0, Input: 329, Output: 328, Deprecated: true},
-		{Name: "TagResource", Method: "POST", Path: "/", Status: 0, Input: 331, Output: 330, Deprecated: false},
-		{Name: "TestMetricFilter", Method: "POST", Path: "/", Status: 0, Input: 336, Output: 337, Deprecated: false},
-		{Name: "UntagLogGroup", Method: "POST", Path: "/", Status: 0, Input: 348, Output: 347, Deprecated: true},
-		{Name: "UntagResource", Method: "POST", Path: "/", Status: 0, Input: 350, Output: 349, Deprecated: false},
-		{Name: "UpdateAnomaly", Method: "POST", Path: "/", Status: 0, Input: 352, Output: 351, Deprecated: false},
-		{Name: "UpdateLogAnomalyDetector", Method: "POST", Path: "/", Status: 0, Input: 354, Output: 353, Deprecated: false},
+		{Name: "ListAnomalies", Method: "POST", Path: "/", Status: 0, Input: 189, Output: 190, Deprecated: false},
+		{Name: "ListLogAnomalyDetectors", Method: "POST", Path: "/", Status: 0, Input: 192, Output: 193, Deprecated: false},
+		{Name: "ListTagsForResource", Method: "POST", Path: "/", Status: 0, Input: 194, Output: 195, Deprecated: false},
+		{Name: "ListTagsLogGroup", Method: "POST", Path: "/", Status: 0, Input: 196, Output: 197, Deprecated: true},
+		{Name: "PutAccountPolicy", Method: "POST", Path: "/", Status: 0, Input: 253, Output: 254, Deprecated: false},
+		{Name: "PutDataProtectionPolicy", Method: "POST", Path: "/", Status: 0, Input: 255, Output: 256, Deprecated: false},
+		{Name: "PutDeliveryDestination", Method: "POST", Path: "/", Status: 0, Input: 259, Output: 260, Deprecated: false},
+		{Name: "PutDeliveryDestinationPolicy", Method: "POST", Path: "/", Status: 0, Input: 257, Output: 258, Deprecated: false},
+		{Name: "PutDeliverySource", Method: "POST", Path: "/", Status: 0, Input: 261, Output: 262, Deprecated: false},
+		{Name: "PutDestination", Method: "POST", Path: "/", Status: 0, Input: 265, Output: 266, Deprecated: false},
+		{Name: "PutDestinationPolicy", Method: "POST", Path: "/", Status: 0, Input: 264, Output: 263, Deprecated: false},
+		{Name: "PutLogEvents", Method: "POST", Path: "/", Status: 0, Input: 267, Output: 268, Deprecated: false},
+		{Name: "PutMetricFilter", Method: "POST", Path: "/", Status: 0, Input: 270, Output: 269, Deprecated: false},
+		{Name: "PutQueryDefinition", Method: "POST", Path: "/", Status: 0, Input: 271, Output: 272, Deprecated: false},
+		{Name: "PutResourcePolicy", Method: "POST", Path: "/", Status: 0, Input: 273, Output: 274, Deprecated: false},
+		{Name: "PutRetentionPolicy", Method: "POST", Path: "/", Status: 0, Input: 276, Output: 275, Deprecated: false},
+		{Name: "PutSubscriptionFilter", Method: "POST", Path: "/", Status: 0, Input: 278, Output: 277, Deprecated: false},
+		{Name: "StartLiveTail", Method: "POST", Path: "/", Status: 0, Input: 319, Output: 320, Deprecated: false},
+		{Name: "StartQuery", Method: "POST", Path: "/", Status: 0, Input: 321, Output: 322, Deprecated: false},
+		{Name: "StopQuery", Method: "POST", Path: "/", Status: 0, Input: 325, Output: 326, Deprecated: false},
+		{Name: "TagLogGroup", Method: "POST", Path: "/", Status: 0, Input: 339, Output: 338, Deprecated: true},
+		{Name: "TagResource", Method: "POST", Path: "/", Status: 0, Input: 341, Output: 340, Deprecated: false},
+		{Name: "TestMetricFilter", Method: "POST", Path: "/", Status: 0, Input: 346, Output: 347, Deprecated: false},
+		{Name: "UntagLogGroup", Method: "POST", Path: "/", Status: 0, Input: 358, Output: 357, Deprecated: true},
+		{Name: "UntagResource", Method: "POST", Path: "/", Status: 0, Input: 360, Output: 359, Deprecated: false},
+		{Name: "UpdateAnomaly", Method: "POST", Path: "/", Status: 0, Input: 362, Output: 361, Deprecated: false},
+		{Name: "UpdateLogAnomalyDetector", Method: "POST", Path: "/", Status: 0, Input: 364, Output: 363, Deprecated: false},
 	},
 }

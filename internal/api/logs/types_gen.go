@@ -3625,6 +3625,152 @@ func (v *ListTagsLogGroupOutput) DecodeMember(i int, d schema.Decoder) {
 	}
 }
 
+// LiveTailSessionLogEvent is LiveTailSessionLogEvent of the service model.
+type LiveTailSessionLogEvent struct {
+	LogStreamName      *string
+	LogGroupIdentifier *string
+	Message            *string
+	Timestamp          *int64
+	IngestionTime      *int64
+}
+
+func (v *LiveTailSessionLogEvent) EncodeMembers(e schema.Encoder) {
+	if v.LogStreamName != nil {
+		e.Member(0)
+		e.String(*v.LogStreamName)
+	}
+	if v.LogGroupIdentifier != nil {
+		e.Member(1)
+		e.String(*v.LogGroupIdentifier)
+	}
+	if v.Message != nil {
+		e.Member(2)
+		e.String(*v.Message)
+	}
+	if v.Timestamp != nil {
+		e.Member(3)
+		e.Int(*v.Timestamp)
+	}
+	if v.IngestionTime != nil {
+		e.Member(4)
+		e.Int(*v.IngestionTime)
+	}
+}
+
+func (v *LiveTailSessionLogEvent) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.LogStreamName = new(d.String())
+	case 1:
+		v.LogGroupIdentifier = new(d.String())
+	case 2:
+		v.Message = new(d.String())
+	case 3:
+		v.Timestamp = new(d.Int())
+	case 4:
+		v.IngestionTime = new(d.Int())
+	}
+}
+
+// LiveTailSessionMetadata is LiveTailSessionMetadata of the service model.
+type LiveTailSessionMetadata struct {
+	Sampled *bool
+}
+
+func (v *LiveTailSessionMetadata) EncodeMembers(e schema.Encoder) {
+	if v.Sampled != nil {
+		e.Member(0)
+		e.Bool(*v.Sampled)
+	}
+}
+
+func (v *LiveTailSessionMetadata) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.Sampled = new(d.Bool())
+	}
+}
+
+// LiveTailSessionStart is LiveTailSessionStart of the service model.
+type LiveTailSessionStart struct {
+	RequestId             *string
+	SessionId             *string
+	LogGroupIdentifiers   []string
+	LogStreamNames        []string
+	LogStreamNamePrefixes []string
+	LogEventFilterPattern *string
+}
+
+func (v *LiveTailSessionStart) EncodeMembers(e schema.Encoder) {
+	if v.RequestId != nil {
+		e.Member(0)
+		e.String(*v.RequestId)
+	}
+	if v.SessionId != nil {
+		e.Member(1)
+		e.String(*v.SessionId)
+	}
+	if v.LogGroupIdentifiers != nil {
+		e.Member(2)
+		schema.EncodeList(e, v.LogGroupIdentifiers, schema.Encoder.String)
+	}
+	if v.LogStreamNames != nil {
+		e.Member(3)
+		schema.EncodeList(e, v.LogStreamNames, schema.Encoder.String)
+	}
+	if v.LogStreamNamePrefixes != nil {
+		e.Member(4)
+		schema.EncodeList(e, v.LogStreamNamePrefixes, schema.Encoder.String)
+	}
+	if v.LogEventFilterPattern != nil {
+		e.Member(5)
+		e.String(*v.LogEventFilterPattern)
+	}
+}
+
+func (v *LiveTailSessionStart) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.RequestId = new(d.String())
+	case 1:
+		v.SessionId = new(d.String())
+	case 2:
+		v.LogGroupIdentifiers = schema.DecodeList(d, schema.Decoder.String)
+	case 3:
+		v.LogStreamNames = schema.DecodeList(d, schema.Decoder.String)
+	case 4:
+		v.LogStreamNamePrefixes = schema.DecodeList(d, schema.Decoder.String)
+	case 5:
+		v.LogEventFilterPattern = new(d.String())
+	}
+}
+
+// LiveTailSessionUpdate is LiveTailSessionUpdate of the service model.
+type LiveTailSessionUpdate struct {
+	SessionMetadata *LiveTailSessionMetadata
+	SessionResults  []LiveTailSessionLogEvent
+}
+
+func (v *LiveTailSessionUpdate) EncodeMembers(e schema.Encoder) {
+	if v.SessionMetadata != nil {
+		e.Member(0)
+		e.Struct(v.SessionMetadata)
+	}
+	if v.SessionResults != nil {
+		e.Member(1)
+		schema.EncodeStructList(e, v.SessionResults)
+	}
+}
+
+func (v *LiveTailSessionUpdate) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.SessionMetadata = schema.DecodeStructPointer[LiveTailSessionMetadata](d)
+	case 1:
+		v.SessionResults = schema.DecodeList(d, schema.DecodeStruct[LiveTailSessionLogEvent])
+	}
+}
+
 // LogEvent is LogEvent of the service model.
 type LogEvent struct {
 	Timestamp *int64
@@ -5195,6 +5341,44 @@ func (v *ServiceUnavailableException) DecodeMember(i int, d schema.Decoder) {
 	}
 }
 
+// SessionStreamingException is SessionStreamingException of the service model.
+type SessionStreamingException struct {
+	Message *string
+}
+
+func (v *SessionStreamingException) EncodeMembers(e schema.Encoder) {
+	if v.Message != nil {
+		e.Member(0)
+		e.String(*v.Message)
+	}
+}
+
+func (v *SessionStreamingException) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.Message = new(d.String())
+	}
+}
+
+// SessionTimeoutException is SessionTimeoutException of the service model.
+type SessionTimeoutException struct {
+	Message *string
+}
+
+func (v *SessionTimeoutException) EncodeMembers(e schema.Encoder) {
+	if v.Message != nil {
+		e.Member(0)
+		e.String(*v.Message)
+	}
+}
+
+func (v *SessionTimeoutException) DecodeMember(i int, d schema.Decoder) {
+	switch i {
+	case 0:
+		v.Message = new(d.String())
+	}
+}
+
 // StartLiveTailInput is StartLiveTailRequest of the service model.
 type StartLiveTailInput struct {
 	LogGroupIdentifiers   []string
@@ -5237,7 +5421,11 @@ func (v *StartLiveTailInput) DecodeMember(i int, d schema.Decoder) {
 
 // StartLiveTailOutput is StartLiveTailResponse of the service model.
 type StartLiveTailOutput struct {
+	ResponseStream schema.Events
 }
+
+// Stream implements schema.Streamer.
+func (v *StartLiveTailOutput) Stream() schema.Events { return v.ResponseStream }
 
 func (v *StartLiveTailOutput) EncodeMembers(e schema.Encoder) {
 }

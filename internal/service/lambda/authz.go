@@ -197,6 +197,9 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 	case *api.ListEventSourceMappingsInput:
 		return onAll()
 
+	case *api.InvokeWithResponseStreamInput:
+		action = "lambda:InvokeFunction"
+		return onFunction(in.FunctionName, in.Qualifier)
 	case *api.InvokeAsyncInput:
 		action = "lambda:InvokeFunction"
 		return onFunction(in.FunctionName, nil)

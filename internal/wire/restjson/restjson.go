@@ -87,6 +87,8 @@ func (c *Codec) Encode(svc *schema.Service, op *schema.Operation, requestID stri
 	e.reset(svc, shape, w)
 	contentType := "application/json"
 	switch {
+	case shape.Payload > 0 && shape.Members[shape.Payload-1].Shape < 0: // the body is a stream, and no business of ours
+		out.EncodeMembers(e)
 	case shape.Payload > 0:
 		switch svc.Shape(&shape.Members[shape.Payload-1]).Kind {
 		case schema.Blob:

@@ -853,7 +853,7 @@ var table = schema.Service{
 			Name: "DeleteTableInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName"},
 			},
 		},
 		110: {
@@ -1016,7 +1016,7 @@ var table = schema.Service{
 			Name: "DescribeTableInput",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName"},
 			},
 		},
 		133: {
@@ -3569,7 +3569,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "AttributeDefinitions", Shape: 5, Wire: "AttributeDefinitions"},
-				{Name: "TableName", Shape: 407, Wire: "TableName", Required: true},
+				{Name: "TableName", Shape: 407, Wire: "TableName"},
 				{Name: "BillingMode", Shape: 51, Wire: "BillingMode"},
 				{Name: "ProvisionedThroughput", Shape: 316, Wire: "ProvisionedThroughput"},
 				{Name: "GlobalSecondaryIndexUpdates", Shape: 194, Wire: "GlobalSecondaryIndexUpdates"},

@@ -433,3 +433,47 @@ func TestStoreFaults(t *testing.T) {
 		}
 	}
 }
+
+// An UpdateItem of its own counts what it writes, and something for each action; every other write counts the item.
+// https://github.com/paritysuite/dynamodb-conformance (tests/tier3/limits/itemSizeBySurface.test.ts)
+func TestLargestUpdate(t *testing.T) {
+	b := newBench(t)
+	b.create("table", "pk:S")
+	key := M{"pk": api.S("K")} // three bytes
+	pad := func(size int) M { return M{":v": api.S(strings.Repeat("x", size-len("pkK")-len("b")))} }
+	alone := func(size int, expr string) error {
+		_, err := b.UpdateItem(b.ctx, &api.UpdateItemInput{TableName: new("table"), Key: key, UpdateExpression: &expr, ExpressionAttributeValues: pad(size)})
+		return err
+	}
+	transacted := func(size int) error {
+		_, err := b.TransactWriteItems(b.ctx, &api.TransactWriteItemsInput{TransactItems: []api.TransactWriteItem{{Update: &api.Update{
+			TableName: new("table"), Key: key, UpdateExpression: new("SET b = :v"), ExpressionAttributeValues: pad(size),
+		}}}})
+		return err
+	}
+	statement := func(size int) error {
+		_, err := b.run(`UPDATE "table" SET b = ? WHERE pk = 'K'`, pad(size)[":v"])
+		return err
+	}
+	const (
+		largest = 400 << 10
+		tooBig  = "ValidationException: Item size to update has exceeded the maximum allowed size"
+	)
+	for _, c := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"one SET", alone(largest+3-22, "SET b = :v"), "no error"},
+		{"one SET", alone(largest+3-22+1, "SET b = :v"), tooBig},
+		{"a REMOVE besides", alone(largest+3-24, "SET b = :v REMOVE c"), "no error"},
+		{"a REMOVE besides", alone(largest+3-24+1, "SET b = :v REMOVE c"), tooBig},
+		{"in a transaction", transacted(largest), "no error"},
+		{"in a transaction", transacted(largest + 1), "TransactionCanceledException: …"},
+		{"a statement", statement(largest), "no error"},
+		{"a statement", statement(largest + 1), tooBig},
+	} {
+		t.Log(c.name)
+		wantError(t, c.err, c.want)
+	}
+}

@@ -39,6 +39,7 @@ func (s *Service) UpdateItem(ctx context.Context, in *api.UpdateItemInput) (*api
 	if err != nil {
 		return nil, err
 	}
+	w.alone = in.UpdateExpression != nil
 	if err := w.parse(p, in.UpdateExpression, condition); err != nil {
 		return nil, err
 	}

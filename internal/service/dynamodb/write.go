@@ -17,6 +17,7 @@ type write struct {
 	table     string
 	key       item.Map // what identifies the item; of a put the whole item
 	put       bool     // key is the new item
+	alone     bool     // an UpdateItem, which counts what it writes in a way of its own
 	insert    bool     // only where there is no item yet, which condition sees to
 	remove    bool
 	checkOnly bool               // nothing but the condition
@@ -188,7 +189,7 @@ func (w *write) update(t *table, old item.Encoded) (item.Map, item.Encoded, erro
 		return nil, nil, err
 	}
 	size := item.Size(m)
-	if size > item.MaxSize {
+	if size > item.MaxSize || w.alone && w.change != nil && w.change.WrittenSize(m) > item.MaxSize {
 		return nil, nil, awserr.Validation("Item size to update has exceeded the maximum allowed size")
 	}
 	return m, item.Append(make([]byte, 0, size+size/4+32), m, size), nil

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -50,6 +51,60 @@ func TestHostilePatterns(t *testing.T) {
 		if d := time.Since(start); d > 2*time.Second {
 			t.Errorf("%.20q… took %v", pattern, d)
 		}
+	}
+}
+
+// Eight times the text takes about eight times as long, where quadratic time would be sixty-four times.
+func TestMatchingIsLinear(t *testing.T) {
+	for _, text := range []string{
+		strings.Repeat("a*", 1000) + "b", strings.Repeat("?*", 1000) + "b", strings.Repeat("*a?", 1000) + "b",
+		"*" + strings.Repeat("ab", 1500) + "c", strings.Repeat("*ab", 1000) + "c*",
+	} {
+		p, _ := compilePattern(text, dialect{wildcards: true})
+		least := func(n int) time.Duration {
+			input, shortest := strings.Repeat("ab", n/2)+"d", time.Hour
+			for range 5 {
+				start := time.Now()
+				if matched, _ := p.match(nil, input); matched {
+					t.Fatalf("%.20q… matches", text)
+				}
+				shortest = min(shortest, time.Since(start))
+			}
+			return shortest
+		}
+		short, long := least(20_000), least(160_000)
+		// Below a millisecond a busy machine says nothing.
+		if long > 24*max(short, 50*time.Microsecond) && long > time.Millisecond {
+			t.Errorf("%.20q…: %v for 20,000 characters, %v for 160,000", text, short, long)
+		}
+	}
+}
+
+// The largest policy, full of hostile patterns and variables, is decided in bounded time on the largest values that a
+// request can bring.
+func TestHostilePolicies(t *testing.T) {
+	hostile := strings.Repeat("${aws:username}?*", 300)
+	var conditions []string
+	for i := range 40 {
+		conditions = append(conditions, fmt.Sprintf(`"aws:RequestTag/%d":["%s","%s"]`, i, hostile, strings.Repeat("a*", 200)+"b"))
+	}
+	text := `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"dynamodb:` + strings.Repeat("d*", 200) + `x","Resource":"*"},
+		{"Effect":"Allow","Action":"*","NotResource":"arn:aws:s3:::` + strings.Repeat("*a?", 1000) + `b","Condition":{"StringLike":{` + strings.Join(conditions, ",") + `}}}]}`
+	document, err := Parse(text, Identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policies := &Policies{Identity: []*Document{document}}
+	check := &Check{Action: "dynamodb:" + strings.Repeat("d", 2000), Resource: "arn:aws:s3:::" + strings.Repeat("a", 2000), Context: map[string][]string{}}
+	for i := range 40 {
+		check.Context[fmt.Sprintf("aws:RequestTag/%d", i)] = []string{strings.Repeat("a", 2048)}
+	}
+	start := time.Now()
+	if d := Evaluate((&scenario{Principal: "user/" + strings.Repeat("a", 64)}).info(t), policies, check); d.Allowed {
+		t.Error("allowed")
+	}
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("took %v", d)
 	}
 }
 

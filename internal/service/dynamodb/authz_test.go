@@ -3,6 +3,7 @@ package dynamodb
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,7 +72,7 @@ var authzCases = []struct {
 	},
 	{
 		"ExecuteStatement", &api.ExecuteStatementInput{Statement: new(`SELECT x.y FROM "table" WHERE pk IN ['a', ?] AND z > 1`), Parameters: []api.AttributeValue{api.S("b")}},
-		"dynamodb:PartiQLSelect table/table dynamodb:Attributes=[x pk z] dynamodb:FullTableScan=[false] dynamodb:LeadingKeys=[a b] dynamodb:Select=[SPECIFIC_ATTRIBUTES]",
+		"dynamodb:PartiQLSelect table/table dynamodb:Attributes=[pk x z] dynamodb:FullTableScan=[false] dynamodb:LeadingKeys=[a b] dynamodb:Select=[SPECIFIC_ATTRIBUTES]",
 	},
 	{
 		"ExecuteStatement", &api.ExecuteStatementInput{Statement: new(`SELECT * FROM "table" WHERE pk = 'a' OR z = 1`)},
@@ -89,7 +90,7 @@ var authzCases = []struct {
 		"ExecuteTransaction", &api.ExecuteTransactionInput{TransactStatements: []api.ParameterizedStatement{
 			{Statement: new(`UPDATE "table" SET x = y + 1 REMOVE z WHERE pk = 'a'`)}, {Statement: new(`EXISTS(SELECT * FROM "table" WHERE pk = 'b')`)},
 		}},
-		"dynamodb:PartiQLUpdate table/table dynamodb:Attributes=[x y z pk] dynamodb:EnclosingOperation=[ExecuteTransaction] dynamodb:FullTableScan=[false] dynamodb:LeadingKeys=[a]; " +
+		"dynamodb:PartiQLUpdate table/table dynamodb:Attributes=[pk x y z] dynamodb:EnclosingOperation=[ExecuteTransaction] dynamodb:FullTableScan=[false] dynamodb:LeadingKeys=[a]; " +
 			"dynamodb:PartiQLSelect table/table dynamodb:Attributes=[pk] dynamodb:EnclosingOperation=[ExecuteTransaction] dynamodb:FullTableScan=[false] dynamodb:LeadingKeys=[b]",
 	},
 	{
@@ -145,7 +146,7 @@ var authzCases = []struct {
 		"dynamodb:ConditionCheckItem table/table dynamodb:Attributes=[pk x] dynamodb:EnclosingOperation=[TransactWriteItems] dynamodb:LeadingKeys=[a]; " +
 			"dynamodb:PutItem table/table dynamodb:Attributes=[pk] dynamodb:EnclosingOperation=[TransactWriteItems] dynamodb:LeadingKeys=[b]; " +
 			"dynamodb:DeleteItem table/table dynamodb:Attributes=[pk] dynamodb:EnclosingOperation=[TransactWriteItems] dynamodb:LeadingKeys=[c]; " +
-			"dynamodb:UpdateItem table/table dynamodb:Attributes=[pk n] dynamodb:EnclosingOperation=[TransactWriteItems] dynamodb:LeadingKeys=[d]",
+			"dynamodb:UpdateItem table/table dynamodb:Attributes=[n pk] dynamodb:EnclosingOperation=[TransactWriteItems] dynamodb:LeadingKeys=[d]",
 	},
 }
 
@@ -160,7 +161,8 @@ func showChecks(checks []policy.Check) string {
 		}
 		s := c.Action + " " + strings.TrimPrefix(c.Resource, "arn:aws:dynamodb:us-east-1:000000000000:")
 		for _, k := range sortedKeys(c.Context) {
-			s += fmt.Sprintf(" %s=%v", k, c.Context[k])
+			// The order of values means nothing.
+			s += fmt.Sprintf(" %s=%v", k, slices.Sorted(slices.Values(c.Context[k])))
 		}
 		out = append(out, s)
 	}

@@ -390,6 +390,28 @@ func TestPointInTime(t *testing.T) {
 	}
 }
 
+// A restore to a moment waits for the writes of that moment that are still under way.
+func TestRestoreWaitsForWrites(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	b := newBenchAt(t, func() time.Time { return now })
+	b.create("table", "pk:S")
+	must(b.setRecovery("table", true, nil))(t)
+	now = now.Add(time.Minute)
+	b.put("table", M{"pk": api.S("a")})
+	_, open := b.sequences.next(nil, 1, now)
+	now = now.Add(recoveryLag)
+	if err := b.restoreTo("table", "target", now.Add(-recoveryLag)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.finishJobs(b.ctx); err != errNotYet || *b.describe("target").TableStatus != "CREATING" {
+		t.Errorf("%v, %s", err, *b.describe("target").TableStatus)
+	}
+	b.sequences.finish(open)
+	if err := b.finishJobs(b.ctx); err != nil || b.contents("target") != "{pk=a}" {
+		t.Errorf("%v, %s", err, b.contents("target"))
+	}
+}
+
 // A table with point-in-time recovery leaves a backup behind when it is deleted, for 35 days.
 func TestSystemBackup(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -36,6 +36,8 @@ const (
 	eagerSteps = 2
 	// jobPause is how long Run waits after a step has failed.
 	jobPause = time.Second
+	// jobWait is how long it waits for writes under way.
+	jobWait = 50 * time.Millisecond
 )
 
 // A jobRow is what is stored of a job.
@@ -81,7 +83,7 @@ func (s *Service) begin(ctx context.Context, key []byte) {
 	}
 	for range eagerSteps {
 		done, err := s.step(ctx, key)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && err != errNotYet && ctx.Err() == nil {
 			s.log.LogAttrs(ctx, slog.LevelWarn, "a job goes on in the background", slog.String("error", err.Error()))
 		}
 		if done || err != nil {
@@ -95,7 +97,9 @@ func (s *Service) begin(ctx context.Context, key []byte) {
 func (s *Service) runJobs(ctx context.Context) {
 	for {
 		pause := cleanInterval
-		if err := s.finishJobs(ctx); err != nil {
+		if err := s.finishJobs(ctx); err == errNotYet {
+			pause = jobWait
+		} else if err != nil {
 			pause = jobPause
 			if ctx.Err() == nil {
 				s.log.LogAttrs(ctx, slog.LevelError, "a job of a table", slog.String("error", err.Error()))
@@ -107,7 +111,8 @@ func (s *Service) runJobs(ctx context.Context) {
 	}
 }
 
-// finishJobs takes all jobs to their end, each a step at a time, so that none waits for another.
+// finishJobs takes all jobs to their end, each a step at a time, so that none waits for another. It returns when none is
+// left that goes forward.
 func (s *Service) finishJobs(ctx context.Context) error {
 	for {
 		var keys [][]byte
@@ -125,12 +130,15 @@ func (s *Service) finishJobs(ctx context.Context) error {
 			return err
 		}
 		var failed error
+		stuck := true
 		for _, key := range keys {
 			if _, err := s.step(ctx, key); err != nil {
 				failed = err
+			} else {
+				stuck = false
 			}
 		}
-		if failed != nil {
+		if stuck || ctx.Err() != nil {
 			return failed
 		}
 	}
@@ -186,6 +194,9 @@ func readJob(r kv.Reader, key []byte) (*jobRow, error) {
 	return j, nil
 }
 
+// errNotYet is for a job that must wait for writes under way.
+var errNotYet = errors.New("dynamodb: what is to be restored is still being written")
+
 // A stepCopy is what a step copies of a table as it was. That does not change any more, so it is read before the step's
 // transaction, which then conflicts with nobody who writes to the table.
 type stepCopy struct {
@@ -196,8 +207,9 @@ type stepCopy struct {
 // nextCopy reads what a job copies next, nil if it is a job of another kind.
 func (s *Service) nextCopy(ctx context.Context, key []byte) (c *stepCopy, err error) {
 	writing := s.sequences.oldest() // before the view, which sees what is older
+	waits := false
 	err = s.view(ctx, func(r kv.Reader) error {
-		c = nil
+		c, waits = nil, false
 		j, err := readJob(r, key)
 		if err != nil || j == nil {
 			return err
@@ -208,7 +220,8 @@ func (s *Service) nextCopy(ctx context.Context, key []byte) (c *stepCopy, err er
 			from = j.Table
 		case jobRestorePoint:
 			if from = j.From; writing <= sequenceAt(j.At.Add(recoveryLag)) {
-				return errors.New("what is to be restored is still being written")
+				waits = true
+				return nil
 			}
 		default:
 			return nil
@@ -227,6 +240,9 @@ func (s *Service) nextCopy(ctx context.Context, key []byte) (c *stepCopy, err er
 		}
 		return nil
 	})
+	if waits {
+		return nil, errNotYet
+	}
 	return c, err
 }
 

@@ -209,3 +209,12 @@ func TestIAMLastAccessed(t *testing.T) {
 	granting := ok(c.ListPoliciesGrantingServiceAccess(t.Context(), &iam.ListPoliciesGrantingServiceAccessInput{Arn: &arn, ServiceNamespaces: []string{"lambda", "s3"}}))(t).PoliciesGrantingServiceAccess
 	same(t, "granting", []int{len(granting[0].Policies), len(granting[1].Policies)}, []int{1, 0})
 }
+
+// Parameters that are not taken into account are refused by name.
+func TestIAMNotImplementedParameters(t *testing.T) {
+	c := iam.NewFromConfig(rootOf(newAccount()))
+	_, err := c.CreateSAMLProvider(t.Context(), &iam.CreateSAMLProviderInput{
+		Name: aws.String("idp"), SAMLMetadataDocument: aws.String(strings.Repeat("x", 1000)), AssertionEncryptionMode: iamtypes.AssertionEncryptionModeTypeRequired,
+	})
+	hasCode(t, err, 501, "NotImplemented", "CreateSAMLProvider with encrypted assertions")
+}

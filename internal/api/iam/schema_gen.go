@@ -29,12 +29,12 @@ var table = schema.Service{
 			Name: "AccessDetail",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServiceName", Shape: 562, Wire: "ServiceName", Required: true},
-				{Name: "ServiceNamespace", Shape: 564, Wire: "ServiceNamespace", Required: true},
-				{Name: "Region", Shape: 571, Wire: "Region"},
-				{Name: "EntityPath", Shape: 524, Wire: "EntityPath"},
-				{Name: "LastAuthenticatedTime", Shape: 485, Wire: "LastAuthenticatedTime"},
-				{Name: "TotalAuthenticatedEntities", Shape: 504, Wire: "TotalAuthenticatedEntities"},
+				{Name: "ServiceName", Shape: 566, Wire: "ServiceName", Required: true},
+				{Name: "ServiceNamespace", Shape: 568, Wire: "ServiceNamespace", Required: true},
+				{Name: "Region", Shape: 575, Wire: "Region"},
+				{Name: "EntityPath", Shape: 526, Wire: "EntityPath"},
+				{Name: "LastAuthenticatedTime", Shape: 487, Wire: "LastAuthenticatedTime"},
+				{Name: "TotalAuthenticatedEntities", Shape: 506, Wire: "TotalAuthenticatedEntities"},
 			},
 		},
 		2: {
@@ -48,30 +48,30 @@ var table = schema.Service{
 			Name: "AccessKey",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
 				{Name: "AccessKeyId", Shape: 463, Wire: "AccessKeyId", Required: true},
-				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
+				{Name: "Status", Shape: 574, Wire: "Status", Required: true},
 				{Name: "SecretAccessKey", Shape: 465, Wire: "SecretAccessKey", Required: true},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate"},
 			},
 		},
 		4: {
 			Name: "AccessKeyLastUsed",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LastUsedDate", Shape: 485, Wire: "LastUsedDate", Required: true},
-				{Name: "ServiceName", Shape: 571, Wire: "ServiceName", Required: true},
-				{Name: "Region", Shape: 571, Wire: "Region", Required: true},
+				{Name: "LastUsedDate", Shape: 487, Wire: "LastUsedDate", Required: true},
+				{Name: "ServiceName", Shape: 575, Wire: "ServiceName", Required: true},
+				{Name: "Region", Shape: 575, Wire: "Region", Required: true},
 			},
 		},
 		5: {
 			Name: "AccessKeyMetadata",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName"},
+				{Name: "UserName", Shape: 589, Wire: "UserName"},
 				{Name: "AccessKeyId", Shape: 463, Wire: "AccessKeyId"},
-				{Name: "Status", Shape: 570, Wire: "Status"},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
+				{Name: "Status", Shape: 574, Wire: "Status"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate"},
 			},
 		},
 		6: {
@@ -96,7 +96,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
-				{Name: "ClientID", Shape: 480, Wire: "ClientID", Required: true},
+				{Name: "ClientID", Shape: 481, Wire: "ClientID", Required: true},
 			},
 		},
 		10: {
@@ -107,8 +107,8 @@ var table = schema.Service{
 			Name: "AddRoleToInstanceProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "InstanceProfileName", Shape: 505, Wire: "InstanceProfileName", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
 			},
 		},
 		12: {
@@ -119,8 +119,8 @@ var table = schema.Service{
 			Name: "AddUserToGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
 			},
 		},
 		14: {
@@ -138,7 +138,7 @@ var table = schema.Service{
 			Name: "AttachGroupPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
@@ -150,7 +150,7 @@ var table = schema.Service{
 			Name: "AttachRolePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
@@ -162,7 +162,7 @@ var table = schema.Service{
 			Name: "AttachUserPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
@@ -178,7 +178,7 @@ var table = schema.Service{
 			Name: "AttachedPolicy",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName"},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName"},
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn"},
 			},
 		},
@@ -219,8 +219,8 @@ var table = schema.Service{
 			Name: "ChangePasswordRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "OldPassword", Shape: 528, Wire: "OldPassword", Required: true},
-				{Name: "NewPassword", Shape: 528, Wire: "NewPassword", Required: true},
+				{Name: "OldPassword", Shape: 530, Wire: "OldPassword", Required: true},
+				{Name: "NewPassword", Shape: 530, Wire: "NewPassword", Required: true},
 			},
 		},
 		29: {
@@ -287,7 +287,7 @@ var table = schema.Service{
 			Name: "CreateAccessKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName"},
+				{Name: "UserName", Shape: 497, Wire: "UserName"},
 			},
 		},
 		40: {
@@ -313,8 +313,8 @@ var table = schema.Service{
 			Name: "CreateGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 530, Wire: "Path"},
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "Path", Shape: 532, Wire: "Path"},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
 			},
 		},
 		44: {
@@ -329,9 +329,9 @@ var table = schema.Service{
 			Name: "CreateInstanceProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
-				{Name: "Path", Shape: 530, Wire: "Path"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "InstanceProfileName", Shape: 505, Wire: "InstanceProfileName", Required: true},
+				{Name: "Path", Shape: 532, Wire: "Path"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 		},
 		46: {
@@ -346,9 +346,9 @@ var table = schema.Service{
 			Name: "CreateLoginProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "Password", Shape: 528, Wire: "Password", Required: true},
-				{Name: "PasswordResetRequired", Shape: 474, Wire: "PasswordResetRequired"},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "Password", Shape: 530, Wire: "Password", Required: true},
+				{Name: "PasswordResetRequired", Shape: 475, Wire: "PasswordResetRequired"},
 			},
 		},
 		48: {
@@ -364,9 +364,9 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Url", Shape: 300, Wire: "Url", Required: true},
-				{Name: "ClientIDList", Shape: 479, Wire: "ClientIDList"},
-				{Name: "ThumbprintList", Shape: 579, Wire: "ThumbprintList"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "ClientIDList", Shape: 480, Wire: "ClientIDList"},
+				{Name: "ThumbprintList", Shape: 583, Wire: "ThumbprintList"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 		},
 		50: {
@@ -374,7 +374,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 			ResultWrapper: "CreateOpenIDConnectProviderResult",
 		},
@@ -382,11 +382,11 @@ var table = schema.Service{
 			Name: "CreatePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
-				{Name: "Path", Shape: 542, Wire: "Path"},
-				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
-				{Name: "Description", Shape: 531, Wire: "Description"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
+				{Name: "Path", Shape: 544, Wire: "Path"},
+				{Name: "PolicyDocument", Shape: 535, Wire: "PolicyDocument", Required: true},
+				{Name: "Description", Shape: 533, Wire: "Description"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 		},
 		52: {
@@ -402,8 +402,8 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
-				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
-				{Name: "SetAsDefault", Shape: 474, Wire: "SetAsDefault"},
+				{Name: "PolicyDocument", Shape: 535, Wire: "PolicyDocument", Required: true},
+				{Name: "SetAsDefault", Shape: 475, Wire: "SetAsDefault"},
 			},
 		},
 		54: {
@@ -418,13 +418,13 @@ var table = schema.Service{
 			Name: "CreateRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 530, Wire: "Path"},
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "AssumeRolePolicyDocument", Shape: 533, Wire: "AssumeRolePolicyDocument", Required: true},
-				{Name: "Description", Shape: 552, Wire: "Description"},
-				{Name: "MaxSessionDuration", Shape: 555, Wire: "MaxSessionDuration"},
+				{Name: "Path", Shape: 532, Wire: "Path"},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "AssumeRolePolicyDocument", Shape: 535, Wire: "AssumeRolePolicyDocument", Required: true},
+				{Name: "Description", Shape: 554, Wire: "Description"},
+				{Name: "MaxSessionDuration", Shape: 557, Wire: "MaxSessionDuration"},
 				{Name: "PermissionsBoundary", Shape: 468, Wire: "PermissionsBoundary"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 		},
 		56: {
@@ -441,7 +441,9 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "SAMLMetadataDocument", Shape: 362, Wire: "SAMLMetadataDocument", Required: true},
 				{Name: "Name", Shape: 365, Wire: "Name", Required: true},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
+				{Name: "AssertionEncryptionMode", Shape: 469, Wire: "AssertionEncryptionMode"},
+				{Name: "AddPrivateKey", Shape: 560, Wire: "AddPrivateKey"},
 			},
 		},
 		58: {
@@ -449,7 +451,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "SAMLProviderArn", Shape: 468, Wire: "SAMLProviderArn"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 			ResultWrapper: "CreateSAMLProviderResult",
 		},
@@ -457,9 +459,9 @@ var table = schema.Service{
 			Name: "CreateServiceLinkedRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AWSServiceName", Shape: 500, Wire: "AWSServiceName", Required: true},
-				{Name: "Description", Shape: 552, Wire: "Description"},
-				{Name: "CustomSuffix", Shape: 484, Wire: "CustomSuffix"},
+				{Name: "AWSServiceName", Shape: 502, Wire: "AWSServiceName", Required: true},
+				{Name: "Description", Shape: 554, Wire: "Description"},
+				{Name: "CustomSuffix", Shape: 486, Wire: "CustomSuffix"},
 			},
 		},
 		60: {
@@ -474,8 +476,9 @@ var table = schema.Service{
 			Name: "CreateServiceSpecificCredentialRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "ServiceName", Shape: 561, Wire: "ServiceName", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "ServiceName", Shape: 565, Wire: "ServiceName", Required: true},
+				{Name: "CredentialAgeDays", Shape: 482, Wire: "CredentialAgeDays"},
 			},
 		},
 		62: {
@@ -490,10 +493,10 @@ var table = schema.Service{
 			Name: "CreateUserRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 530, Wire: "Path"},
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "Path", Shape: 532, Wire: "Path"},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
 				{Name: "PermissionsBoundary", Shape: 468, Wire: "PermissionsBoundary"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 		},
 		64: {
@@ -508,9 +511,9 @@ var table = schema.Service{
 			Name: "CreateVirtualMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 530, Wire: "Path"},
-				{Name: "VirtualMFADeviceName", Shape: 587, Wire: "VirtualMFADeviceName", Required: true},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "Path", Shape: 532, Wire: "Path"},
+				{Name: "VirtualMFADeviceName", Shape: 591, Wire: "VirtualMFADeviceName", Required: true},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 		},
 		66: {
@@ -525,21 +528,21 @@ var table = schema.Service{
 			Name: "CredentialReportExpiredException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 481, Wire: "message"},
+				{Name: "message", Shape: 483, Wire: "message"},
 			},
 		},
 		68: {
 			Name: "CredentialReportNotPresentException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 482, Wire: "message"},
+				{Name: "message", Shape: 484, Wire: "message"},
 			},
 		},
 		69: {
 			Name: "CredentialReportNotReadyException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 483, Wire: "message"},
+				{Name: "message", Shape: 485, Wire: "message"},
 			},
 		},
 		70: {
@@ -550,8 +553,8 @@ var table = schema.Service{
 			Name: "DeactivateMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
-				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
+				{Name: "SerialNumber", Shape: 561, Wire: "SerialNumber", Required: true},
 			},
 		},
 		72: {
@@ -562,7 +565,7 @@ var table = schema.Service{
 			Name: "DeleteAccessKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName"},
+				{Name: "UserName", Shape: 497, Wire: "UserName"},
 				{Name: "AccessKeyId", Shape: 463, Wire: "AccessKeyId", Required: true},
 			},
 		},
@@ -589,7 +592,7 @@ var table = schema.Service{
 			Name: "DeleteConflictException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 486, Wire: "message"},
+				{Name: "message", Shape: 488, Wire: "message"},
 			},
 		},
 		79: {
@@ -604,15 +607,15 @@ var table = schema.Service{
 			Name: "DeleteGroupPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
 			},
 		},
 		82: {
 			Name: "DeleteGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
 			},
 		},
 		83: {
@@ -623,7 +626,7 @@ var table = schema.Service{
 			Name: "DeleteInstanceProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
+				{Name: "InstanceProfileName", Shape: 505, Wire: "InstanceProfileName", Required: true},
 			},
 		},
 		85: {
@@ -634,7 +637,7 @@ var table = schema.Service{
 			Name: "DeleteLoginProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
 			},
 		},
 		87: {
@@ -668,7 +671,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
-				{Name: "VersionId", Shape: 545, Wire: "VersionId", Required: true},
+				{Name: "VersionId", Shape: 547, Wire: "VersionId", Required: true},
 			},
 		},
 		93: {
@@ -683,7 +686,7 @@ var table = schema.Service{
 			Name: "DeleteRolePermissionsBoundaryRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
 			},
 		},
 		96: {
@@ -694,15 +697,15 @@ var table = schema.Service{
 			Name: "DeleteRolePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
 			},
 		},
 		98: {
 			Name: "DeleteRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
 			},
 		},
 		99: {
@@ -724,8 +727,8 @@ var table = schema.Service{
 			Name: "DeleteSSHPublicKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "SSHPublicKeyId", Shape: 548, Wire: "SSHPublicKeyId", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "SSHPublicKeyId", Shape: 550, Wire: "SSHPublicKeyId", Required: true},
 			},
 		},
 		103: {
@@ -736,14 +739,14 @@ var table = schema.Service{
 			Name: "DeleteServerCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
+				{Name: "ServerCertificateName", Shape: 563, Wire: "ServerCertificateName", Required: true},
 			},
 		},
 		105: {
 			Name: "DeleteServiceLinkedRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
 			},
 		},
 		106: {
@@ -762,8 +765,8 @@ var table = schema.Service{
 			Name: "DeleteServiceSpecificCredentialRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName"},
-				{Name: "ServiceSpecificCredentialId", Shape: 567, Wire: "ServiceSpecificCredentialId", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName"},
+				{Name: "ServiceSpecificCredentialId", Shape: 571, Wire: "ServiceSpecificCredentialId", Required: true},
 			},
 		},
 		109: {
@@ -774,8 +777,8 @@ var table = schema.Service{
 			Name: "DeleteSigningCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName"},
-				{Name: "CertificateId", Shape: 477, Wire: "CertificateId", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName"},
+				{Name: "CertificateId", Shape: 478, Wire: "CertificateId", Required: true},
 			},
 		},
 		111: {
@@ -790,7 +793,7 @@ var table = schema.Service{
 			Name: "DeleteUserPermissionsBoundaryRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
 			},
 		},
 		114: {
@@ -801,15 +804,15 @@ var table = schema.Service{
 			Name: "DeleteUserPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
 			},
 		},
 		116: {
 			Name: "DeleteUserRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
 			},
 		},
 		117: {
@@ -820,7 +823,7 @@ var table = schema.Service{
 			Name: "DeleteVirtualMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
+				{Name: "SerialNumber", Shape: 561, Wire: "SerialNumber", Required: true},
 			},
 		},
 		119: {
@@ -850,7 +853,7 @@ var table = schema.Service{
 			Name: "DetachGroupPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
@@ -862,7 +865,7 @@ var table = schema.Service{
 			Name: "DetachRolePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
@@ -874,7 +877,7 @@ var table = schema.Service{
 			Name: "DetachUserPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 			},
 		},
@@ -908,14 +911,14 @@ var table = schema.Service{
 			Name: "DuplicateCertificateException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 487, Wire: "message"},
+				{Name: "message", Shape: 489, Wire: "message"},
 			},
 		},
 		133: {
 			Name: "DuplicateSSHPublicKeyException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 488, Wire: "message"},
+				{Name: "message", Shape: 490, Wire: "message"},
 			},
 		},
 		134: {
@@ -926,10 +929,10 @@ var table = schema.Service{
 			Name: "EnableMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
-				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
-				{Name: "AuthenticationCode1", Shape: 472, Wire: "AuthenticationCode1", Required: true},
-				{Name: "AuthenticationCode2", Shape: 472, Wire: "AuthenticationCode2", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
+				{Name: "SerialNumber", Shape: 561, Wire: "SerialNumber", Required: true},
+				{Name: "AuthenticationCode1", Shape: 473, Wire: "AuthenticationCode1", Required: true},
+				{Name: "AuthenticationCode2", Shape: 473, Wire: "AuthenticationCode2", Required: true},
 			},
 		},
 		136: {
@@ -962,7 +965,7 @@ var table = schema.Service{
 			Name: "EntityAlreadyExistsException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 490, Wire: "message"},
+				{Name: "message", Shape: 492, Wire: "message"},
 			},
 		},
 		141: {
@@ -970,7 +973,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "EntityInfo", Shape: 142, Wire: "EntityInfo", Required: true},
-				{Name: "LastAuthenticated", Shape: 485, Wire: "LastAuthenticated"},
+				{Name: "LastAuthenticated", Shape: 487, Wire: "LastAuthenticated"},
 			},
 		},
 		142: {
@@ -978,17 +981,17 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
-				{Name: "Name", Shape: 585, Wire: "Name", Required: true},
-				{Name: "Type", Shape: 541, Wire: "Type", Required: true},
-				{Name: "Id", Shape: 501, Wire: "Id", Required: true},
-				{Name: "Path", Shape: 530, Wire: "Path"},
+				{Name: "Name", Shape: 589, Wire: "Name", Required: true},
+				{Name: "Type", Shape: 543, Wire: "Type", Required: true},
+				{Name: "Id", Shape: 503, Wire: "Id", Required: true},
+				{Name: "Path", Shape: 532, Wire: "Path"},
 			},
 		},
 		143: {
 			Name: "EntityTemporarilyUnmodifiableException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 494, Wire: "message"},
+				{Name: "message", Shape: 496, Wire: "message"},
 			},
 		},
 		144: {
@@ -1000,8 +1003,8 @@ var table = schema.Service{
 			Name: "ErrorDetails",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Message", Shape: 571, Wire: "Message", Required: true},
-				{Name: "Code", Shape: 571, Wire: "Code", Required: true},
+				{Name: "Message", Shape: 575, Wire: "Message", Required: true},
+				{Name: "Code", Shape: 575, Wire: "Code", Required: true},
 			},
 		},
 		146: {
@@ -1069,15 +1072,15 @@ var table = schema.Service{
 			Name: "GenerateOrganizationsAccessReportRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "EntityPath", Shape: 524, Wire: "EntityPath", Required: true},
-				{Name: "OrganizationsPolicyId", Shape: 525, Wire: "OrganizationsPolicyId"},
+				{Name: "EntityPath", Shape: 526, Wire: "EntityPath", Required: true},
+				{Name: "OrganizationsPolicyId", Shape: 527, Wire: "OrganizationsPolicyId"},
 			},
 		},
 		155: {
 			Name: "GenerateOrganizationsAccessReportResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "JobId", Shape: 510, Wire: "JobId"},
+				{Name: "JobId", Shape: 512, Wire: "JobId"},
 			},
 			ResultWrapper: "GenerateOrganizationsAccessReportResult",
 		},
@@ -1093,7 +1096,7 @@ var table = schema.Service{
 			Name: "GenerateServiceLastAccessedDetailsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "JobId", Shape: 510, Wire: "JobId"},
+				{Name: "JobId", Shape: 512, Wire: "JobId"},
 			},
 			ResultWrapper: "GenerateServiceLastAccessedDetailsResult",
 		},
@@ -1108,7 +1111,7 @@ var table = schema.Service{
 			Name: "GetAccessKeyLastUsedResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName"},
+				{Name: "UserName", Shape: 497, Wire: "UserName"},
 				{Name: "AccessKeyLastUsed", Shape: 4, Wire: "AccessKeyLastUsed"},
 			},
 			ResultWrapper: "GetAccessKeyLastUsedResult",
@@ -1117,21 +1120,21 @@ var table = schema.Service{
 			Name: "GetAccountAuthorizationDetailsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Filter", Shape: 492, Wire: "Filter"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "Filter", Shape: 494, Wire: "Filter"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
 			},
 		},
 		161: {
 			Name: "GetAccountAuthorizationDetailsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserDetailList", Shape: 583, Wire: "UserDetailList"},
-				{Name: "GroupDetailList", Shape: 497, Wire: "GroupDetailList"},
-				{Name: "RoleDetailList", Shape: 553, Wire: "RoleDetailList"},
+				{Name: "UserDetailList", Shape: 587, Wire: "UserDetailList"},
+				{Name: "GroupDetailList", Shape: 499, Wire: "GroupDetailList"},
+				{Name: "RoleDetailList", Shape: 555, Wire: "RoleDetailList"},
 				{Name: "Policies", Shape: 296, Wire: "Policies"},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "GetAccountAuthorizationDetailsResult",
 		},
@@ -1155,7 +1158,7 @@ var table = schema.Service{
 			Name: "GetAccountSummaryResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SummaryMap", Shape: 573, Wire: "SummaryMap"},
+				{Name: "SummaryMap", Shape: 577, Wire: "SummaryMap"},
 			},
 			ResultWrapper: "GetAccountSummaryResult",
 		},
@@ -1192,7 +1195,7 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "Content", Shape: 343, Wire: "Content"},
 				{Name: "ReportFormat", Shape: 344, Wire: "ReportFormat"},
-				{Name: "GeneratedTime", Shape: 485, Wire: "GeneratedTime"},
+				{Name: "GeneratedTime", Shape: 487, Wire: "GeneratedTime"},
 			},
 			ResultWrapper: "GetCredentialReportResult",
 		},
@@ -1200,17 +1203,17 @@ var table = schema.Service{
 			Name: "GetGroupPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
 			},
 		},
 		172: {
 			Name: "GetGroupPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
-				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
+				{Name: "PolicyDocument", Shape: 535, Wire: "PolicyDocument", Required: true},
 			},
 			ResultWrapper: "GetGroupPolicyResult",
 		},
@@ -1218,9 +1221,9 @@ var table = schema.Service{
 			Name: "GetGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		174: {
@@ -1228,9 +1231,9 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Group", Shape: 209, Wire: "Group", Required: true},
-				{Name: "Users", Shape: 584, Wire: "Users", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Users", Shape: 588, Wire: "Users", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "GetGroupResult",
 		},
@@ -1238,7 +1241,7 @@ var table = schema.Service{
 			Name: "GetInstanceProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
+				{Name: "InstanceProfileName", Shape: 505, Wire: "InstanceProfileName", Required: true},
 			},
 		},
 		176: {
@@ -1253,7 +1256,7 @@ var table = schema.Service{
 			Name: "GetLoginProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
 			},
 		},
 		178: {
@@ -1268,17 +1271,17 @@ var table = schema.Service{
 			Name: "GetMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
-				{Name: "UserName", Shape: 585, Wire: "UserName"},
+				{Name: "SerialNumber", Shape: 561, Wire: "SerialNumber", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName"},
 			},
 		},
 		180: {
 			Name: "GetMFADeviceResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName"},
-				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
-				{Name: "EnableDate", Shape: 485, Wire: "EnableDate"},
+				{Name: "UserName", Shape: 589, Wire: "UserName"},
+				{Name: "SerialNumber", Shape: 561, Wire: "SerialNumber", Required: true},
+				{Name: "EnableDate", Shape: 487, Wire: "EnableDate"},
 				{Name: "Certifications", Shape: 25, Wire: "Certifications"},
 			},
 			ResultWrapper: "GetMFADeviceResult",
@@ -1295,10 +1298,10 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Url", Shape: 300, Wire: "Url"},
-				{Name: "ClientIDList", Shape: 479, Wire: "ClientIDList"},
-				{Name: "ThumbprintList", Shape: 579, Wire: "ThumbprintList"},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "ClientIDList", Shape: 480, Wire: "ClientIDList"},
+				{Name: "ThumbprintList", Shape: 583, Wire: "ThumbprintList"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 			ResultWrapper: "GetOpenIDConnectProviderResult",
 		},
@@ -1306,24 +1309,24 @@ var table = schema.Service{
 			Name: "GetOrganizationsAccessReportRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "JobId", Shape: 510, Wire: "JobId", Required: true},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "SortKey", Shape: 569, Wire: "SortKey"},
+				{Name: "JobId", Shape: 512, Wire: "JobId", Required: true},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "SortKey", Shape: 573, Wire: "SortKey"},
 			},
 		},
 		184: {
 			Name: "GetOrganizationsAccessReportResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "JobStatus", Shape: 511, Wire: "JobStatus", Required: true},
-				{Name: "JobCreationDate", Shape: 485, Wire: "JobCreationDate", Required: true},
-				{Name: "JobCompletionDate", Shape: 485, Wire: "JobCompletionDate"},
-				{Name: "NumberOfServicesAccessible", Shape: 504, Wire: "NumberOfServicesAccessible"},
-				{Name: "NumberOfServicesNotAccessed", Shape: 504, Wire: "NumberOfServicesNotAccessed"},
+				{Name: "JobStatus", Shape: 513, Wire: "JobStatus", Required: true},
+				{Name: "JobCreationDate", Shape: 487, Wire: "JobCreationDate", Required: true},
+				{Name: "JobCompletionDate", Shape: 487, Wire: "JobCompletionDate"},
+				{Name: "NumberOfServicesAccessible", Shape: 506, Wire: "NumberOfServicesAccessible"},
+				{Name: "NumberOfServicesNotAccessed", Shape: 506, Wire: "NumberOfServicesNotAccessed"},
 				{Name: "AccessDetails", Shape: 2, Wire: "AccessDetails"},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
 				{Name: "ErrorDetails", Shape: 145, Wire: "ErrorDetails"},
 			},
 			ResultWrapper: "GetOrganizationsAccessReportResult",
@@ -1348,7 +1351,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
-				{Name: "VersionId", Shape: 545, Wire: "VersionId", Required: true},
+				{Name: "VersionId", Shape: 547, Wire: "VersionId", Required: true},
 			},
 		},
 		188: {
@@ -1363,17 +1366,17 @@ var table = schema.Service{
 			Name: "GetRolePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
 			},
 		},
 		190: {
 			Name: "GetRolePolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
-				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
+				{Name: "PolicyDocument", Shape: 535, Wire: "PolicyDocument", Required: true},
 			},
 			ResultWrapper: "GetRolePolicyResult",
 		},
@@ -1381,7 +1384,7 @@ var table = schema.Service{
 			Name: "GetRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
 			},
 		},
 		192: {
@@ -1404,9 +1407,9 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "SAMLMetadataDocument", Shape: 362, Wire: "SAMLMetadataDocument"},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
-				{Name: "ValidUntil", Shape: 485, Wire: "ValidUntil"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate"},
+				{Name: "ValidUntil", Shape: 487, Wire: "ValidUntil"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 			ResultWrapper: "GetSAMLProviderResult",
 		},
@@ -1414,9 +1417,9 @@ var table = schema.Service{
 			Name: "GetSSHPublicKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "SSHPublicKeyId", Shape: 548, Wire: "SSHPublicKeyId", Required: true},
-				{Name: "Encoding", Shape: 489, Wire: "Encoding", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "SSHPublicKeyId", Shape: 550, Wire: "SSHPublicKeyId", Required: true},
+				{Name: "Encoding", Shape: 491, Wire: "Encoding", Required: true},
 			},
 		},
 		196: {
@@ -1431,7 +1434,7 @@ var table = schema.Service{
 			Name: "GetServerCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
+				{Name: "ServerCertificateName", Shape: 563, Wire: "ServerCertificateName", Required: true},
 			},
 		},
 		198: {
@@ -1446,22 +1449,22 @@ var table = schema.Service{
 			Name: "GetServiceLastAccessedDetailsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "JobId", Shape: 510, Wire: "JobId", Required: true},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "JobId", Shape: 512, Wire: "JobId", Required: true},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
 			},
 		},
 		200: {
 			Name: "GetServiceLastAccessedDetailsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "JobStatus", Shape: 511, Wire: "JobStatus", Required: true},
+				{Name: "JobStatus", Shape: 513, Wire: "JobStatus", Required: true},
 				{Name: "JobType", Shape: 0, Wire: "JobType"},
-				{Name: "JobCreationDate", Shape: 485, Wire: "JobCreationDate", Required: true},
+				{Name: "JobCreationDate", Shape: 487, Wire: "JobCreationDate", Required: true},
 				{Name: "ServicesLastAccessed", Shape: 377, Wire: "ServicesLastAccessed", Required: true},
-				{Name: "JobCompletionDate", Shape: 485, Wire: "JobCompletionDate", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "JobCompletionDate", Shape: 487, Wire: "JobCompletionDate", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 				{Name: "Error", Shape: 145, Wire: "Error"},
 			},
 			ResultWrapper: "GetServiceLastAccessedDetailsResult",
@@ -1470,22 +1473,22 @@ var table = schema.Service{
 			Name: "GetServiceLastAccessedDetailsWithEntitiesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "JobId", Shape: 510, Wire: "JobId", Required: true},
-				{Name: "ServiceNamespace", Shape: 564, Wire: "ServiceNamespace", Required: true},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "JobId", Shape: 512, Wire: "JobId", Required: true},
+				{Name: "ServiceNamespace", Shape: 568, Wire: "ServiceNamespace", Required: true},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
 			},
 		},
 		202: {
 			Name: "GetServiceLastAccessedDetailsWithEntitiesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "JobStatus", Shape: 511, Wire: "JobStatus", Required: true},
-				{Name: "JobCreationDate", Shape: 485, Wire: "JobCreationDate", Required: true},
-				{Name: "JobCompletionDate", Shape: 485, Wire: "JobCompletionDate", Required: true},
-				{Name: "EntityDetailsList", Shape: 491, Wire: "EntityDetailsList", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "JobStatus", Shape: 513, Wire: "JobStatus", Required: true},
+				{Name: "JobCreationDate", Shape: 487, Wire: "JobCreationDate", Required: true},
+				{Name: "JobCompletionDate", Shape: 487, Wire: "JobCompletionDate", Required: true},
+				{Name: "EntityDetailsList", Shape: 493, Wire: "EntityDetailsList", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 				{Name: "Error", Shape: 145, Wire: "Error"},
 			},
 			ResultWrapper: "GetServiceLastAccessedDetailsWithEntitiesResult",
@@ -1510,17 +1513,17 @@ var table = schema.Service{
 			Name: "GetUserPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
 			},
 		},
 		206: {
 			Name: "GetUserPolicyResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
-				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
+				{Name: "PolicyDocument", Shape: 535, Wire: "PolicyDocument", Required: true},
 			},
 			ResultWrapper: "GetUserPolicyResult",
 		},
@@ -1528,7 +1531,7 @@ var table = schema.Service{
 			Name: "GetUserRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName"},
+				{Name: "UserName", Shape: 497, Wire: "UserName"},
 			},
 		},
 		208: {
@@ -1543,86 +1546,86 @@ var table = schema.Service{
 			Name: "Group",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 530, Wire: "Path", Required: true},
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
-				{Name: "GroupId", Shape: 501, Wire: "GroupId", Required: true},
+				{Name: "Path", Shape: 532, Wire: "Path", Required: true},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
+				{Name: "GroupId", Shape: 503, Wire: "GroupId", Required: true},
 				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate", Required: true},
 			},
 		},
 		210: {
 			Name: "GroupDetail",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 530, Wire: "Path"},
-				{Name: "GroupName", Shape: 500, Wire: "GroupName"},
-				{Name: "GroupId", Shape: 501, Wire: "GroupId"},
+				{Name: "Path", Shape: 532, Wire: "Path"},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName"},
+				{Name: "GroupId", Shape: 503, Wire: "GroupId"},
 				{Name: "Arn", Shape: 468, Wire: "Arn"},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
-				{Name: "GroupPolicyList", Shape: 532, Wire: "GroupPolicyList"},
-				{Name: "AttachedManagedPolicies", Shape: 470, Wire: "AttachedManagedPolicies"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate"},
+				{Name: "GroupPolicyList", Shape: 534, Wire: "GroupPolicyList"},
+				{Name: "AttachedManagedPolicies", Shape: 471, Wire: "AttachedManagedPolicies"},
 			},
 		},
 		211: {
 			Name: "InstanceProfile",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 530, Wire: "Path", Required: true},
-				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
-				{Name: "InstanceProfileId", Shape: 501, Wire: "InstanceProfileId", Required: true},
+				{Name: "Path", Shape: 532, Wire: "Path", Required: true},
+				{Name: "InstanceProfileName", Shape: 505, Wire: "InstanceProfileName", Required: true},
+				{Name: "InstanceProfileId", Shape: 503, Wire: "InstanceProfileId", Required: true},
 				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
-				{Name: "Roles", Shape: 554, Wire: "Roles", Required: true},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate", Required: true},
+				{Name: "Roles", Shape: 556, Wire: "Roles", Required: true},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 		},
 		212: {
 			Name: "InvalidAuthenticationCodeException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 505, Wire: "message"},
+				{Name: "message", Shape: 507, Wire: "message"},
 			},
 		},
 		213: {
 			Name: "InvalidCertificateException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 506, Wire: "message"},
+				{Name: "message", Shape: 508, Wire: "message"},
 			},
 		},
 		214: {
 			Name: "InvalidInputException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 507, Wire: "message"},
+				{Name: "message", Shape: 509, Wire: "message"},
 			},
 		},
 		215: {
 			Name: "InvalidPublicKeyException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 508, Wire: "message"},
+				{Name: "message", Shape: 510, Wire: "message"},
 			},
 		},
 		216: {
 			Name: "InvalidUserTypeException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 509, Wire: "message"},
+				{Name: "message", Shape: 511, Wire: "message"},
 			},
 		},
 		217: {
 			Name: "KeyPairMismatchException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 512, Wire: "message"},
+				{Name: "message", Shape: 514, Wire: "message"},
 			},
 		},
 		218: {
 			Name: "LimitExceededException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 513, Wire: "message"},
+				{Name: "message", Shape: 515, Wire: "message"},
 			},
 		},
 		219: {
@@ -1633,9 +1636,9 @@ var table = schema.Service{
 			Name: "ListAccessKeysRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "UserName", Shape: 497, Wire: "UserName"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		221: {
@@ -1643,8 +1646,8 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "AccessKeyMetadata", Shape: 464, Wire: "AccessKeyMetadata", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListAccessKeysResult",
 		},
@@ -1652,8 +1655,8 @@ var table = schema.Service{
 			Name: "ListAccountAliasesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		223: {
@@ -1661,8 +1664,8 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "AccountAliases", Shape: 466, Wire: "AccountAliases", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListAccountAliasesResult",
 		},
@@ -1670,19 +1673,19 @@ var table = schema.Service{
 			Name: "ListAttachedGroupPoliciesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
-				{Name: "PathPrefix", Shape: 542, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
+				{Name: "PathPrefix", Shape: 544, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		225: {
 			Name: "ListAttachedGroupPoliciesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AttachedPolicies", Shape: 470, Wire: "AttachedPolicies"},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "AttachedPolicies", Shape: 471, Wire: "AttachedPolicies"},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListAttachedGroupPoliciesResult",
 		},
@@ -1690,19 +1693,19 @@ var table = schema.Service{
 			Name: "ListAttachedRolePoliciesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "PathPrefix", Shape: 542, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "PathPrefix", Shape: 544, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		227: {
 			Name: "ListAttachedRolePoliciesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AttachedPolicies", Shape: 470, Wire: "AttachedPolicies"},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "AttachedPolicies", Shape: 471, Wire: "AttachedPolicies"},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListAttachedRolePoliciesResult",
 		},
@@ -1710,19 +1713,19 @@ var table = schema.Service{
 			Name: "ListAttachedUserPoliciesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "PathPrefix", Shape: 542, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "PathPrefix", Shape: 544, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		229: {
 			Name: "ListAttachedUserPoliciesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AttachedPolicies", Shape: 470, Wire: "AttachedPolicies"},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "AttachedPolicies", Shape: 471, Wire: "AttachedPolicies"},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListAttachedUserPoliciesResult",
 		},
@@ -1732,10 +1735,10 @@ var table = schema.Service{
 			Members: []schema.Member{
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
 				{Name: "EntityFilter", Shape: 144, Wire: "EntityFilter"},
-				{Name: "PathPrefix", Shape: 530, Wire: "PathPrefix"},
+				{Name: "PathPrefix", Shape: 532, Wire: "PathPrefix"},
 				{Name: "PolicyUsageFilter", Shape: 320, Wire: "PolicyUsageFilter"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		231: {
@@ -1745,8 +1748,8 @@ var table = schema.Service{
 				{Name: "PolicyGroups", Shape: 314, Wire: "PolicyGroups"},
 				{Name: "PolicyUsers", Shape: 322, Wire: "PolicyUsers"},
 				{Name: "PolicyRoles", Shape: 318, Wire: "PolicyRoles"},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListEntitiesForPolicyResult",
 		},
@@ -1754,18 +1757,18 @@ var table = schema.Service{
 			Name: "ListGroupPoliciesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		233: {
 			Name: "ListGroupPoliciesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyNames", Shape: 538, Wire: "PolicyNames", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "PolicyNames", Shape: 540, Wire: "PolicyNames", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListGroupPoliciesResult",
 		},
@@ -1773,18 +1776,18 @@ var table = schema.Service{
 			Name: "ListGroupsForUserRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		235: {
 			Name: "ListGroupsForUserResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Groups", Shape: 498, Wire: "Groups", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Groups", Shape: 500, Wire: "Groups", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListGroupsForUserResult",
 		},
@@ -1792,18 +1795,18 @@ var table = schema.Service{
 			Name: "ListGroupsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "PathPrefix", Shape: 531, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		237: {
 			Name: "ListGroupsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Groups", Shape: 498, Wire: "Groups", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Groups", Shape: 500, Wire: "Groups", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListGroupsResult",
 		},
@@ -1811,18 +1814,18 @@ var table = schema.Service{
 			Name: "ListInstanceProfileTagsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "InstanceProfileName", Shape: 505, Wire: "InstanceProfileName", Required: true},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		239: {
 			Name: "ListInstanceProfileTagsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListInstanceProfileTagsResult",
 		},
@@ -1830,18 +1833,18 @@ var table = schema.Service{
 			Name: "ListInstanceProfilesForRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		241: {
 			Name: "ListInstanceProfilesForRoleResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfiles", Shape: 502, Wire: "InstanceProfiles", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "InstanceProfiles", Shape: 504, Wire: "InstanceProfiles", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListInstanceProfilesForRoleResult",
 		},
@@ -1849,18 +1852,18 @@ var table = schema.Service{
 			Name: "ListInstanceProfilesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "PathPrefix", Shape: 531, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		243: {
 			Name: "ListInstanceProfilesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfiles", Shape: 502, Wire: "InstanceProfiles", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "InstanceProfiles", Shape: 504, Wire: "InstanceProfiles", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListInstanceProfilesResult",
 		},
@@ -1868,18 +1871,18 @@ var table = schema.Service{
 			Name: "ListMFADeviceTagsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "SerialNumber", Shape: 561, Wire: "SerialNumber", Required: true},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		245: {
 			Name: "ListMFADeviceTagsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListMFADeviceTagsResult",
 		},
@@ -1887,18 +1890,18 @@ var table = schema.Service{
 			Name: "ListMFADevicesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "UserName", Shape: 497, Wire: "UserName"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		247: {
 			Name: "ListMFADevicesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "MFADevices", Shape: 520, Wire: "MFADevices", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "MFADevices", Shape: 522, Wire: "MFADevices", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListMFADevicesResult",
 		},
@@ -1907,17 +1910,17 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		249: {
 			Name: "ListOpenIDConnectProviderTagsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListOpenIDConnectProviderTagsResult",
 		},
@@ -1950,26 +1953,26 @@ var table = schema.Service{
 			Name: "ListPoliciesGrantingServiceAccessEntry",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServiceNamespace", Shape: 564, Wire: "ServiceNamespace"},
-				{Name: "Policies", Shape: 536, Wire: "Policies"},
+				{Name: "ServiceNamespace", Shape: 568, Wire: "ServiceNamespace"},
+				{Name: "Policies", Shape: 538, Wire: "Policies"},
 			},
 		},
 		255: {
 			Name: "ListPoliciesGrantingServiceAccessRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
 				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
-				{Name: "ServiceNamespaces", Shape: 563, Wire: "ServiceNamespaces", Required: true},
+				{Name: "ServiceNamespaces", Shape: 567, Wire: "ServiceNamespaces", Required: true},
 			},
 		},
 		256: {
 			Name: "ListPoliciesGrantingServiceAccessResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PoliciesGrantingServiceAccess", Shape: 514, Wire: "PoliciesGrantingServiceAccess", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "PoliciesGrantingServiceAccess", Shape: 516, Wire: "PoliciesGrantingServiceAccess", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListPoliciesGrantingServiceAccessResult",
 		},
@@ -1977,21 +1980,21 @@ var table = schema.Service{
 			Name: "ListPoliciesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Scope", Shape: 543, Wire: "Scope"},
-				{Name: "OnlyAttached", Shape: 474, Wire: "OnlyAttached"},
-				{Name: "PathPrefix", Shape: 542, Wire: "PathPrefix"},
+				{Name: "Scope", Shape: 545, Wire: "Scope"},
+				{Name: "OnlyAttached", Shape: 475, Wire: "OnlyAttached"},
+				{Name: "PathPrefix", Shape: 544, Wire: "PathPrefix"},
 				{Name: "PolicyUsageFilter", Shape: 320, Wire: "PolicyUsageFilter"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		258: {
 			Name: "ListPoliciesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Policies", Shape: 537, Wire: "Policies"},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Policies", Shape: 539, Wire: "Policies"},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListPoliciesResult",
 		},
@@ -2000,17 +2003,17 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		260: {
 			Name: "ListPolicyTagsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListPolicyTagsResult",
 		},
@@ -2019,17 +2022,17 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		262: {
 			Name: "ListPolicyVersionsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Versions", Shape: 534, Wire: "Versions"},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Versions", Shape: 536, Wire: "Versions"},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListPolicyVersionsResult",
 		},
@@ -2037,18 +2040,18 @@ var table = schema.Service{
 			Name: "ListRolePoliciesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		264: {
 			Name: "ListRolePoliciesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyNames", Shape: 538, Wire: "PolicyNames", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "PolicyNames", Shape: 540, Wire: "PolicyNames", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListRolePoliciesResult",
 		},
@@ -2056,18 +2059,18 @@ var table = schema.Service{
 			Name: "ListRoleTagsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		266: {
 			Name: "ListRoleTagsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListRoleTagsResult",
 		},
@@ -2075,18 +2078,18 @@ var table = schema.Service{
 			Name: "ListRolesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "PathPrefix", Shape: 531, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		268: {
 			Name: "ListRolesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Roles", Shape: 554, Wire: "Roles", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Roles", Shape: 556, Wire: "Roles", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListRolesResult",
 		},
@@ -2095,17 +2098,17 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "SAMLProviderArn", Shape: 468, Wire: "SAMLProviderArn", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		270: {
 			Name: "ListSAMLProviderTagsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListSAMLProviderTagsResult",
 		},
@@ -2125,9 +2128,9 @@ var table = schema.Service{
 			Name: "ListSSHPublicKeysRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "UserName", Shape: 589, Wire: "UserName"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		274: {
@@ -2135,8 +2138,8 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "SSHPublicKeys", Shape: 367, Wire: "SSHPublicKeys"},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListSSHPublicKeysResult",
 		},
@@ -2144,18 +2147,18 @@ var table = schema.Service{
 			Name: "ListServerCertificateTagsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "ServerCertificateName", Shape: 563, Wire: "ServerCertificateName", Required: true},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		276: {
 			Name: "ListServerCertificateTagsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListServerCertificateTagsResult",
 		},
@@ -2163,18 +2166,18 @@ var table = schema.Service{
 			Name: "ListServerCertificatesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "PathPrefix", Shape: 531, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		278: {
 			Name: "ListServerCertificatesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServerCertificateMetadataList", Shape: 558, Wire: "ServerCertificateMetadataList", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "ServerCertificateMetadataList", Shape: 562, Wire: "ServerCertificateMetadataList", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListServerCertificatesResult",
 		},
@@ -2182,8 +2185,8 @@ var table = schema.Service{
 			Name: "ListServiceSpecificCredentialsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName"},
-				{Name: "ServiceName", Shape: 561, Wire: "ServiceName"},
+				{Name: "UserName", Shape: 589, Wire: "UserName"},
+				{Name: "ServiceName", Shape: 565, Wire: "ServiceName"},
 			},
 		},
 		280: {
@@ -2198,18 +2201,18 @@ var table = schema.Service{
 			Name: "ListSigningCertificatesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "UserName", Shape: 497, Wire: "UserName"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		282: {
 			Name: "ListSigningCertificatesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Certificates", Shape: 478, Wire: "Certificates", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Certificates", Shape: 479, Wire: "Certificates", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListSigningCertificatesResult",
 		},
@@ -2217,18 +2220,18 @@ var table = schema.Service{
 			Name: "ListUserPoliciesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		284: {
 			Name: "ListUserPoliciesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyNames", Shape: 538, Wire: "PolicyNames", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "PolicyNames", Shape: 540, Wire: "PolicyNames", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListUserPoliciesResult",
 		},
@@ -2236,18 +2239,18 @@ var table = schema.Service{
 			Name: "ListUserTagsRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		286: {
 			Name: "ListUserTagsResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListUserTagsResult",
 		},
@@ -2255,18 +2258,18 @@ var table = schema.Service{
 			Name: "ListUsersRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PathPrefix", Shape: 529, Wire: "PathPrefix"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "PathPrefix", Shape: 531, Wire: "PathPrefix"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		288: {
 			Name: "ListUsersResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Users", Shape: 584, Wire: "Users", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "Users", Shape: 588, Wire: "Users", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListUsersResult",
 		},
@@ -2274,18 +2277,18 @@ var table = schema.Service{
 			Name: "ListVirtualMFADevicesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AssignmentStatus", Shape: 469, Wire: "AssignmentStatus"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
+				{Name: "AssignmentStatus", Shape: 470, Wire: "AssignmentStatus"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
 			},
 		},
 		290: {
 			Name: "ListVirtualMFADevicesResponse",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "VirtualMFADevices", Shape: 586, Wire: "VirtualMFADevices", Required: true},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "VirtualMFADevices", Shape: 590, Wire: "VirtualMFADevices", Required: true},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "ListVirtualMFADevicesResult",
 		},
@@ -2293,50 +2296,50 @@ var table = schema.Service{
 			Name: "LoginProfile",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
-				{Name: "PasswordResetRequired", Shape: 474, Wire: "PasswordResetRequired"},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate", Required: true},
+				{Name: "PasswordResetRequired", Shape: 475, Wire: "PasswordResetRequired"},
 			},
 		},
 		292: {
 			Name: "MFADevice",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
-				{Name: "EnableDate", Shape: 485, Wire: "EnableDate", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "SerialNumber", Shape: 561, Wire: "SerialNumber", Required: true},
+				{Name: "EnableDate", Shape: 487, Wire: "EnableDate", Required: true},
 			},
 		},
 		293: {
 			Name: "MalformedCertificateException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 515, Wire: "message"},
+				{Name: "message", Shape: 517, Wire: "message"},
 			},
 		},
 		294: {
 			Name: "MalformedPolicyDocumentException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 516, Wire: "message"},
+				{Name: "message", Shape: 518, Wire: "message"},
 			},
 		},
 		295: {
 			Name: "ManagedPolicyDetail",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName"},
-				{Name: "PolicyId", Shape: 501, Wire: "PolicyId"},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName"},
+				{Name: "PolicyId", Shape: 503, Wire: "PolicyId"},
 				{Name: "Arn", Shape: 468, Wire: "Arn"},
-				{Name: "Path", Shape: 542, Wire: "Path"},
-				{Name: "DefaultVersionId", Shape: 545, Wire: "DefaultVersionId"},
-				{Name: "AttachmentCount", Shape: 471, Wire: "AttachmentCount"},
-				{Name: "PermissionsBoundaryUsageCount", Shape: 471, Wire: "PermissionsBoundaryUsageCount"},
-				{Name: "IsAttachable", Shape: 474, Wire: "IsAttachable"},
-				{Name: "Description", Shape: 531, Wire: "Description"},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
-				{Name: "UpdateDate", Shape: 485, Wire: "UpdateDate"},
-				{Name: "PolicyVersionList", Shape: 534, Wire: "PolicyVersionList"},
+				{Name: "Path", Shape: 544, Wire: "Path"},
+				{Name: "DefaultVersionId", Shape: 547, Wire: "DefaultVersionId"},
+				{Name: "AttachmentCount", Shape: 472, Wire: "AttachmentCount"},
+				{Name: "PermissionsBoundaryUsageCount", Shape: 472, Wire: "PermissionsBoundaryUsageCount"},
+				{Name: "IsAttachable", Shape: 475, Wire: "IsAttachable"},
+				{Name: "Description", Shape: 533, Wire: "Description"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate"},
+				{Name: "UpdateDate", Shape: 487, Wire: "UpdateDate"},
+				{Name: "PolicyVersionList", Shape: 536, Wire: "PolicyVersionList"},
 			},
 		},
 		296: {
@@ -2350,7 +2353,7 @@ var table = schema.Service{
 			Name: "NoSuchEntityException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 522, Wire: "message"},
+				{Name: "message", Shape: 524, Wire: "message"},
 			},
 		},
 		298: {
@@ -2377,7 +2380,7 @@ var table = schema.Service{
 			Name: "OpenIdIdpCommunicationErrorException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 523, Wire: "message"},
+				{Name: "message", Shape: 525, Wire: "message"},
 			},
 		},
 		302: {
@@ -2390,30 +2393,30 @@ var table = schema.Service{
 			Name: "OrganizationsDecisionDetail",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AllowedByOrganizations", Shape: 474, Wire: "AllowedByOrganizations"},
+				{Name: "AllowedByOrganizations", Shape: 475, Wire: "AllowedByOrganizations"},
 			},
 		},
 		304: {
 			Name: "PasswordPolicy",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "MinimumPasswordLength", Shape: 521, Wire: "MinimumPasswordLength"},
-				{Name: "RequireSymbols", Shape: 474, Wire: "RequireSymbols"},
-				{Name: "RequireNumbers", Shape: 474, Wire: "RequireNumbers"},
-				{Name: "RequireUppercaseCharacters", Shape: 474, Wire: "RequireUppercaseCharacters"},
-				{Name: "RequireLowercaseCharacters", Shape: 474, Wire: "RequireLowercaseCharacters"},
-				{Name: "AllowUsersToChangePassword", Shape: 474, Wire: "AllowUsersToChangePassword"},
-				{Name: "ExpirePasswords", Shape: 474, Wire: "ExpirePasswords"},
-				{Name: "MaxPasswordAge", Shape: 519, Wire: "MaxPasswordAge"},
-				{Name: "PasswordReusePrevention", Shape: 527, Wire: "PasswordReusePrevention"},
-				{Name: "HardExpiry", Shape: 473, Wire: "HardExpiry"},
+				{Name: "MinimumPasswordLength", Shape: 523, Wire: "MinimumPasswordLength"},
+				{Name: "RequireSymbols", Shape: 475, Wire: "RequireSymbols"},
+				{Name: "RequireNumbers", Shape: 475, Wire: "RequireNumbers"},
+				{Name: "RequireUppercaseCharacters", Shape: 475, Wire: "RequireUppercaseCharacters"},
+				{Name: "RequireLowercaseCharacters", Shape: 475, Wire: "RequireLowercaseCharacters"},
+				{Name: "AllowUsersToChangePassword", Shape: 475, Wire: "AllowUsersToChangePassword"},
+				{Name: "ExpirePasswords", Shape: 475, Wire: "ExpirePasswords"},
+				{Name: "MaxPasswordAge", Shape: 521, Wire: "MaxPasswordAge"},
+				{Name: "PasswordReusePrevention", Shape: 529, Wire: "PasswordReusePrevention"},
+				{Name: "HardExpiry", Shape: 474, Wire: "HardExpiry"},
 			},
 		},
 		305: {
 			Name: "PasswordPolicyViolationException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 526, Wire: "message"},
+				{Name: "message", Shape: 528, Wire: "message"},
 			},
 		},
 		306: {
@@ -2425,33 +2428,33 @@ var table = schema.Service{
 			Name: "PermissionsBoundaryDecisionDetail",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "AllowedByPermissionsBoundary", Shape: 474, Wire: "AllowedByPermissionsBoundary"},
+				{Name: "AllowedByPermissionsBoundary", Shape: 475, Wire: "AllowedByPermissionsBoundary"},
 			},
 		},
 		308: {
 			Name: "Policy",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName"},
-				{Name: "PolicyId", Shape: 501, Wire: "PolicyId"},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName"},
+				{Name: "PolicyId", Shape: 503, Wire: "PolicyId"},
 				{Name: "Arn", Shape: 468, Wire: "Arn"},
-				{Name: "Path", Shape: 542, Wire: "Path"},
-				{Name: "DefaultVersionId", Shape: 545, Wire: "DefaultVersionId"},
-				{Name: "AttachmentCount", Shape: 471, Wire: "AttachmentCount"},
-				{Name: "PermissionsBoundaryUsageCount", Shape: 471, Wire: "PermissionsBoundaryUsageCount"},
-				{Name: "IsAttachable", Shape: 474, Wire: "IsAttachable"},
-				{Name: "Description", Shape: 531, Wire: "Description"},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
-				{Name: "UpdateDate", Shape: 485, Wire: "UpdateDate"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "Path", Shape: 544, Wire: "Path"},
+				{Name: "DefaultVersionId", Shape: 547, Wire: "DefaultVersionId"},
+				{Name: "AttachmentCount", Shape: 472, Wire: "AttachmentCount"},
+				{Name: "PermissionsBoundaryUsageCount", Shape: 472, Wire: "PermissionsBoundaryUsageCount"},
+				{Name: "IsAttachable", Shape: 475, Wire: "IsAttachable"},
+				{Name: "Description", Shape: 533, Wire: "Description"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate"},
+				{Name: "UpdateDate", Shape: 487, Wire: "UpdateDate"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 		},
 		309: {
 			Name: "PolicyDetail",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName"},
-				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument"},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName"},
+				{Name: "PolicyDocument", Shape: 535, Wire: "PolicyDocument"},
 			},
 		},
 		310: {
@@ -2463,26 +2466,26 @@ var table = schema.Service{
 			Name: "PolicyEvaluationException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 535, Wire: "message"},
+				{Name: "message", Shape: 537, Wire: "message"},
 			},
 		},
 		312: {
 			Name: "PolicyGrantingServiceAccess",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
-				{Name: "PolicyType", Shape: 544, Wire: "PolicyType", Required: true},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
+				{Name: "PolicyType", Shape: 546, Wire: "PolicyType", Required: true},
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn"},
-				{Name: "EntityType", Shape: 541, Wire: "EntityType"},
-				{Name: "EntityName", Shape: 493, Wire: "EntityName"},
+				{Name: "EntityType", Shape: 543, Wire: "EntityType"},
+				{Name: "EntityName", Shape: 495, Wire: "EntityName"},
 			},
 		},
 		313: {
 			Name: "PolicyGroup",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName"},
-				{Name: "GroupId", Shape: 501, Wire: "GroupId"},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName"},
+				{Name: "GroupId", Shape: 503, Wire: "GroupId"},
 			},
 		},
 		314: {
@@ -2500,15 +2503,15 @@ var table = schema.Service{
 			Name: "PolicyNotAttachableException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 540, Wire: "message"},
+				{Name: "message", Shape: 542, Wire: "message"},
 			},
 		},
 		317: {
 			Name: "PolicyRole",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName"},
-				{Name: "RoleId", Shape: 501, Wire: "RoleId"},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName"},
+				{Name: "RoleId", Shape: 503, Wire: "RoleId"},
 			},
 		},
 		318: {
@@ -2532,8 +2535,8 @@ var table = schema.Service{
 			Name: "PolicyUser",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName"},
-				{Name: "UserId", Shape: 501, Wire: "UserId"},
+				{Name: "UserName", Shape: 589, Wire: "UserName"},
+				{Name: "UserId", Shape: 503, Wire: "UserId"},
 			},
 		},
 		322: {
@@ -2547,10 +2550,10 @@ var table = schema.Service{
 			Name: "PolicyVersion",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Document", Shape: 533, Wire: "Document"},
-				{Name: "VersionId", Shape: 545, Wire: "VersionId"},
-				{Name: "IsDefaultVersion", Shape: 474, Wire: "IsDefaultVersion"},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
+				{Name: "Document", Shape: 535, Wire: "Document"},
+				{Name: "VersionId", Shape: 547, Wire: "VersionId"},
+				{Name: "IsDefaultVersion", Shape: 475, Wire: "IsDefaultVersion"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate"},
 			},
 		},
 		324: {
@@ -2569,9 +2572,9 @@ var table = schema.Service{
 			Name: "PutGroupPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
-				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
+				{Name: "PolicyDocument", Shape: 535, Wire: "PolicyDocument", Required: true},
 			},
 		},
 		327: {
@@ -2582,7 +2585,7 @@ var table = schema.Service{
 			Name: "PutRolePermissionsBoundaryRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
 				{Name: "PermissionsBoundary", Shape: 468, Wire: "PermissionsBoundary", Required: true},
 			},
 		},
@@ -2594,9 +2597,9 @@ var table = schema.Service{
 			Name: "PutRolePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
-				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
+				{Name: "PolicyDocument", Shape: 535, Wire: "PolicyDocument", Required: true},
 			},
 		},
 		331: {
@@ -2607,7 +2610,7 @@ var table = schema.Service{
 			Name: "PutUserPermissionsBoundaryRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
 				{Name: "PermissionsBoundary", Shape: 468, Wire: "PermissionsBoundary", Required: true},
 			},
 		},
@@ -2619,9 +2622,9 @@ var table = schema.Service{
 			Name: "PutUserPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
-				{Name: "PolicyName", Shape: 539, Wire: "PolicyName", Required: true},
-				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
+				{Name: "PolicyName", Shape: 541, Wire: "PolicyName", Required: true},
+				{Name: "PolicyDocument", Shape: 535, Wire: "PolicyDocument", Required: true},
 			},
 		},
 		335: {
@@ -2644,7 +2647,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
-				{Name: "ClientID", Shape: 480, Wire: "ClientID", Required: true},
+				{Name: "ClientID", Shape: 481, Wire: "ClientID", Required: true},
 			},
 		},
 		339: {
@@ -2655,8 +2658,8 @@ var table = schema.Service{
 			Name: "RemoveRoleFromInstanceProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
+				{Name: "InstanceProfileName", Shape: 505, Wire: "InstanceProfileName", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
 			},
 		},
 		341: {
@@ -2667,8 +2670,8 @@ var table = schema.Service{
 			Name: "RemoveUserFromGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
 			},
 		},
 		343: {
@@ -2684,7 +2687,7 @@ var table = schema.Service{
 			Name: "ReportGenerationLimitExceededException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 550, Wire: "message"},
+				{Name: "message", Shape: 552, Wire: "message"},
 			},
 		},
 		346: {
@@ -2700,8 +2703,8 @@ var table = schema.Service{
 			Name: "ResetServiceSpecificCredentialRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName"},
-				{Name: "ServiceSpecificCredentialId", Shape: 567, Wire: "ServiceSpecificCredentialId", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName"},
+				{Name: "ServiceSpecificCredentialId", Shape: 571, Wire: "ServiceSpecificCredentialId", Required: true},
 			},
 		},
 		349: {
@@ -2758,26 +2761,26 @@ var table = schema.Service{
 			Name: "ResyncMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
-				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
-				{Name: "AuthenticationCode1", Shape: 472, Wire: "AuthenticationCode1", Required: true},
-				{Name: "AuthenticationCode2", Shape: 472, Wire: "AuthenticationCode2", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
+				{Name: "SerialNumber", Shape: 561, Wire: "SerialNumber", Required: true},
+				{Name: "AuthenticationCode1", Shape: 473, Wire: "AuthenticationCode1", Required: true},
+				{Name: "AuthenticationCode2", Shape: 473, Wire: "AuthenticationCode2", Required: true},
 			},
 		},
 		357: {
 			Name: "Role",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 530, Wire: "Path", Required: true},
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "RoleId", Shape: 501, Wire: "RoleId", Required: true},
+				{Name: "Path", Shape: 532, Wire: "Path", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "RoleId", Shape: 503, Wire: "RoleId", Required: true},
 				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
-				{Name: "AssumeRolePolicyDocument", Shape: 533, Wire: "AssumeRolePolicyDocument"},
-				{Name: "Description", Shape: 552, Wire: "Description"},
-				{Name: "MaxSessionDuration", Shape: 555, Wire: "MaxSessionDuration"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate", Required: true},
+				{Name: "AssumeRolePolicyDocument", Shape: 535, Wire: "AssumeRolePolicyDocument"},
+				{Name: "Description", Shape: 554, Wire: "Description"},
+				{Name: "MaxSessionDuration", Shape: 557, Wire: "MaxSessionDuration"},
 				{Name: "PermissionsBoundary", Shape: 21, Wire: "PermissionsBoundary"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 				{Name: "RoleLastUsed", Shape: 359, Wire: "RoleLastUsed"},
 			},
 		},
@@ -2785,17 +2788,17 @@ var table = schema.Service{
 			Name: "RoleDetail",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 530, Wire: "Path"},
-				{Name: "RoleName", Shape: 556, Wire: "RoleName"},
-				{Name: "RoleId", Shape: 501, Wire: "RoleId"},
+				{Name: "Path", Shape: 532, Wire: "Path"},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName"},
+				{Name: "RoleId", Shape: 503, Wire: "RoleId"},
 				{Name: "Arn", Shape: 468, Wire: "Arn"},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
-				{Name: "AssumeRolePolicyDocument", Shape: 533, Wire: "AssumeRolePolicyDocument"},
-				{Name: "InstanceProfileList", Shape: 502, Wire: "InstanceProfileList"},
-				{Name: "RolePolicyList", Shape: 532, Wire: "RolePolicyList"},
-				{Name: "AttachedManagedPolicies", Shape: 470, Wire: "AttachedManagedPolicies"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate"},
+				{Name: "AssumeRolePolicyDocument", Shape: 535, Wire: "AssumeRolePolicyDocument"},
+				{Name: "InstanceProfileList", Shape: 504, Wire: "InstanceProfileList"},
+				{Name: "RolePolicyList", Shape: 534, Wire: "RolePolicyList"},
+				{Name: "AttachedManagedPolicies", Shape: 471, Wire: "AttachedManagedPolicies"},
 				{Name: "PermissionsBoundary", Shape: 21, Wire: "PermissionsBoundary"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 				{Name: "RoleLastUsed", Shape: 359, Wire: "RoleLastUsed"},
 			},
 		},
@@ -2803,8 +2806,8 @@ var table = schema.Service{
 			Name: "RoleLastUsed",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "LastUsedDate", Shape: 485, Wire: "LastUsedDate"},
-				{Name: "Region", Shape: 571, Wire: "Region"},
+				{Name: "LastUsedDate", Shape: 487, Wire: "LastUsedDate"},
+				{Name: "Region", Shape: 575, Wire: "Region"},
 			},
 		},
 		360: {
@@ -2833,8 +2836,8 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "Arn", Shape: 468, Wire: "Arn"},
-				{Name: "ValidUntil", Shape: 485, Wire: "ValidUntil"},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
+				{Name: "ValidUntil", Shape: 487, Wire: "ValidUntil"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate"},
 			},
 		},
 		364: {
@@ -2855,12 +2858,12 @@ var table = schema.Service{
 			Name: "SSHPublicKey",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "SSHPublicKeyId", Shape: 548, Wire: "SSHPublicKeyId", Required: true},
-				{Name: "Fingerprint", Shape: 547, Wire: "Fingerprint", Required: true},
-				{Name: "SSHPublicKeyBody", Shape: 549, Wire: "SSHPublicKeyBody", Required: true},
-				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
-				{Name: "UploadDate", Shape: 485, Wire: "UploadDate"},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "SSHPublicKeyId", Shape: 550, Wire: "SSHPublicKeyId", Required: true},
+				{Name: "Fingerprint", Shape: 549, Wire: "Fingerprint", Required: true},
+				{Name: "SSHPublicKeyBody", Shape: 551, Wire: "SSHPublicKeyBody", Required: true},
+				{Name: "Status", Shape: 574, Wire: "Status", Required: true},
+				{Name: "UploadDate", Shape: 487, Wire: "UploadDate"},
 			},
 		},
 		367: {
@@ -2874,10 +2877,10 @@ var table = schema.Service{
 			Name: "SSHPublicKeyMetadata",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "SSHPublicKeyId", Shape: 548, Wire: "SSHPublicKeyId", Required: true},
-				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
-				{Name: "UploadDate", Shape: 485, Wire: "UploadDate", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "SSHPublicKeyId", Shape: 550, Wire: "SSHPublicKeyId", Required: true},
+				{Name: "Status", Shape: 574, Wire: "Status", Required: true},
+				{Name: "UploadDate", Shape: 487, Wire: "UploadDate", Required: true},
 			},
 		},
 		369: {
@@ -2885,40 +2888,40 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "ServerCertificateMetadata", Shape: 370, Wire: "ServerCertificateMetadata", Required: true},
-				{Name: "CertificateBody", Shape: 475, Wire: "CertificateBody", Required: true},
-				{Name: "CertificateChain", Shape: 476, Wire: "CertificateChain"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "CertificateBody", Shape: 476, Wire: "CertificateBody", Required: true},
+				{Name: "CertificateChain", Shape: 477, Wire: "CertificateChain"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 		},
 		370: {
 			Name: "ServerCertificateMetadata",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 530, Wire: "Path", Required: true},
-				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
-				{Name: "ServerCertificateId", Shape: 501, Wire: "ServerCertificateId", Required: true},
+				{Name: "Path", Shape: 532, Wire: "Path", Required: true},
+				{Name: "ServerCertificateName", Shape: 563, Wire: "ServerCertificateName", Required: true},
+				{Name: "ServerCertificateId", Shape: 503, Wire: "ServerCertificateId", Required: true},
 				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
-				{Name: "UploadDate", Shape: 485, Wire: "UploadDate"},
-				{Name: "Expiration", Shape: 485, Wire: "Expiration"},
+				{Name: "UploadDate", Shape: 487, Wire: "UploadDate"},
+				{Name: "Expiration", Shape: 487, Wire: "Expiration"},
 			},
 		},
 		371: {
 			Name: "ServiceFailureException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 560, Wire: "message"},
+				{Name: "message", Shape: 564, Wire: "message"},
 			},
 		},
 		372: {
 			Name: "ServiceLastAccessed",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServiceName", Shape: 562, Wire: "ServiceName", Required: true},
-				{Name: "LastAuthenticated", Shape: 485, Wire: "LastAuthenticated"},
-				{Name: "ServiceNamespace", Shape: 564, Wire: "ServiceNamespace", Required: true},
+				{Name: "ServiceName", Shape: 566, Wire: "ServiceName", Required: true},
+				{Name: "LastAuthenticated", Shape: 487, Wire: "LastAuthenticated"},
+				{Name: "ServiceNamespace", Shape: 568, Wire: "ServiceNamespace", Required: true},
 				{Name: "LastAuthenticatedEntity", Shape: 468, Wire: "LastAuthenticatedEntity"},
-				{Name: "LastAuthenticatedRegion", Shape: 571, Wire: "LastAuthenticatedRegion"},
-				{Name: "TotalAuthenticatedEntities", Shape: 504, Wire: "TotalAuthenticatedEntities"},
+				{Name: "LastAuthenticatedRegion", Shape: 575, Wire: "LastAuthenticatedRegion"},
+				{Name: "TotalAuthenticatedEntities", Shape: 506, Wire: "TotalAuthenticatedEntities"},
 				{Name: "TrackedActionsLastAccessed", Shape: 407, Wire: "TrackedActionsLastAccessed"},
 			},
 		},
@@ -2926,32 +2929,32 @@ var table = schema.Service{
 			Name: "ServiceNotSupportedException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 565, Wire: "message"},
+				{Name: "message", Shape: 569, Wire: "message"},
 			},
 		},
 		374: {
 			Name: "ServiceSpecificCredential",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
-				{Name: "ServiceName", Shape: 561, Wire: "ServiceName", Required: true},
-				{Name: "ServiceUserName", Shape: 568, Wire: "ServiceUserName", Required: true},
-				{Name: "ServicePassword", Shape: 566, Wire: "ServicePassword", Required: true},
-				{Name: "ServiceSpecificCredentialId", Shape: 567, Wire: "ServiceSpecificCredentialId", Required: true},
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate", Required: true},
+				{Name: "ServiceName", Shape: 565, Wire: "ServiceName", Required: true},
+				{Name: "ServiceUserName", Shape: 572, Wire: "ServiceUserName", Required: true},
+				{Name: "ServicePassword", Shape: 570, Wire: "ServicePassword", Required: true},
+				{Name: "ServiceSpecificCredentialId", Shape: 571, Wire: "ServiceSpecificCredentialId", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "Status", Shape: 574, Wire: "Status", Required: true},
 			},
 		},
 		375: {
 			Name: "ServiceSpecificCredentialMetadata",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
-				{Name: "ServiceUserName", Shape: 568, Wire: "ServiceUserName", Required: true},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
-				{Name: "ServiceSpecificCredentialId", Shape: 567, Wire: "ServiceSpecificCredentialId", Required: true},
-				{Name: "ServiceName", Shape: 561, Wire: "ServiceName", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "Status", Shape: 574, Wire: "Status", Required: true},
+				{Name: "ServiceUserName", Shape: 572, Wire: "ServiceUserName", Required: true},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate", Required: true},
+				{Name: "ServiceSpecificCredentialId", Shape: 571, Wire: "ServiceSpecificCredentialId", Required: true},
+				{Name: "ServiceName", Shape: 565, Wire: "ServiceName", Required: true},
 			},
 		},
 		376: {
@@ -2977,7 +2980,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
-				{Name: "VersionId", Shape: 545, Wire: "VersionId", Required: true},
+				{Name: "VersionId", Shape: 547, Wire: "VersionId", Required: true},
 			},
 		},
 		380: {
@@ -2988,18 +2991,18 @@ var table = schema.Service{
 			Name: "SetSecurityTokenServicePreferencesRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GlobalEndpointTokenVersion", Shape: 496, Wire: "GlobalEndpointTokenVersion", Required: true},
+				{Name: "GlobalEndpointTokenVersion", Shape: 498, Wire: "GlobalEndpointTokenVersion", Required: true},
 			},
 		},
 		382: {
 			Name: "SigningCertificate",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "CertificateId", Shape: 477, Wire: "CertificateId", Required: true},
-				{Name: "CertificateBody", Shape: 475, Wire: "CertificateBody", Required: true},
-				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
-				{Name: "UploadDate", Shape: 485, Wire: "UploadDate"},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "CertificateId", Shape: 478, Wire: "CertificateId", Required: true},
+				{Name: "CertificateBody", Shape: 476, Wire: "CertificateBody", Required: true},
+				{Name: "Status", Shape: 574, Wire: "Status", Required: true},
+				{Name: "UploadDate", Shape: 487, Wire: "UploadDate"},
 			},
 		},
 		383: {
@@ -3010,13 +3013,13 @@ var table = schema.Service{
 				{Name: "PermissionsBoundaryPolicyInputList", Shape: 386, Wire: "PermissionsBoundaryPolicyInputList"},
 				{Name: "ActionNames", Shape: 6, Wire: "ActionNames", Required: true},
 				{Name: "ResourceArns", Shape: 351, Wire: "ResourceArns"},
-				{Name: "ResourcePolicy", Shape: 533, Wire: "ResourcePolicy"},
+				{Name: "ResourcePolicy", Shape: 535, Wire: "ResourcePolicy"},
 				{Name: "ResourceOwner", Shape: 352, Wire: "ResourceOwner"},
 				{Name: "CallerArn", Shape: 352, Wire: "CallerArn"},
 				{Name: "ContextEntries", Shape: 33, Wire: "ContextEntries"},
 				{Name: "ResourceHandlingOption", Shape: 350, Wire: "ResourceHandlingOption"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
 			},
 		},
 		384: {
@@ -3024,8 +3027,8 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "EvaluationResults", Shape: 149, Wire: "EvaluationResults"},
-				{Name: "IsTruncated", Shape: 474, Wire: "IsTruncated"},
-				{Name: "Marker", Shape: 551, Wire: "Marker"},
+				{Name: "IsTruncated", Shape: 475, Wire: "IsTruncated"},
+				{Name: "Marker", Shape: 553, Wire: "Marker"},
 			},
 			ResultWrapper: "SimulateCustomPolicyResult",
 		},
@@ -3038,20 +3041,20 @@ var table = schema.Service{
 				{Name: "PermissionsBoundaryPolicyInputList", Shape: 386, Wire: "PermissionsBoundaryPolicyInputList"},
 				{Name: "ActionNames", Shape: 6, Wire: "ActionNames", Required: true},
 				{Name: "ResourceArns", Shape: 351, Wire: "ResourceArns"},
-				{Name: "ResourcePolicy", Shape: 533, Wire: "ResourcePolicy"},
+				{Name: "ResourcePolicy", Shape: 535, Wire: "ResourcePolicy"},
 				{Name: "ResourceOwner", Shape: 352, Wire: "ResourceOwner"},
 				{Name: "CallerArn", Shape: 352, Wire: "CallerArn"},
 				{Name: "ContextEntries", Shape: 33, Wire: "ContextEntries"},
 				{Name: "ResourceHandlingOption", Shape: 350, Wire: "ResourceHandlingOption"},
-				{Name: "MaxItems", Shape: 518, Wire: "MaxItems"},
-				{Name: "Marker", Shape: 517, Wire: "Marker"},
+				{Name: "MaxItems", Shape: 520, Wire: "MaxItems"},
+				{Name: "Marker", Shape: 519, Wire: "Marker"},
 			},
 		},
 		386: {
 			Name: "SimulationPolicyListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 533},
+				{Name: "member", Shape: 535},
 			},
 		},
 		387: {
@@ -3075,8 +3078,8 @@ var table = schema.Service{
 			Name: "Tag",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Key", Shape: 576, Wire: "Key", Required: true},
-				{Name: "Value", Shape: 578, Wire: "Value", Required: true},
+				{Name: "Key", Shape: 580, Wire: "Key", Required: true},
+				{Name: "Value", Shape: 582, Wire: "Value", Required: true},
 			},
 		},
 		390: {
@@ -3087,8 +3090,8 @@ var table = schema.Service{
 			Name: "TagInstanceProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "InstanceProfileName", Shape: 505, Wire: "InstanceProfileName", Required: true},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
 			},
 		},
 		392: {
@@ -3099,8 +3102,8 @@ var table = schema.Service{
 			Name: "TagMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "SerialNumber", Shape: 561, Wire: "SerialNumber", Required: true},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
 			},
 		},
 		394: {
@@ -3112,7 +3115,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
 			},
 		},
 		396: {
@@ -3124,7 +3127,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
 			},
 		},
 		398: {
@@ -3135,8 +3138,8 @@ var table = schema.Service{
 			Name: "TagRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
 			},
 		},
 		400: {
@@ -3148,7 +3151,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "SAMLProviderArn", Shape: 468, Wire: "SAMLProviderArn", Required: true},
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
 			},
 		},
 		402: {
@@ -3159,8 +3162,8 @@ var table = schema.Service{
 			Name: "TagServerCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "ServerCertificateName", Shape: 563, Wire: "ServerCertificateName", Required: true},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
 			},
 		},
 		404: {
@@ -3171,18 +3174,18 @@ var table = schema.Service{
 			Name: "TagUserRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
-				{Name: "Tags", Shape: 577, Wire: "Tags", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
+				{Name: "Tags", Shape: 581, Wire: "Tags", Required: true},
 			},
 		},
 		406: {
 			Name: "TrackedActionLastAccessed",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ActionName", Shape: 571, Wire: "ActionName"},
+				{Name: "ActionName", Shape: 575, Wire: "ActionName"},
 				{Name: "LastAccessedEntity", Shape: 468, Wire: "LastAccessedEntity"},
-				{Name: "LastAccessedTime", Shape: 485, Wire: "LastAccessedTime"},
-				{Name: "LastAccessedRegion", Shape: 571, Wire: "LastAccessedRegion"},
+				{Name: "LastAccessedTime", Shape: 487, Wire: "LastAccessedTime"},
+				{Name: "LastAccessedRegion", Shape: 575, Wire: "LastAccessedRegion"},
 			},
 		},
 		407: {
@@ -3196,14 +3199,14 @@ var table = schema.Service{
 			Name: "UnmodifiableEntityException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 581, Wire: "message"},
+				{Name: "message", Shape: 585, Wire: "message"},
 			},
 		},
 		409: {
 			Name: "UnrecognizedPublicKeyEncodingException",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "message", Shape: 582, Wire: "message"},
+				{Name: "message", Shape: 586, Wire: "message"},
 			},
 		},
 		410: {
@@ -3214,8 +3217,8 @@ var table = schema.Service{
 			Name: "UntagInstanceProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "InstanceProfileName", Shape: 503, Wire: "InstanceProfileName", Required: true},
-				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+				{Name: "InstanceProfileName", Shape: 505, Wire: "InstanceProfileName", Required: true},
+				{Name: "TagKeys", Shape: 579, Wire: "TagKeys", Required: true},
 			},
 		},
 		412: {
@@ -3226,8 +3229,8 @@ var table = schema.Service{
 			Name: "UntagMFADeviceRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
-				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+				{Name: "SerialNumber", Shape: 561, Wire: "SerialNumber", Required: true},
+				{Name: "TagKeys", Shape: 579, Wire: "TagKeys", Required: true},
 			},
 		},
 		414: {
@@ -3239,7 +3242,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
-				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+				{Name: "TagKeys", Shape: 579, Wire: "TagKeys", Required: true},
 			},
 		},
 		416: {
@@ -3251,7 +3254,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "PolicyArn", Shape: 468, Wire: "PolicyArn", Required: true},
-				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+				{Name: "TagKeys", Shape: 579, Wire: "TagKeys", Required: true},
 			},
 		},
 		418: {
@@ -3262,8 +3265,8 @@ var table = schema.Service{
 			Name: "UntagRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "TagKeys", Shape: 579, Wire: "TagKeys", Required: true},
 			},
 		},
 		420: {
@@ -3275,7 +3278,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "SAMLProviderArn", Shape: 468, Wire: "SAMLProviderArn", Required: true},
-				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+				{Name: "TagKeys", Shape: 579, Wire: "TagKeys", Required: true},
 			},
 		},
 		422: {
@@ -3286,8 +3289,8 @@ var table = schema.Service{
 			Name: "UntagServerCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
-				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+				{Name: "ServerCertificateName", Shape: 563, Wire: "ServerCertificateName", Required: true},
+				{Name: "TagKeys", Shape: 579, Wire: "TagKeys", Required: true},
 			},
 		},
 		424: {
@@ -3298,8 +3301,8 @@ var table = schema.Service{
 			Name: "UntagUserRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
-				{Name: "TagKeys", Shape: 575, Wire: "TagKeys", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
+				{Name: "TagKeys", Shape: 579, Wire: "TagKeys", Required: true},
 			},
 		},
 		426: {
@@ -3310,9 +3313,9 @@ var table = schema.Service{
 			Name: "UpdateAccessKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName"},
+				{Name: "UserName", Shape: 497, Wire: "UserName"},
 				{Name: "AccessKeyId", Shape: 463, Wire: "AccessKeyId", Required: true},
-				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
+				{Name: "Status", Shape: 574, Wire: "Status", Required: true},
 			},
 		},
 		428: {
@@ -3323,15 +3326,15 @@ var table = schema.Service{
 			Name: "UpdateAccountPasswordPolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "MinimumPasswordLength", Shape: 521, Wire: "MinimumPasswordLength"},
-				{Name: "RequireSymbols", Shape: 474, Wire: "RequireSymbols"},
-				{Name: "RequireNumbers", Shape: 474, Wire: "RequireNumbers"},
-				{Name: "RequireUppercaseCharacters", Shape: 474, Wire: "RequireUppercaseCharacters"},
-				{Name: "RequireLowercaseCharacters", Shape: 474, Wire: "RequireLowercaseCharacters"},
-				{Name: "AllowUsersToChangePassword", Shape: 474, Wire: "AllowUsersToChangePassword"},
-				{Name: "MaxPasswordAge", Shape: 519, Wire: "MaxPasswordAge"},
-				{Name: "PasswordReusePrevention", Shape: 527, Wire: "PasswordReusePrevention"},
-				{Name: "HardExpiry", Shape: 473, Wire: "HardExpiry"},
+				{Name: "MinimumPasswordLength", Shape: 523, Wire: "MinimumPasswordLength"},
+				{Name: "RequireSymbols", Shape: 475, Wire: "RequireSymbols"},
+				{Name: "RequireNumbers", Shape: 475, Wire: "RequireNumbers"},
+				{Name: "RequireUppercaseCharacters", Shape: 475, Wire: "RequireUppercaseCharacters"},
+				{Name: "RequireLowercaseCharacters", Shape: 475, Wire: "RequireLowercaseCharacters"},
+				{Name: "AllowUsersToChangePassword", Shape: 475, Wire: "AllowUsersToChangePassword"},
+				{Name: "MaxPasswordAge", Shape: 521, Wire: "MaxPasswordAge"},
+				{Name: "PasswordReusePrevention", Shape: 529, Wire: "PasswordReusePrevention"},
+				{Name: "HardExpiry", Shape: 474, Wire: "HardExpiry"},
 			},
 		},
 		430: {
@@ -3342,8 +3345,8 @@ var table = schema.Service{
 			Name: "UpdateAssumeRolePolicyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "PolicyDocument", Shape: 533, Wire: "PolicyDocument", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "PolicyDocument", Shape: 535, Wire: "PolicyDocument", Required: true},
 			},
 		},
 		432: {
@@ -3354,9 +3357,9 @@ var table = schema.Service{
 			Name: "UpdateGroupRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "GroupName", Shape: 500, Wire: "GroupName", Required: true},
-				{Name: "NewPath", Shape: 530, Wire: "NewPath"},
-				{Name: "NewGroupName", Shape: 500, Wire: "NewGroupName"},
+				{Name: "GroupName", Shape: 502, Wire: "GroupName", Required: true},
+				{Name: "NewPath", Shape: 532, Wire: "NewPath"},
+				{Name: "NewGroupName", Shape: 502, Wire: "NewGroupName"},
 			},
 		},
 		434: {
@@ -3367,9 +3370,9 @@ var table = schema.Service{
 			Name: "UpdateLoginProfileRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "Password", Shape: 528, Wire: "Password"},
-				{Name: "PasswordResetRequired", Shape: 473, Wire: "PasswordResetRequired"},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "Password", Shape: 530, Wire: "Password"},
+				{Name: "PasswordResetRequired", Shape: 474, Wire: "PasswordResetRequired"},
 			},
 		},
 		436: {
@@ -3381,15 +3384,15 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "OpenIDConnectProviderArn", Shape: 468, Wire: "OpenIDConnectProviderArn", Required: true},
-				{Name: "ThumbprintList", Shape: 579, Wire: "ThumbprintList", Required: true},
+				{Name: "ThumbprintList", Shape: 583, Wire: "ThumbprintList", Required: true},
 			},
 		},
 		438: {
 			Name: "UpdateRoleDescriptionRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "Description", Shape: 552, Wire: "Description", Required: true},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "Description", Shape: 554, Wire: "Description", Required: true},
 			},
 		},
 		439: {
@@ -3404,9 +3407,9 @@ var table = schema.Service{
 			Name: "UpdateRoleRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "RoleName", Shape: 556, Wire: "RoleName", Required: true},
-				{Name: "Description", Shape: 552, Wire: "Description"},
-				{Name: "MaxSessionDuration", Shape: 555, Wire: "MaxSessionDuration"},
+				{Name: "RoleName", Shape: 558, Wire: "RoleName", Required: true},
+				{Name: "Description", Shape: 554, Wire: "Description"},
+				{Name: "MaxSessionDuration", Shape: 557, Wire: "MaxSessionDuration"},
 			},
 		},
 		441: {
@@ -3418,8 +3421,11 @@ var table = schema.Service{
 			Name: "UpdateSAMLProviderRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SAMLMetadataDocument", Shape: 362, Wire: "SAMLMetadataDocument", Required: true},
+				{Name: "SAMLMetadataDocument", Shape: 362, Wire: "SAMLMetadataDocument"},
 				{Name: "SAMLProviderArn", Shape: 468, Wire: "SAMLProviderArn", Required: true},
+				{Name: "AssertionEncryptionMode", Shape: 469, Wire: "AssertionEncryptionMode"},
+				{Name: "AddPrivateKey", Shape: 560, Wire: "AddPrivateKey"},
+				{Name: "RemovePrivateKey", Shape: 559, Wire: "RemovePrivateKey"},
 			},
 		},
 		443: {
@@ -3438,9 +3444,9 @@ var table = schema.Service{
 			Name: "UpdateSSHPublicKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "SSHPublicKeyId", Shape: 548, Wire: "SSHPublicKeyId", Required: true},
-				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "SSHPublicKeyId", Shape: 550, Wire: "SSHPublicKeyId", Required: true},
+				{Name: "Status", Shape: 574, Wire: "Status", Required: true},
 			},
 		},
 		446: {
@@ -3451,9 +3457,9 @@ var table = schema.Service{
 			Name: "UpdateServerCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
-				{Name: "NewPath", Shape: 530, Wire: "NewPath"},
-				{Name: "NewServerCertificateName", Shape: 559, Wire: "NewServerCertificateName"},
+				{Name: "ServerCertificateName", Shape: 563, Wire: "ServerCertificateName", Required: true},
+				{Name: "NewPath", Shape: 532, Wire: "NewPath"},
+				{Name: "NewServerCertificateName", Shape: 563, Wire: "NewServerCertificateName"},
 			},
 		},
 		448: {
@@ -3464,9 +3470,9 @@ var table = schema.Service{
 			Name: "UpdateServiceSpecificCredentialRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName"},
-				{Name: "ServiceSpecificCredentialId", Shape: 567, Wire: "ServiceSpecificCredentialId", Required: true},
-				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName"},
+				{Name: "ServiceSpecificCredentialId", Shape: 571, Wire: "ServiceSpecificCredentialId", Required: true},
+				{Name: "Status", Shape: 574, Wire: "Status", Required: true},
 			},
 		},
 		450: {
@@ -3477,9 +3483,9 @@ var table = schema.Service{
 			Name: "UpdateSigningCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName"},
-				{Name: "CertificateId", Shape: 477, Wire: "CertificateId", Required: true},
-				{Name: "Status", Shape: 570, Wire: "Status", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName"},
+				{Name: "CertificateId", Shape: 478, Wire: "CertificateId", Required: true},
+				{Name: "Status", Shape: 574, Wire: "Status", Required: true},
 			},
 		},
 		452: {
@@ -3490,17 +3496,17 @@ var table = schema.Service{
 			Name: "UpdateUserRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName", Required: true},
-				{Name: "NewPath", Shape: 530, Wire: "NewPath"},
-				{Name: "NewUserName", Shape: 585, Wire: "NewUserName"},
+				{Name: "UserName", Shape: 497, Wire: "UserName", Required: true},
+				{Name: "NewPath", Shape: 532, Wire: "NewPath"},
+				{Name: "NewUserName", Shape: 589, Wire: "NewUserName"},
 			},
 		},
 		454: {
 			Name: "UploadSSHPublicKeyRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "SSHPublicKeyBody", Shape: 549, Wire: "SSHPublicKeyBody", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "SSHPublicKeyBody", Shape: 551, Wire: "SSHPublicKeyBody", Required: true},
 			},
 		},
 		455: {
@@ -3515,12 +3521,12 @@ var table = schema.Service{
 			Name: "UploadServerCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 530, Wire: "Path"},
-				{Name: "ServerCertificateName", Shape: 559, Wire: "ServerCertificateName", Required: true},
-				{Name: "CertificateBody", Shape: 475, Wire: "CertificateBody", Required: true},
-				{Name: "PrivateKey", Shape: 546, Wire: "PrivateKey", Required: true},
-				{Name: "CertificateChain", Shape: 476, Wire: "CertificateChain"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "Path", Shape: 532, Wire: "Path"},
+				{Name: "ServerCertificateName", Shape: 563, Wire: "ServerCertificateName", Required: true},
+				{Name: "CertificateBody", Shape: 476, Wire: "CertificateBody", Required: true},
+				{Name: "PrivateKey", Shape: 548, Wire: "PrivateKey", Required: true},
+				{Name: "CertificateChain", Shape: 477, Wire: "CertificateChain"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 		},
 		457: {
@@ -3528,7 +3534,7 @@ var table = schema.Service{
 			Kind: schema.Structure,
 			Members: []schema.Member{
 				{Name: "ServerCertificateMetadata", Shape: 370, Wire: "ServerCertificateMetadata"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 			ResultWrapper: "UploadServerCertificateResult",
 		},
@@ -3536,8 +3542,8 @@ var table = schema.Service{
 			Name: "UploadSigningCertificateRequest",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "UserName", Shape: 495, Wire: "UserName"},
-				{Name: "CertificateBody", Shape: 475, Wire: "CertificateBody", Required: true},
+				{Name: "UserName", Shape: 497, Wire: "UserName"},
+				{Name: "CertificateBody", Shape: 476, Wire: "CertificateBody", Required: true},
 			},
 		},
 		459: {
@@ -3552,42 +3558,42 @@ var table = schema.Service{
 			Name: "User",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 530, Wire: "Path", Required: true},
-				{Name: "UserName", Shape: 585, Wire: "UserName", Required: true},
-				{Name: "UserId", Shape: 501, Wire: "UserId", Required: true},
+				{Name: "Path", Shape: 532, Wire: "Path", Required: true},
+				{Name: "UserName", Shape: 589, Wire: "UserName", Required: true},
+				{Name: "UserId", Shape: 503, Wire: "UserId", Required: true},
 				{Name: "Arn", Shape: 468, Wire: "Arn", Required: true},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate", Required: true},
-				{Name: "PasswordLastUsed", Shape: 485, Wire: "PasswordLastUsed"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate", Required: true},
+				{Name: "PasswordLastUsed", Shape: 487, Wire: "PasswordLastUsed"},
 				{Name: "PermissionsBoundary", Shape: 21, Wire: "PermissionsBoundary"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 		},
 		461: {
 			Name: "UserDetail",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "Path", Shape: 530, Wire: "Path"},
-				{Name: "UserName", Shape: 585, Wire: "UserName"},
-				{Name: "UserId", Shape: 501, Wire: "UserId"},
+				{Name: "Path", Shape: 532, Wire: "Path"},
+				{Name: "UserName", Shape: 589, Wire: "UserName"},
+				{Name: "UserId", Shape: 503, Wire: "UserId"},
 				{Name: "Arn", Shape: 468, Wire: "Arn"},
-				{Name: "CreateDate", Shape: 485, Wire: "CreateDate"},
-				{Name: "UserPolicyList", Shape: 532, Wire: "UserPolicyList"},
-				{Name: "GroupList", Shape: 499, Wire: "GroupList"},
-				{Name: "AttachedManagedPolicies", Shape: 470, Wire: "AttachedManagedPolicies"},
+				{Name: "CreateDate", Shape: 487, Wire: "CreateDate"},
+				{Name: "UserPolicyList", Shape: 534, Wire: "UserPolicyList"},
+				{Name: "GroupList", Shape: 501, Wire: "GroupList"},
+				{Name: "AttachedManagedPolicies", Shape: 471, Wire: "AttachedManagedPolicies"},
 				{Name: "PermissionsBoundary", Shape: 21, Wire: "PermissionsBoundary"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 		},
 		462: {
 			Name: "VirtualMFADevice",
 			Kind: schema.Structure,
 			Members: []schema.Member{
-				{Name: "SerialNumber", Shape: 557, Wire: "SerialNumber", Required: true},
+				{Name: "SerialNumber", Shape: 561, Wire: "SerialNumber", Required: true},
 				{Name: "Base32StringSeed", Shape: 23, Wire: "Base32StringSeed"},
 				{Name: "QRCodePNG", Shape: 23, Wire: "QRCodePNG"},
 				{Name: "User", Shape: 460, Wire: "User"},
-				{Name: "EnableDate", Shape: 485, Wire: "EnableDate"},
-				{Name: "Tags", Shape: 577, Wire: "Tags"},
+				{Name: "EnableDate", Shape: 487, Wire: "EnableDate"},
+				{Name: "Tags", Shape: 581, Wire: "Tags"},
 			},
 		},
 		463: {
@@ -3631,37 +3637,42 @@ var table = schema.Service{
 			Max: 2048, HasMax: true,
 		},
 		469: {
+			Name: "assertionEncryptionModeType",
+			Kind: schema.String,
+			Enum: []string{"Required", "Allowed"},
+		},
+		470: {
 			Name: "assignmentStatusType",
 			Kind: schema.String,
 			Enum: []string{"Assigned", "Unassigned", "Any"},
 		},
-		470: {
+		471: {
 			Name: "attachedPoliciesListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 22},
 			},
 		},
-		471: {
+		472: {
 			Name: "attachmentCountType",
 			Kind: schema.Integer,
 		},
-		472: {
+		473: {
 			Name: "authenticationCodeType",
 			Kind: schema.String,
 			Min:  6, HasMin: true,
 			Max: 6, HasMax: true,
 			Pattern: "[\\d]+",
 		},
-		473: {
+		474: {
 			Name: "booleanObjectType",
 			Kind: schema.Boolean,
 		},
-		474: {
+		475: {
 			Name: "booleanType",
 			Kind: schema.Boolean,
 		},
-		475: {
+		476: {
 			Name: "certificateBodyType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3669,7 +3680,7 @@ var table = schema.Service{
 			Pattern: "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+",
 			Regexp:  "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+",
 		},
-		476: {
+		477: {
 			Name: "certificateChainType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3677,222 +3688,228 @@ var table = schema.Service{
 			Pattern: "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+",
 			Regexp:  "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+",
 		},
-		477: {
+		478: {
 			Name: "certificateIdType",
 			Kind: schema.String,
 			Min:  24, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w]+",
 		},
-		478: {
+		479: {
 			Name: "certificateListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 382},
 			},
 		},
-		479: {
+		480: {
 			Name: "clientIDListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 480},
+				{Name: "member", Shape: 481},
 			},
 		},
-		480: {
+		481: {
 			Name: "clientIDType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 255, HasMax: true,
 		},
-		481: {
+		482: {
+			Name: "credentialAgeDaysType",
+			Kind: schema.Integer,
+			Min:  1, HasMin: true,
+			Max: 36600, HasMax: true,
+		},
+		483: {
 			Name: "credentialReportExpiredExceptionMessage",
 			Kind: schema.String,
 		},
-		482: {
+		484: {
 			Name: "credentialReportNotPresentExceptionMessage",
 			Kind: schema.String,
 		},
-		483: {
+		485: {
 			Name: "credentialReportNotReadyExceptionMessage",
 			Kind: schema.String,
 		},
-		484: {
+		486: {
 			Name: "customSuffixType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 64, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		485: {
+		487: {
 			Name: "dateType",
 			Kind: schema.Timestamp,
 		},
-		486: {
+		488: {
 			Name: "deleteConflictMessage",
 			Kind: schema.String,
 		},
-		487: {
+		489: {
 			Name: "duplicateCertificateMessage",
 			Kind: schema.String,
 		},
-		488: {
+		490: {
 			Name: "duplicateSSHPublicKeyMessage",
 			Kind: schema.String,
 		},
-		489: {
+		491: {
 			Name: "encodingType",
 			Kind: schema.String,
 			Enum: []string{"SSH", "PEM"},
 		},
-		490: {
+		492: {
 			Name: "entityAlreadyExistsMessage",
 			Kind: schema.String,
 		},
-		491: {
+		493: {
 			Name: "entityDetailsListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 141},
 			},
 		},
-		492: {
+		494: {
 			Name: "entityListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 144},
 			},
 		},
-		493: {
+		495: {
 			Name: "entityNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		494: {
+		496: {
 			Name: "entityTemporarilyUnmodifiableMessage",
 			Kind: schema.String,
 		},
-		495: {
+		497: {
 			Name: "existingUserNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		496: {
+		498: {
 			Name: "globalEndpointTokenVersion",
 			Kind: schema.String,
 			Enum: []string{"v1Token", "v2Token"},
 		},
-		497: {
+		499: {
 			Name: "groupDetailListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 210},
 			},
 		},
-		498: {
+		500: {
 			Name: "groupListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 209},
 			},
 		},
-		499: {
+		501: {
 			Name: "groupNameListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 500},
+				{Name: "member", Shape: 502},
 			},
 		},
-		500: {
+		502: {
 			Name: "groupNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		501: {
+		503: {
 			Name: "idType",
 			Kind: schema.String,
 			Min:  16, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w]+",
 		},
-		502: {
+		504: {
 			Name: "instanceProfileListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 211},
 			},
 		},
-		503: {
+		505: {
 			Name: "instanceProfileNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		504: {
+		506: {
 			Name: "integerType",
 			Kind: schema.Integer,
 		},
-		505: {
+		507: {
 			Name: "invalidAuthenticationCodeMessage",
 			Kind: schema.String,
 		},
-		506: {
+		508: {
 			Name: "invalidCertificateMessage",
 			Kind: schema.String,
 		},
-		507: {
+		509: {
 			Name: "invalidInputMessage",
 			Kind: schema.String,
 		},
-		508: {
+		510: {
 			Name: "invalidPublicKeyMessage",
 			Kind: schema.String,
 		},
-		509: {
+		511: {
 			Name: "invalidUserTypeMessage",
 			Kind: schema.String,
 		},
-		510: {
+		512: {
 			Name: "jobIDType",
 			Kind: schema.String,
 			Min:  36, HasMin: true,
 			Max: 36, HasMax: true,
 		},
-		511: {
+		513: {
 			Name: "jobStatusType",
 			Kind: schema.String,
 			Enum: []string{"IN_PROGRESS", "COMPLETED", "FAILED"},
 		},
-		512: {
+		514: {
 			Name: "keyPairMismatchMessage",
 			Kind: schema.String,
 		},
-		513: {
+		515: {
 			Name: "limitExceededMessage",
 			Kind: schema.String,
 		},
-		514: {
+		516: {
 			Name: "listPolicyGrantingServiceAccessResponseListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 254},
 			},
 		},
-		515: {
+		517: {
 			Name: "malformedCertificateMessage",
 			Kind: schema.String,
 		},
-		516: {
+		518: {
 			Name: "malformedPolicyDocumentMessage",
 			Kind: schema.String,
 		},
-		517: {
+		519: {
 			Name: "markerType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3900,62 +3917,62 @@ var table = schema.Service{
 			Pattern: "[\\u0020-\\u00FF]+",
 			Regexp:  "[\\x{0020}-\\x{00FF}]+",
 		},
-		518: {
+		520: {
 			Name: "maxItemsType",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 1000, HasMax: true,
 		},
-		519: {
+		521: {
 			Name: "maxPasswordAgeType",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 1095, HasMax: true,
 		},
-		520: {
+		522: {
 			Name: "mfaDeviceListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 292},
 			},
 		},
-		521: {
+		523: {
 			Name: "minimumPasswordLengthType",
 			Kind: schema.Integer,
 			Min:  6, HasMin: true,
 			Max: 128, HasMax: true,
 		},
-		522: {
+		524: {
 			Name: "noSuchEntityMessage",
 			Kind: schema.String,
 		},
-		523: {
+		525: {
 			Name: "openIdIdpCommunicationErrorExceptionMessage",
 			Kind: schema.String,
 		},
-		524: {
+		526: {
 			Name: "organizationsEntityPathType",
 			Kind: schema.String,
 			Min:  19, HasMin: true,
 			Max: 427, HasMax: true,
 			Pattern: "^o-[0-9a-z]{10,32}\\/r-[0-9a-z]{4,32}[0-9a-z-\\/]*",
 		},
-		525: {
+		527: {
 			Name:    "organizationsPolicyIdType",
 			Kind:    schema.String,
 			Pattern: "^p-[0-9a-zA-Z_]{8,128}$",
 		},
-		526: {
+		528: {
 			Name: "passwordPolicyViolationMessage",
 			Kind: schema.String,
 		},
-		527: {
+		529: {
 			Name: "passwordReusePreventionType",
 			Kind: schema.Integer,
 			Min:  1, HasMin: true,
 			Max: 24, HasMax: true,
 		},
-		528: {
+		530: {
 			Name: "passwordType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3964,7 +3981,7 @@ var table = schema.Service{
 			Regexp:    "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+",
 			Sensitive: true,
 		},
-		529: {
+		531: {
 			Name: "pathPrefixType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3972,7 +3989,7 @@ var table = schema.Service{
 			Pattern: "\\u002F[\\u0021-\\u007F]*",
 			Regexp:  "\\x{002F}[\\x{0021}-\\x{007F}]*",
 		},
-		530: {
+		532: {
 			Name: "pathType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -3980,19 +3997,19 @@ var table = schema.Service{
 			Pattern: "(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)",
 			Regexp:  "(\\x{002F})|(\\x{002F}[\\x{0021}-\\x{007E}]+\\x{002F})",
 		},
-		531: {
+		533: {
 			Name: "policyDescriptionType",
 			Kind: schema.String,
 			Max:  1000, HasMax: true,
 		},
-		532: {
+		534: {
 			Name: "policyDetailListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 309},
 			},
 		},
-		533: {
+		535: {
 			Name: "policyDocumentType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -4000,77 +4017,77 @@ var table = schema.Service{
 			Pattern: "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+",
 			Regexp:  "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+",
 		},
-		534: {
+		536: {
 			Name: "policyDocumentVersionListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 323},
 			},
 		},
-		535: {
+		537: {
 			Name: "policyEvaluationErrorMessage",
 			Kind: schema.String,
 		},
-		536: {
+		538: {
 			Name: "policyGrantingServiceAccessListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 312},
 			},
 		},
-		537: {
+		539: {
 			Name: "policyListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 308},
 			},
 		},
-		538: {
+		540: {
 			Name: "policyNameListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 539},
+				{Name: "member", Shape: 541},
 			},
 		},
-		539: {
+		541: {
 			Name: "policyNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		540: {
+		542: {
 			Name: "policyNotAttachableMessage",
 			Kind: schema.String,
 		},
-		541: {
+		543: {
 			Name: "policyOwnerEntityType",
 			Kind: schema.String,
 			Enum: []string{"USER", "ROLE", "GROUP"},
 		},
-		542: {
+		544: {
 			Name: "policyPathType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 512, HasMax: true,
 			Pattern: "((/[A-Za-z0-9\\.,\\+@=_-]+)*)/",
 		},
-		543: {
+		545: {
 			Name: "policyScopeType",
 			Kind: schema.String,
 			Enum: []string{"All", "AWS", "Local"},
 		},
-		544: {
+		546: {
 			Name: "policyType",
 			Kind: schema.String,
 			Enum: []string{"INLINE", "MANAGED"},
 		},
-		545: {
+		547: {
 			Name:    "policyVersionIdType",
 			Kind:    schema.String,
 			Pattern: "v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?",
 		},
-		546: {
+		548: {
 			Name: "privateKeyType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -4079,21 +4096,21 @@ var table = schema.Service{
 			Regexp:    "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+",
 			Sensitive: true,
 		},
-		547: {
+		549: {
 			Name: "publicKeyFingerprintType",
 			Kind: schema.String,
 			Min:  48, HasMin: true,
 			Max: 48, HasMax: true,
 			Pattern: "[:\\w]+",
 		},
-		548: {
+		550: {
 			Name: "publicKeyIdType",
 			Kind: schema.String,
 			Min:  20, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w]+",
 		},
-		549: {
+		551: {
 			Name: "publicKeyMaterialType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
@@ -4101,167 +4118,180 @@ var table = schema.Service{
 			Pattern: "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+",
 			Regexp:  "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+",
 		},
-		550: {
+		552: {
 			Name: "reportGenerationLimitExceededMessage",
 			Kind: schema.String,
 		},
-		551: {
+		553: {
 			Name: "responseMarkerType",
 			Kind: schema.String,
 		},
-		552: {
+		554: {
 			Name: "roleDescriptionType",
 			Kind: schema.String,
 			Max:  1000, HasMax: true,
 			Pattern: "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*",
 			Regexp:  "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{007E}\\x{00A1}-\\x{00FF}]*",
 		},
-		553: {
+		555: {
 			Name: "roleDetailListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 358},
 			},
 		},
-		554: {
+		556: {
 			Name: "roleListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 357},
 			},
 		},
-		555: {
+		557: {
 			Name: "roleMaxSessionDurationType",
 			Kind: schema.Integer,
 			Min:  3600, HasMin: true,
 			Max: 43200, HasMax: true,
 		},
-		556: {
+		558: {
 			Name: "roleNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 64, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		557: {
+		559: {
+			Name: "samlPrivateKeyIdType",
+			Kind: schema.String,
+			Min:  22, HasMin: true,
+			Max: 64, HasMax: true,
+		},
+		560: {
+			Name: "samlPrivateKeyType",
+			Kind: schema.String,
+			Min:  1, HasMin: true,
+			Max: 16384, HasMax: true,
+			Sensitive: true,
+		},
+		561: {
 			Name: "serialNumberType",
 			Kind: schema.String,
 			Min:  9, HasMin: true,
 			Max: 256, HasMax: true,
 			Pattern: "[\\w+=/:,.@-]+",
 		},
-		558: {
+		562: {
 			Name: "serverCertificateMetadataListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 370},
 			},
 		},
-		559: {
+		563: {
 			Name: "serverCertificateNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		560: {
+		564: {
 			Name: "serviceFailureExceptionMessage",
 			Kind: schema.String,
 		},
-		561: {
+		565: {
 			Name: "serviceName",
 			Kind: schema.String,
 		},
-		562: {
+		566: {
 			Name: "serviceNameType",
 			Kind: schema.String,
 		},
-		563: {
+		567: {
 			Name: "serviceNamespaceListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 564},
+				{Name: "member", Shape: 568},
 			},
 			Min: 1, HasMin: true,
 			Max: 200, HasMax: true,
 		},
-		564: {
+		568: {
 			Name: "serviceNamespaceType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 64, HasMax: true,
 			Pattern: "[\\w-]*",
 		},
-		565: {
+		569: {
 			Name: "serviceNotSupportedMessage",
 			Kind: schema.String,
 		},
-		566: {
+		570: {
 			Name:      "servicePassword",
 			Kind:      schema.String,
 			Sensitive: true,
 		},
-		567: {
+		571: {
 			Name: "serviceSpecificCredentialId",
 			Kind: schema.String,
 			Min:  20, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\w]+",
 		},
-		568: {
+		572: {
 			Name: "serviceUserName",
 			Kind: schema.String,
 			Min:  17, HasMin: true,
 			Max: 200, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		569: {
+		573: {
 			Name: "sortKeyType",
 			Kind: schema.String,
 			Enum: []string{"SERVICE_NAMESPACE_ASCENDING", "SERVICE_NAMESPACE_DESCENDING", "LAST_AUTHENTICATED_TIME_ASCENDING", "LAST_AUTHENTICATED_TIME_DESCENDING"},
 		},
-		570: {
+		574: {
 			Name: "statusType",
 			Kind: schema.String,
 			Enum: []string{"Active", "Inactive"},
 		},
-		571: {
+		575: {
 			Name: "stringType",
 			Kind: schema.String,
 		},
-		572: {
+		576: {
 			Name: "summaryKeyType",
 			Kind: schema.String,
 			Enum: []string{"Users", "UsersQuota", "Groups", "GroupsQuota", "ServerCertificates", "ServerCertificatesQuota", "UserPolicySizeQuota", "GroupPolicySizeQuota", "GroupsPerUserQuota", "SigningCertificatesPerUserQuota", "AccessKeysPerUserQuota", "MFADevices", "MFADevicesInUse", "AccountMFAEnabled", "AccountAccessKeysPresent", "AccountSigningCertificatesPresent", "AttachedPoliciesPerGroupQuota", "AttachedPoliciesPerRoleQuota", "AttachedPoliciesPerUserQuota", "Policies", "PoliciesQuota", "PolicySizeQuota", "PolicyVersionsInUse", "PolicyVersionsInUseQuota", "VersionsPerPolicyQuota", "GlobalEndpointTokenVersion"},
 		},
-		573: {
+		577: {
 			Name: "summaryMapType",
 			Kind: schema.Map,
 			Members: []schema.Member{
-				{Name: "key", Shape: 572},
-				{Name: "value", Shape: 574},
+				{Name: "key", Shape: 576},
+				{Name: "value", Shape: 578},
 			},
 		},
-		574: {
+		578: {
 			Name: "summaryValueType",
 			Kind: schema.Integer,
 		},
-		575: {
+		579: {
 			Name: "tagKeyListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 576},
+				{Name: "member", Shape: 580},
 			},
 			Max: 50, HasMax: true,
 		},
-		576: {
+		580: {
 			Name: "tagKeyType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 128, HasMax: true,
 			Pattern: "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+",
 		},
-		577: {
+		581: {
 			Name: "tagListType",
 			Kind: schema.List,
 			Members: []schema.Member{
@@ -4269,63 +4299,63 @@ var table = schema.Service{
 			},
 			Max: 50, HasMax: true,
 		},
-		578: {
+		582: {
 			Name: "tagValueType",
 			Kind: schema.String,
 			Min:  0, HasMin: true,
 			Max: 256, HasMax: true,
 			Pattern: "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*",
 		},
-		579: {
+		583: {
 			Name: "thumbprintListType",
 			Kind: schema.List,
 			Members: []schema.Member{
-				{Name: "member", Shape: 580},
+				{Name: "member", Shape: 584},
 			},
 		},
-		580: {
+		584: {
 			Name: "thumbprintType",
 			Kind: schema.String,
 			Min:  40, HasMin: true,
 			Max: 40, HasMax: true,
 		},
-		581: {
+		585: {
 			Name: "unmodifiableEntityMessage",
 			Kind: schema.String,
 		},
-		582: {
+		586: {
 			Name: "unrecognizedPublicKeyEncodingMessage",
 			Kind: schema.String,
 		},
-		583: {
+		587: {
 			Name: "userDetailListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 461},
 			},
 		},
-		584: {
+		588: {
 			Name: "userListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 460},
 			},
 		},
-		585: {
+		589: {
 			Name: "userNameType",
 			Kind: schema.String,
 			Min:  1, HasMin: true,
 			Max: 64, HasMax: true,
 			Pattern: "[\\w+=,.@-]+",
 		},
-		586: {
+		590: {
 			Name: "virtualMFADeviceListType",
 			Kind: schema.List,
 			Members: []schema.Member{
 				{Name: "member", Shape: 462},
 			},
 		},
-		587: {
+		591: {
 			Name: "virtualMFADeviceName",
 			Kind: schema.String,
 			Min:  1, HasMin: true,

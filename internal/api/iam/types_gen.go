@@ -93,6 +93,12 @@ const (
 	ReportStateTypeComplete   = "COMPLETE"
 )
 
+// The values of assertionEncryptionModeType.
+const (
+	AssertionEncryptionModeTypeRequired = "Required"
+	AssertionEncryptionModeTypeAllowed  = "Allowed"
+)
+
 // The values of assignmentStatusType.
 const (
 	AssignmentStatusTypeAssigned   = "Assigned"
@@ -1195,9 +1201,11 @@ func (v *CreateRoleOutput) DecodeMember(i int, d schema.Decoder) {
 
 // CreateSAMLProviderInput is CreateSAMLProviderRequest of the service model.
 type CreateSAMLProviderInput struct {
-	SAMLMetadataDocument *string
-	Name                 *string
-	Tags                 []Tag
+	SAMLMetadataDocument    *string
+	Name                    *string
+	Tags                    []Tag
+	AssertionEncryptionMode *string
+	AddPrivateKey           *string
 }
 
 func (v *CreateSAMLProviderInput) EncodeMembers(e schema.Encoder) {
@@ -1213,6 +1221,14 @@ func (v *CreateSAMLProviderInput) EncodeMembers(e schema.Encoder) {
 		e.Member(2)
 		schema.EncodeStructList(e, v.Tags)
 	}
+	if v.AssertionEncryptionMode != nil {
+		e.Member(3)
+		e.String(*v.AssertionEncryptionMode)
+	}
+	if v.AddPrivateKey != nil {
+		e.Member(4)
+		e.String(*v.AddPrivateKey)
+	}
 }
 
 func (v *CreateSAMLProviderInput) DecodeMember(i int, d schema.Decoder) {
@@ -1223,6 +1239,10 @@ func (v *CreateSAMLProviderInput) DecodeMember(i int, d schema.Decoder) {
 		v.Name = new(d.String())
 	case 2:
 		v.Tags = schema.DecodeList(d, schema.DecodeStruct[Tag])
+	case 3:
+		v.AssertionEncryptionMode = new(d.String())
+	case 4:
+		v.AddPrivateKey = new(d.String())
 	}
 }
 
@@ -1306,8 +1326,9 @@ func (v *CreateServiceLinkedRoleOutput) DecodeMember(i int, d schema.Decoder) {
 
 // CreateServiceSpecificCredentialInput is CreateServiceSpecificCredentialRequest of the service model.
 type CreateServiceSpecificCredentialInput struct {
-	UserName    *string
-	ServiceName *string
+	UserName          *string
+	ServiceName       *string
+	CredentialAgeDays *int32
 }
 
 func (v *CreateServiceSpecificCredentialInput) EncodeMembers(e schema.Encoder) {
@@ -1319,6 +1340,10 @@ func (v *CreateServiceSpecificCredentialInput) EncodeMembers(e schema.Encoder) {
 		e.Member(1)
 		e.String(*v.ServiceName)
 	}
+	if v.CredentialAgeDays != nil {
+		e.Member(2)
+		e.Int(int64(*v.CredentialAgeDays))
+	}
 }
 
 func (v *CreateServiceSpecificCredentialInput) DecodeMember(i int, d schema.Decoder) {
@@ -1327,6 +1352,8 @@ func (v *CreateServiceSpecificCredentialInput) DecodeMember(i int, d schema.Deco
 		v.UserName = new(d.String())
 	case 1:
 		v.ServiceName = new(d.String())
+	case 2:
+		v.CredentialAgeDays = new(int32(d.Int()))
 	}
 }
 
@@ -10329,8 +10356,11 @@ func (v *UpdateRoleOutput) DecodeMember(i int, d schema.Decoder) {
 
 // UpdateSAMLProviderInput is UpdateSAMLProviderRequest of the service model.
 type UpdateSAMLProviderInput struct {
-	SAMLMetadataDocument *string
-	SAMLProviderArn      *string
+	SAMLMetadataDocument    *string
+	SAMLProviderArn         *string
+	AssertionEncryptionMode *string
+	AddPrivateKey           *string
+	RemovePrivateKey        *string
 }
 
 func (v *UpdateSAMLProviderInput) EncodeMembers(e schema.Encoder) {
@@ -10342,6 +10372,18 @@ func (v *UpdateSAMLProviderInput) EncodeMembers(e schema.Encoder) {
 		e.Member(1)
 		e.String(*v.SAMLProviderArn)
 	}
+	if v.AssertionEncryptionMode != nil {
+		e.Member(2)
+		e.String(*v.AssertionEncryptionMode)
+	}
+	if v.AddPrivateKey != nil {
+		e.Member(3)
+		e.String(*v.AddPrivateKey)
+	}
+	if v.RemovePrivateKey != nil {
+		e.Member(4)
+		e.String(*v.RemovePrivateKey)
+	}
 }
 
 func (v *UpdateSAMLProviderInput) DecodeMember(i int, d schema.Decoder) {
@@ -10350,6 +10392,12 @@ func (v *UpdateSAMLProviderInput) DecodeMember(i int, d schema.Decoder) {
 		v.SAMLMetadataDocument = new(d.String())
 	case 1:
 		v.SAMLProviderArn = new(d.String())
+	case 2:
+		v.AssertionEncryptionMode = new(d.String())
+	case 3:
+		v.AddPrivateKey = new(d.String())
+	case 4:
+		v.RemovePrivateKey = new(d.String())
 	}
 }
 

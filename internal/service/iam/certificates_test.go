@@ -206,6 +206,7 @@ func TestServiceSpecificCredentials(t *testing.T) {
 	}
 	_, err := create("codecommit.amazonaws.com")
 	fails(t, err, "LimitExceeded", "")
+	fails(t, f.do(root(), &api.CreateServiceSpecificCredentialInput{UserName: new("bob"), ServiceName: new("codecommit.amazonaws.com"), CredentialAgeDays: new(int32(5))}), "NotImplemented", "")
 	_, err = create("lambda.amazonaws.com")
 	fails(t, err, "NotSupportedService", "")
 	must(create("cassandra.amazonaws.com"))(t)
@@ -269,6 +270,12 @@ func TestSAMLProviders(t *testing.T) {
 	if p := get(); !p.ValidUntil.Equal(time.Date(2040, 1, 2, 3, 4, 5, 0, time.UTC)) {
 		t.Errorf("%+v", p)
 	}
+	ok(t, f.do(root(), &api.UpdateSAMLProviderInput{SAMLProviderArn: out.SAMLProviderArn}))
+	if p := get(); p.ValidUntil.Year() != 2040 {
+		t.Errorf("%+v", p)
+	}
+	fails(t, f.do(root(), &api.UpdateSAMLProviderInput{SAMLProviderArn: out.SAMLProviderArn, AssertionEncryptionMode: new("Allowed")}), "NotImplemented", "")
+	fails(t, f.do(root(), &api.CreateSAMLProviderInput{Name: new("enc"), SAMLMetadataDocument: &good, AddPrivateKey: new("key")}), "NotImplemented", "")
 	ok(t, f.do(root(), &api.TagSAMLProviderInput{SAMLProviderArn: out.SAMLProviderArn, Tags: []api.Tag{{Key: new("x"), Value: new("y")}}}))
 	ok(t, f.do(root(), &api.UntagSAMLProviderInput{SAMLProviderArn: out.SAMLProviderArn, TagKeys: []string{"A"}}))
 	if tags := must(run[api.ListSAMLProviderTagsOutput](f, root(), &api.ListSAMLProviderTagsInput{SAMLProviderArn: out.SAMLProviderArn}))(t).Tags; len(tags) != 1 {

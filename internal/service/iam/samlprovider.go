@@ -9,6 +9,7 @@ import (
 	"time"
 
 	api "brume/internal/api/iam"
+	"brume/internal/awserr"
 	"brume/internal/kv"
 )
 
@@ -139,6 +140,9 @@ func (s *Service) changeSAML(ctx context.Context, providerARN string, change fun
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateSAMLProvider.html
 func (s *Service) CreateSAMLProvider(ctx context.Context, in *api.CreateSAMLProviderInput) (*api.CreateSAMLProviderOutput, error) {
+	if in.AssertionEncryptionMode != nil || in.AddPrivateKey != nil {
+		return nil, awserr.NotImplemented("CreateSAMLProvider with encrypted assertions")
+	}
 	validUntil, err := parseSAMLMetadata(*in.SAMLMetadataDocument)
 	if err != nil {
 		return nil, err
@@ -210,12 +214,20 @@ func (s *Service) ListSAMLProviders(ctx context.Context, _ *api.ListSAMLProvider
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateSAMLProvider.html
 func (s *Service) UpdateSAMLProvider(ctx context.Context, in *api.UpdateSAMLProviderInput) (*api.UpdateSAMLProviderOutput, error) {
-	validUntil, err := parseSAMLMetadata(*in.SAMLMetadataDocument)
-	if err != nil {
-		return nil, err
+	if in.AssertionEncryptionMode != nil || in.AddPrivateKey != nil || in.RemovePrivateKey != nil {
+		return nil, awserr.NotImplemented("UpdateSAMLProvider with encrypted assertions")
 	}
-	err = s.changeSAML(ctx, *in.SAMLProviderArn, func(p *samlRow) error {
-		p.describe(*in.SAMLMetadataDocument, validUntil)
+	var validUntil time.Time
+	if in.SAMLMetadataDocument != nil {
+		var err error
+		if validUntil, err = parseSAMLMetadata(*in.SAMLMetadataDocument); err != nil {
+			return nil, err
+		}
+	}
+	err := s.changeSAML(ctx, *in.SAMLProviderArn, func(p *samlRow) error {
+		if in.SAMLMetadataDocument != nil {
+			p.describe(*in.SAMLMetadataDocument, validUntil)
+		}
 		return nil
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	api "brume/internal/api/iam"
+	"brume/internal/awserr"
 )
 
 // maxServiceCredentials is how many credentials a user may have for one service.
@@ -59,6 +60,9 @@ func (r reader) credentials(user string) iter.Seq2[item[*credentialRow], error] 
 func (s *Service) CreateServiceSpecificCredential(ctx context.Context, in *api.CreateServiceSpecificCredentialInput) (*api.CreateServiceSpecificCredentialOutput, error) {
 	if err := checkCredentialService(*in.ServiceName); err != nil {
 		return nil, err
+	}
+	if in.CredentialAgeDays != nil {
+		return nil, awserr.NotImplemented("CreateServiceSpecificCredential with CredentialAgeDays")
 	}
 	password, hash, err := s.newServicePassword(ctx)
 	if err != nil {

@@ -83,9 +83,6 @@ func Run(ctx context.Context, c Config, stdout, stderr io.Writer) (err error) {
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
-	if tcp, ok := listener.(*net.TCPListener); ok {
-		listener = lazyListener{tcp}
-	}
 	go func() { served <- server.Serve(listener) }()
 	greet(stdout, c, endpointURL(listener.Addr()), host.stack.missing)
 	log.Info("ready", "address", listener.Addr().String(), "data_dir", c.DataDir, "version", c.Version)

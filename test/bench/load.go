@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +58,9 @@ func exchange(conn net.Conn, r *bufio.Reader, request []byte) error {
 	return readResponse(r)
 }
 
+// noEcho is the cost of an echo where there is none to compare with.
+const noEcho = time.Hour
+
 // load lets all workers send requests, and divides the CPU time that the process pid spent by their number. With a
 // perSecond they keep to that many requests in a second. The first second warms up and is not counted.
 func (b *bench) load(name string, pid, perSecond int, connect func() (request, func() error, error)) error {
@@ -100,8 +104,12 @@ func (b *bench) load(name string, pid, perSecond int, connect func() (request, f
 	n := len(all)
 	cpu := (after - before) / time.Duration(n)
 	b.echo = cmp.Or(b.echo, cpu)
-	fmt.Printf("%-40s %10.0f %9.1f µs %10.2f %6.2f ms %6.2f ms\n", name, float64(n)/b.duration.Seconds(), cpu.Seconds()*1e6,
-		cpu.Seconds()/b.echo.Seconds(), all[n/2].Seconds()*1e3, all[n*99/100].Seconds()*1e3)
+	ratio := ""
+	if b.echo != noEcho {
+		ratio = fmt.Sprintf("%.2f", cpu.Seconds()/b.echo.Seconds())
+	}
+	fmt.Printf("%-40s %10.0f %9.1f µs %10s %6.2f ms %6.2f ms\n", name, float64(n)/b.duration.Seconds(), cpu.Seconds()*1e6,
+		ratio, all[n/2].Seconds()*1e3, all[n*99/100].Seconds()*1e3)
 	return nil
 }
 
@@ -194,12 +202,12 @@ func rssBytes(pid int) (int64, error) {
 }
 
 // startEcho starts this program as an echo server, in a process of its own so that its CPU time can be told.
-func startEcho() (*exec.Cmd, string, error) {
+func startEcho(ctx context.Context) (*exec.Cmd, string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, "", err
 	}
-	cmd := exec.Command(self, echoArg)
+	cmd := exec.CommandContext(ctx, self, echoArg)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -13,11 +13,13 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -43,7 +45,9 @@ func main() {
 	profiles := flag.String("profiles", "", "show where the CPU time of DynamoDB goes instead, and leave the profiles in this directory")
 	large := flag.String("large", "", "numbers of items, with commas between: show what reads cost in tables so large instead")
 	flag.Parse()
-	ctx := context.Background()
+	// Whatever ends this program early, its servers end with it.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
+	defer stop()
 	names, err := regexp.Compile(*loads)
 	if err != nil {
 		log.Fatal(err)
@@ -102,7 +106,7 @@ func (b *bench) run(ctx context.Context, brume, only string) (err error) {
 			return err
 		}
 	}
-	echo, echoAddr, err := startEcho()
+	echo, echoAddr, err := startEcho(ctx)
 	if err != nil {
 		return err
 	}
@@ -208,6 +212,8 @@ func (b *bench) start(ctx context.Context, brume, dir string, flags ...string) (
 		return err
 	}
 	b.cfg = b.config(b.server.AccessKeyID, b.server.SecretAccessKey)
+	pid := b.server.PID()
+	context.AfterFunc(ctx, func() { syscall.Kill(pid, syscall.SIGKILL) })
 	return nil
 }
 

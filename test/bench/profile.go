@@ -47,6 +47,7 @@ func (b *bench) profile(ctx context.Context, brume, dir string) (err error) {
 		total time.Duration
 		spent map[string]time.Duration
 	}
+	b.echo = noEcho
 	var columns []column
 	for _, op := range dynamoOperations("bench") {
 		if !b.loads.MatchString(op.name) {

@@ -57,8 +57,8 @@ func isName(s string) bool {
 // Whether the caller may use it there is for the policies on both sides to say.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-cross-account-access.html
 func (sc *scope) locate(name *string) (string, error) {
-	if name != nil {
-		if parts := strings.SplitN(*name, ":", 6); len(parts) == 6 && parts[0] == "arn" && isAccount(parts[4]) {
+	if name != nil && strings.HasPrefix(*name, "arn:") {
+		if parts := strings.SplitN(*name, ":", 6); len(parts) == 6 && isAccount(parts[4]) {
 			sc.account = parts[4]
 		}
 	}

@@ -1,7 +1,13 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +18,7 @@ import (
 	"brume/internal/service/apigateway"
 	"brume/internal/service/iam"
 	"brume/internal/service/sts"
+	"brume/internal/wire"
 )
 
 const gatewayPrincipal = "apigateway.amazonaws.com"
@@ -45,6 +52,9 @@ func (l lambdaIntegration) Invoke(ctx context.Context, in *apigateway.LambdaInvo
 	if in.Qualifier != "" {
 		request.Qualifier = &in.Qualifier
 	}
+	if in.Async {
+		request.InvocationType = new("Event")
+	}
 	out, err := dispatch.Run[lambdaapi.InvokeOutput](call.With(ctx, info), l.dispatcher, "lambda", "Invoke", request)
 	if err != nil {
 		return nil, err
@@ -61,18 +71,114 @@ func (l lambdaIntegration) Invoke(ctx context.Context, in *apigateway.LambdaInvo
 
 // assume is the principal of the integration's role, if API Gateway may assume that.
 func (l lambdaIntegration) assume(ctx context.Context, in *apigateway.LambdaInvocation) (call.Principal, error) {
+	return assumeForGateway(ctx, l.iam, l.sts, in.RoleARN, in.SourceARN, in.SourceAccount)
+}
+
+func assumeForGateway(ctx context.Context, identities *iam.Service, tokens *sts.Service, roleARN, sourceARN, sourceAccount string) (call.Principal, error) {
 	const session = "BackplaneAssumeRoleSession"
-	if err := l.sts.MayAssume(ctx, sts.ServiceSession{
-		Service: gatewayPrincipal, RoleARN: in.RoleARN, Name: session, SourceARN: in.SourceARN, SourceAccount: in.SourceAccount,
+	if err := tokens.MayAssume(ctx, sts.ServiceSession{
+		Service: gatewayPrincipal, RoleARN: roleARN, Name: session, SourceARN: sourceARN, SourceAccount: sourceAccount,
 	}); err != nil {
 		return call.Principal{}, err
 	}
-	role, err := l.iam.Role(ctx, in.RoleARN)
+	role, err := identities.Role(ctx, roleARN)
 	if err != nil {
 		return call.Principal{}, err
 	}
 	if role == nil {
-		return call.Principal{}, awserr.New("AccessDenied", "The role %s does not exist.", in.RoleARN)
+		return call.Principal{}, awserr.New("AccessDenied", "The role %s does not exist.", roleARN)
 	}
 	return sessionOf(role, session), nil
+}
+
+// serviceIntegration lets API Gateway call the other services, as the role that the integration names or as its own caller.
+type serviceIntegration struct {
+	iam *iam.Service
+	sts *sts.Service
+	// server is set once it is there: it serves API Gateway in its turn.
+	server *wire.Server
+}
+
+func (s *serviceIntegration) Has(service string) bool { return s.server.Has(service) }
+
+func (s *serviceIntegration) Call(ctx context.Context, c *apigateway.ServiceCall) (*apigateway.HTTPResult, error) {
+	principal := c.Principal
+	if principal == nil {
+		p, err := assumeForGateway(ctx, s.iam, s.sts, c.RoleARN, c.SourceARN, c.SourceAccount)
+		if err != nil {
+			return nil, err
+		}
+		principal = &p
+	}
+	header := http.Header{}
+	for _, f := range c.Header {
+		header.Add(f.Name, f.Value)
+	}
+	res := s.server.Do(ctx, call.Info{
+		RequestID: call.NewRequestID(), Account: principal.Account, Region: c.Region, Principal: *principal, Secure: true, Time: time.Now(),
+		ViaService: gatewayPrincipal, SourceARN: c.SourceARN, SourceAccount: c.SourceAccount,
+	}, &wire.Call{Service: c.Service, Action: c.Action, Method: c.Method, Path: c.Path, Query: c.Query, Header: header, Body: c.Body})
+	return &apigateway.HTTPResult{Status: res.Status, Header: fieldsOf(res.Header), Body: res.Body}, nil
+}
+
+func fieldsOf(h http.Header) []apigateway.Field {
+	var out []apigateway.Field
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, v := range h[name] {
+			out = append(out, apigateway.Field{Name: name, Value: v})
+		}
+	}
+	return out
+}
+
+// httpIntegration reaches the endpoints of HTTP integrations. Connections are kept and used again.
+type httpIntegration struct{ strict, lenient *http.Client }
+
+func newHTTPIntegration() *httpIntegration {
+	client := func(insecure bool) *http.Client {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.MaxIdleConnsPerHost, t.DisableCompression = 64, true
+		if insecure {
+			t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // the integration's tlsConfig asks for it
+		}
+		return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	}
+	return &httpIntegration{client(false), client(true)}
+}
+
+func (h *httpIntegration) Close() error {
+	h.strict.CloseIdleConnections()
+	h.lenient.CloseIdleConnections()
+	return nil
+}
+
+func (h *httpIntegration) Send(ctx context.Context, c *apigateway.HTTPCall) (*apigateway.HTTPResult, error) {
+	req, err := http.NewRequestWithContext(ctx, c.Method, c.URL, bytes.NewReader(c.Body))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range c.Header {
+		if strings.EqualFold(f.Name, "Host") {
+			req.Host = f.Value
+			continue
+		}
+		req.Header.Add(f.Name, f.Value)
+	}
+	client := h.strict
+	if c.InsecureTLS {
+		client = h.lenient
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, apigateway.MaxBody+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > apigateway.MaxBody {
+		return nil, apigateway.ErrTooLarge
+	}
+	return &apigateway.HTTPResult{Status: res.StatusCode, Header: fieldsOf(res.Header), Body: body}, nil
 }

@@ -169,7 +169,11 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	if err != nil {
 		return s, err
 	}
+	endpoints := newHTTPIntegration()
+	s.onClose(endpoints.Close)
+	serviceCalls := &serviceIntegration{iam: identities, sts: tokens}
 	apis := apigateway.New(apigateway.Config{
+		HTTP: endpoints, Services: serviceCalls,
 		Store: store, Lambda: lambdaIntegration{dispatcher, identities, tokens}, Authorizer: dispatcher, Keys: signingKeys, Issuers: c.UserPools,
 		Endpoint: public, Log: log,
 	})
@@ -199,6 +203,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	if err != nil {
 		return s, err
 	}
+	serviceCalls.server = server
 	s.handler = usageHandler(s.meter, tokens, log, withCode(s.codeLinks, log, server))
 	for _, loop := range s.begin {
 		s.loops.Go(loop)

@@ -229,20 +229,7 @@ func (s *Server) operate(w http.ResponseWriter, r *http.Request, x *exchange, re
 	if err != nil {
 		return err
 	}
-	x.info.Operation = x.op.Name
-	op := s.Dispatcher.Operation(e.svc.Name, x.op.Name)
-	in := op.New()
-	if err := e.codec.Decode(e.svc, x.op, req, in); err != nil {
-		return err
-	}
-	out, err := s.Dispatcher.Call(call.With(r.Context(), &x.info), op, in)
-	if err != nil {
-		return err
-	}
-	if streamer, ok := out.(schema.Streamer); ok {
-		x.events = streamer.Stream()
-	}
-	return e.codec.Encode(e.svc, x.op, x.info.RequestID, out, resp)
+	return s.perform(r.Context(), x, req, resp)
 }
 
 // signed finds out who the caller is, and the operation.

@@ -5,15 +5,20 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	ddbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 )
 
@@ -154,4 +159,68 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+// A method that writes to a table without a function in between, with the credentials of a role.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/getting-started-aws-proxy.html
+func TestAPIGatewayToDynamoDB(t *testing.T) {
+	ctx, account := t.Context(), newAccount()
+	root := as(account, "test", "")
+	tables := dynamodb.NewFromConfig(root)
+	must(tables.CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName: aws.String("users"), BillingMode: ddbtypes.BillingModePayPerRequest,
+		AttributeDefinitions: []ddbtypes.AttributeDefinition{{AttributeName: aws.String("username"), AttributeType: ddbtypes.ScalarAttributeTypeS}},
+		KeySchema:            []ddbtypes.KeySchemaElement{{AttributeName: aws.String("username"), KeyType: ddbtypes.KeyTypeHash}},
+	}))
+	if err := dynamodb.NewTableExistsWaiter(tables).Wait(ctx, &dynamodb.DescribeTableInput{TableName: aws.String("users")}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	roles := iam.NewFromConfig(root)
+	role := must(roles.CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String("api"), AssumeRolePolicyDocument: aws.String(
+		`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"apigateway.amazonaws.com"},"Action":"sts:AssumeRole"}}`)})).Role
+	must(roles.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: role.RoleName, PolicyName: aws.String("p"), PolicyDocument: aws.String(
+		`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"dynamodb:PutItem","Resource":"*"}}`)}))
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Path", r.RequestURI)
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	defer backend.Close()
+
+	method := func(action, template string) string {
+		return `{"parameters":[{"name":"name","in":"path","required":true,"type":"string"}],"responses":{"200":{"description":"ok"},"400":{"description":"bad"}},"x-amazon-apigateway-integration":{"type":"aws","httpMethod":"POST",
+			"uri":"arn:aws:apigateway:` + region + `:dynamodb:action/` + action + `","credentials":"` + *role.Arn + `","requestTemplates":{"application/json":` + string(must(json.Marshal(template))) + `},
+			"responses":{"default":{"statusCode":"200"},"4\\d{2}":{"statusCode":"400","responseTemplates":{"application/json":"$input.path('$.__type') $input.path('$.message')$input.path('$.Message')"}}}}}`
+	}
+	client := apigateway.NewFromConfig(root)
+	api := must(client.ImportRestApi(ctx, &apigateway.ImportRestApiInput{Body: []byte(`{"swagger":"2.0","info":{"title":"users","version":"1"},"paths":{
+		"/users/{name}":{"put":` + method("PutItem", `{"TableName":"users","Item":{"username":{"S":"$input.params('name')"},"age":{"N":"$input.path('$.age')"}}}`) + `,
+			"delete":` + method("DeleteItem", `{"TableName":"users","Key":{"username":{"S":"$input.params('name')"}}}`) + `},
+		"/out/{rest+}":{"x-amazon-apigateway-any-method":{"responses":{},"x-amazon-apigateway-integration":{"type":"http_proxy","httpMethod":"ANY","uri":"` + backend.URL + `/up/{rest}",
+			"requestParameters":{"integration.request.path.rest":"method.request.path.rest"}}}}}}`)}))
+	must(client.CreateDeployment(ctx, &apigateway.CreateDeploymentInput{RestApiId: api.Id, StageName: aws.String("dev")}))
+	send := func(verb, path, body string) *http.Response {
+		req := must(http.NewRequestWithContext(ctx, verb, brume.Endpoint+"/restapis/"+*api.Id+"/dev/_user_request_"+path, strings.NewReader(body)))
+		return must(http.DefaultClient.Do(req))
+	}
+	res := send(http.MethodPut, "/users/ada", `{"age":36}`)
+	if body := must(io.ReadAll(res.Body)); res.StatusCode != 200 || string(body) != "{}" {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+	item := must(tables.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String("users"), Key: map[string]ddbtypes.AttributeValue{"username": &ddbtypes.AttributeValueMemberS{Value: "ada"}}})).Item
+	if age, ok := item["age"].(*ddbtypes.AttributeValueMemberN); !ok || age.Value != "36" {
+		t.Errorf("%v", item)
+	}
+	// What the role may not do, the method may not either; and DynamoDB's own refusals come through.
+	res = send(http.MethodDelete, "/users/ada", "")
+	if body := must(io.ReadAll(res.Body)); res.StatusCode != 400 || !strings.Contains(string(body), "AccessDeniedException") || !strings.Contains(string(body), "assumed-role/api/") {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+	res = send(http.MethodPut, "/users/ada", `{"age":"old"}`)
+	if body := must(io.ReadAll(res.Body)); res.StatusCode != 400 || !strings.Contains(string(body), "ValidationException") {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+	res = send(http.MethodPost, "/out/a/b%20c?q=1", "")
+	if res.StatusCode != http.StatusTeapot || res.Header.Get("X-Path") != "/up/a/b%20c?q=1" {
+		t.Errorf("%d %v", res.StatusCode, res.Header)
+	}
 }

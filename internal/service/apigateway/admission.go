@@ -179,6 +179,7 @@ func (s *Service) authorizeIAM(ctx context.Context, x *exchange) (*gatewayRespon
 	if err != nil {
 		return nil, err
 	}
+	x.principal = &principal
 	x.identity = &caller{accountID: principal.Account, accessKey: principal.AccessKeyID, arn: principal.ARN, id: principal.ID}
 	return s.evaluate(ctx, x, principal)
 }

@@ -76,8 +76,13 @@ type method struct {
 }
 
 type integration struct {
-	kind             string // AWS, AWS_PROXY or MOCK
+	kind             string // AWS, AWS_PROXY, HTTP, HTTP_PROXY or MOCK
 	target           lambdaTarget
+	service          serviceTarget // of an AWS integration with another service than Lambda
+	uri, httpMethod  string
+	insecureTLS      bool
+	parameters       []parameterMapping
+	contentHandling  string
 	credentials      string
 	timeout          time.Duration
 	passthrough      string
@@ -92,6 +97,7 @@ type integrationResponse struct {
 	pattern     *regexp.Regexp // nil for the default response
 	parameters  []responseParameter
 	templates   map[string]*vtl.Template
+	handling    string // CONVERT_TO_BINARY, CONVERT_TO_TEXT or nothing
 	defaultType string // the template for clients that ask for no type that is there
 }
 
@@ -200,7 +206,9 @@ func methodSettingPath(key string) string {
 func compileIntegration(row *api.Integration, variables map[string]string) *integration {
 	in := &integration{
 		kind: *row.Type, credentials: substituteStageVariables(value(row.Credentials), variables),
-		timeout: maxIntegrationTimeout, passthrough: value(row.PassthroughBehavior),
+		timeout: maxIntegrationTimeout, passthrough: value(row.PassthroughBehavior), httpMethod: value(row.HttpMethod),
+		uri: substituteStageVariables(value(row.Uri), variables), parameters: compileParameters(row.RequestParameters),
+		contentHandling: value(row.ContentHandling), insecureTLS: row.TlsConfig != nil && value(row.TlsConfig.InsecureSkipVerification),
 	}
 	if row.TimeoutInMillis != nil {
 		in.timeout = time.Duration(*row.TimeoutInMillis) * time.Millisecond
@@ -211,12 +219,13 @@ func compileIntegration(row *api.Integration, variables map[string]string) *inte
 		}
 	}
 	if in.kind == "AWS" || in.kind == "AWS_PROXY" {
-		var err error
-		if in.target, err = parseLambdaURI(substituteStageVariables(value(row.Uri), variables)); err != nil {
-			in.problem = err
+		if isLambdaURI(in.uri) {
+			in.target, in.problem = parseLambdaURI(in.uri)
+		} else {
+			in.service, in.problem = parseServiceURI(in.uri)
 		}
 	}
-	if in.kind == "AWS_PROXY" {
+	if in.kind == "AWS_PROXY" || in.kind == "HTTP_PROXY" {
 		return in
 	}
 	in.requestTemplates = make(map[string]*vtl.Template, len(row.RequestTemplates))
@@ -230,7 +239,7 @@ func compileIntegration(row *api.Integration, variables map[string]string) *inte
 	}
 	for _, code := range slices.Sorted(maps.Keys(row.IntegrationResponses)) {
 		row := row.IntegrationResponses[code]
-		r := integrationResponse{statusCode: code, templates: make(map[string]*vtl.Template, len(row.ResponseTemplates))}
+		r := integrationResponse{statusCode: code, handling: value(row.ContentHandling), templates: make(map[string]*vtl.Template, len(row.ResponseTemplates))}
 		if p := value(row.SelectionPattern); p != "" {
 			re, err := compilePattern(p)
 			if err != nil {

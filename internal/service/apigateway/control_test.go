@@ -85,8 +85,6 @@ func TestUnsupportedIsRefused(t *testing.T) {
 	_, err = g.UpdateMethod(g.ctx, &api.UpdateMethodInput{RestApiId: &id, ResourceId: &root, HttpMethod: new("GET"), PatchOperations: ops("replace /authorizationType CUSTOM")})
 	wantError(t, err, "BadRequestException", "requires a valid authorizer")
 	for _, in := range []api.PutIntegrationInput{
-		{Type: new("HTTP"), IntegrationHttpMethod: new("GET"), Uri: new("http://example.com")},
-		{Type: new("HTTP_PROXY"), IntegrationHttpMethod: new("GET"), Uri: new("http://example.com")},
 		{Type: new("AWS"), IntegrationHttpMethod: new("POST"), Uri: new("arn:aws:apigateway:us-east-1:sqs:path/1/q")},
 		{Type: new("MOCK"), ConnectionType: new("VPC_LINK")},
 		{Type: new("AWS_PROXY"), IntegrationHttpMethod: new("POST"), Uri: new(functionURI), Credentials: new("arn:aws:iam::*:user/*")},

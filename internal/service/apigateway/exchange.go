@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"brume/internal/call"
 )
 
 // An exchange is one request on its way through a method.
@@ -23,6 +25,7 @@ type exchange struct {
 	// identity is who signed a request to a method that wants that, authorized what an authorizer said.
 	identity   *caller
 	authorized *authorized
+	principal  *call.Principal // the same signer, for calls in its name
 	// validationErrors is what is wrong with the body, for $context.error.validationErrorString.
 	validationErrors string
 	log              *executionLog

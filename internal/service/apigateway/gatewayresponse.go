@@ -89,6 +89,11 @@ func badGateway() *gatewayResponse {
 	return &gatewayResponse{"DEFAULT_5XX", 502, "InternalServerErrorException", "Internal server error", true}
 }
 
+// integrationFailure answers for an endpoint that could not be reached.
+func integrationFailure() *gatewayResponse {
+	return &gatewayResponse{"INTEGRATION_FAILURE", 504, "InternalServerErrorException", "Internal server error", true}
+}
+
 func integrationTimeout() *gatewayResponse {
 	return &gatewayResponse{"INTEGRATION_TIMEOUT", 504, "InternalServerErrorException", "Endpoint request timed out", true}
 }

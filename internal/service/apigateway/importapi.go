@@ -73,7 +73,7 @@ func (s *Service) importDocument(ctx context.Context, body []byte, parameters ma
 		if err != nil {
 			return err
 		}
-		i := &importer{tx: tx, sc: sc, row: row, def: def, overwrite: overwrite}
+		i := &importer{service: s, tx: tx, sc: sc, row: row, def: def, overwrite: overwrite}
 		return i.apply()
 	})
 	if err != nil {
@@ -94,6 +94,7 @@ func parseDocument(body []byte, o openapi.Options) (*openapi.Definition, error) 
 
 // An importer brings one definition into one API, within one transaction.
 type importer struct {
+	service   *Service
 	tx        kv.Tx
 	sc        scope
 	row       *api.RestApi
@@ -337,7 +338,7 @@ func (i *importer) method(r *api.Resource, m *openapi.Method) error {
 	}
 	if in := m.MethodIntegration; in != nil {
 		completeIntegration(in, *r.Id)
-		if err := checkIntegration(in); err != nil {
+		if err := i.service.checkIntegration(in); err != nil {
 			return at(err, "Unable to put integration on '%s' for resource at path '%s'", *m.HttpMethod, m.Path)
 		}
 		for _, response := range in.IntegrationResponses {

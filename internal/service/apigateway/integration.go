@@ -12,7 +12,7 @@ import (
 )
 
 // checkIntegration checks what can be set on an integration.
-func checkIntegration(in *api.Integration) error {
+func (s *Service) checkIntegration(in *api.Integration) error {
 	switch t := value(in.Type); t {
 	case "MOCK":
 	case "AWS", "AWS_PROXY":
@@ -27,14 +27,22 @@ func checkIntegration(in *api.Integration) error {
 		if !strings.HasPrefix(part[5], "path/") && !strings.HasPrefix(part[5], "action/") {
 			return invalid("AWS ARN for integration must contain path or action")
 		}
-		if part[4] != "lambda" {
+		if part[4] == "lambda" {
+			if _, err := parseLambdaURI(uri); err != nil && !strings.Contains(uri, "${stageVariables.") {
+				return invalid("Invalid function ARN or invalid uri")
+			}
+		} else if t == "AWS_PROXY" {
+			return invalid("Integrations of type 'AWS_PROXY' currently only supports Lambda function and Firehose stream invocations.")
+		} else if !s.services.Has(part[4]) {
 			return awserr.NotImplemented("an integration with the service " + part[4])
 		}
-		if _, err := parseLambdaURI(uri); err != nil && !strings.Contains(uri, "${stageVariables.") {
-			return invalid("Invalid function ARN or invalid uri")
-		}
 	case "HTTP", "HTTP_PROXY":
-		return awserr.NotImplemented("an integration of the type " + t)
+		if value(in.HttpMethod) == "" {
+			return invalid("Enumeration value for HttpMethod must be non-empty")
+		}
+		if u := value(in.Uri); !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "https://") && !strings.HasPrefix(u, "${stageVariables.") || strings.ContainsAny(u, " \r\n") {
+			return invalid("Invalid HTTP endpoint specified for URI")
+		}
 	default:
 		return invalid("Invalid integration type specified. Valid options are HTTP, AWS, MOCK, HTTP_PROXY, AWS_PROXY")
 	}
@@ -52,13 +60,14 @@ func checkIntegration(in *api.Integration) error {
 	if in.TimeoutInMillis != nil && (*in.TimeoutInMillis < 50 || *in.TimeoutInMillis > 29000) {
 		return invalid("Timeout should be between 50 ms and 29000 ms")
 	}
-	if c := value(in.Credentials); c != "" && (!strings.HasPrefix(c, "arn:aws:iam::") || !strings.Contains(c, ":role/")) {
-		if strings.HasPrefix(c, "arn:aws:iam::*:user/") {
-			return awserr.NotImplemented("an integration with the credentials of the caller")
-		}
-		if !strings.Contains(c, "${stageVariables.") {
-			return invalid("Invalid ARN specified in the request")
-		}
+	if c := value(in.Credentials); c != "" && c != callerCredentials && (!strings.HasPrefix(c, "arn:aws:iam::") || !strings.Contains(c, ":role/")) && !strings.Contains(c, "${stageVariables.") {
+		return invalid("Invalid ARN specified in the request")
+	}
+	if value(in.Credentials) == callerCredentials && isLambdaURI(value(in.Uri)) {
+		return awserr.NotImplemented("a Lambda integration with the credentials of the caller")
+	}
+	if err := checkRequestParameters(in.RequestParameters); err != nil {
+		return err
 	}
 	return checkTemplates(in.RequestTemplates)
 }
@@ -104,7 +113,7 @@ func (s *Service) PutIntegration(ctx context.Context, in *api.PutIntegrationInpu
 		CacheNamespace: in.CacheNamespace, CacheKeyParameters: in.CacheKeyParameters, TlsConfig: in.TlsConfig,
 	}
 	completeIntegration(row, *in.ResourceId)
-	if err := checkIntegration(row); err != nil {
+	if err := s.checkIntegration(row); err != nil {
 		return nil, err
 	}
 	err := s.changeMethod(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(_ kv.Reader, m *api.Method) error {
@@ -158,7 +167,7 @@ func (s *Service) UpdateIntegration(ctx context.Context, in *api.UpdateIntegrati
 		if err != nil {
 			return err
 		}
-		return checkIntegration(row)
+		return s.checkIntegration(row)
 	})
 	return out, err
 }

@@ -41,8 +41,14 @@ func (s *Service) integrate(ctx context.Context, x *exchange) *Response {
 		return s.mock(ctx, x)
 	case in.kind == "AWS_PROXY":
 		return s.lambdaProxy(ctx, x)
+	case in.kind == "AWS" && in.service.service != "":
+		return s.callService(ctx, x)
 	case in.kind == "AWS":
 		return s.lambdaCustom(ctx, x)
+	case in.kind == "HTTP_PROXY":
+		return s.httpProxy(ctx, x)
+	case in.kind == "HTTP":
+		return s.httpCustom(ctx, x)
 	}
 	return s.refuse(ctx, x, configurationError(), "Execution failed due to configuration error: Integration type "+in.kind+" is not supported")
 }
@@ -106,7 +112,7 @@ func mockStatus(payload []byte) (int, bool) {
 
 // lambdaProxy hands the whole request to a function and takes the whole response from it.
 func (s *Service) lambdaProxy(ctx context.Context, x *exchange) *Response {
-	result, refusal := s.callLambda(ctx, x, x.proxyEvent())
+	result, refusal := s.callLambda(ctx, x, x.proxyEvent(), false)
 	if refusal != nil {
 		return refusal
 	}
@@ -135,7 +141,8 @@ func (s *Service) lambdaCustom(ctx context.Context, x *exchange) *Response {
 	if err != nil {
 		return s.failMapping(ctx, x, err)
 	}
-	result, refusal := s.callLambda(ctx, x, payload)
+	kind := valuesOf(x.outgoing(vars, nil).header, "X-Amz-Invocation-Type", true)
+	result, refusal := s.callLambda(ctx, x, payload, len(kind) > 0 && kind[len(kind)-1] == "Event")
 	if refusal != nil {
 		return refusal
 	}
@@ -151,7 +158,7 @@ func (s *Service) lambdaCustom(ctx context.Context, x *exchange) *Response {
 }
 
 // callLambda runs the function of an integration. On failure it returns the response to give.
-func (s *Service) callLambda(ctx context.Context, x *exchange, payload []byte) (*LambdaResult, *Response) {
+func (s *Service) callLambda(ctx context.Context, x *exchange, payload []byte, async bool) (*LambdaResult, *Response) {
 	in := x.method.integration
 	if x.log != nil {
 		x.log.printf("Endpoint request URI: %s", in.target.uri)
@@ -168,7 +175,7 @@ func (s *Service) callLambda(ctx context.Context, x *exchange, payload []byte) (
 	begin := time.Now()
 	result, err := s.lambda.Invoke(bounded, &LambdaInvocation{
 		FunctionARN: in.target.arn, Qualifier: in.target.qualifier, Payload: payload, SourceARN: x.sourceARN(),
-		SourceAccount: x.stage.account, Region: x.stage.region, RoleARN: in.credentials, TraceID: x.traceID,
+		SourceAccount: x.stage.account, Region: x.stage.region, RoleARN: in.credentials, TraceID: x.traceID, Async: async,
 	})
 	if err != nil {
 		return nil, s.lambdaFailure(ctx, x, bounded, err)

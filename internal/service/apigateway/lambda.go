@@ -25,6 +25,8 @@ type LambdaInvocation struct {
 	RoleARN string
 	// TraceID is the X-Amzn-Trace-Id of the request.
 	TraceID string
+	// Async asks Lambda to take the payload and run the function later.
+	Async bool
 }
 
 // A LambdaResult is what a function returned.
@@ -41,6 +43,12 @@ var errInvalidFunction = misconfigured("Invalid function ARN or invalid uri")
 
 // A lambdaTarget is the function of an integration.
 type lambdaTarget struct{ uri, arn, qualifier string }
+
+// isLambdaURI says whether the URI of an integration is of Lambda.
+func isLambdaURI(uri string) bool {
+	part := strings.SplitN(uri, ":", 6)
+	return len(part) == 6 && part[4] == "lambda"
+}
 
 // parseLambdaURI reads "arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/FUNCTION-ARN/invocations".
 func parseLambdaURI(uri string) (lambdaTarget, error) {

@@ -215,6 +215,11 @@ func (x *exchange) contextMap() *vtl.Map {
 	override := lenientMap(nil)
 	override.Set("header", lenientMap(nil))
 	m.Set("responseOverride", override)
+	request := lenientMap(nil)
+	for _, place := range []string{"path", "querystring", "header"} {
+		request.Set(place, lenientMap(nil))
+	}
+	m.Set("requestOverride", request)
 	return m
 }
 
@@ -238,14 +243,18 @@ func (x *exchange) integrationRequest(vars *vtl.Map) ([]byte, error) {
 	if media == "" {
 		media = "application/json"
 	}
+	body, err := converted(in.contentHandling, x.req.Body, isBinary(x.stage.binaryTypes, media))
+	if err != nil {
+		return nil, err
+	}
 	if t := in.requestTemplates[media]; t != nil {
-		return x.render(t, vars, x.req.Body)
+		return x.render(t, vars, body)
 	}
 	switch {
 	case in.passthrough == "NEVER", in.passthrough == "WHEN_NO_TEMPLATES" && len(in.requestTemplates) > 0:
 		return nil, errUnsupportedMedia
 	}
-	return x.req.Body, nil
+	return body, nil
 }
 
 // An integrationResult is what an integration that is no proxy answered.
@@ -253,6 +262,7 @@ type integrationResult struct {
 	// selector is what selection patterns are matched against: the status of MOCK, the error message of a function.
 	selector string
 	status   int // shown where nothing matches
+	header   []Field
 	body     []byte
 }
 
@@ -266,11 +276,24 @@ func (x *exchange) methodResponse(vars *vtl.Map, result *integrationResult) (*Re
 	if !x.method.responses[chosen.statusCode] {
 		return nil, misconfigured("Output mapping refers to an invalid method response: %s", chosen.statusCode)
 	}
-	r := &Response{Body: result.body}
+	resultType := ""
+	for _, f := range result.header {
+		if strings.EqualFold(f.Name, "Content-Type") {
+			resultType = f.Value
+		}
+	}
+	body, err := converted(chosen.handling, result.body, isBinary(x.stage.binaryTypes, mediaType(resultType)))
+	if err != nil {
+		return nil, err
+	}
+	r := &Response{Body: body}
 	if r.Status, _ = strconv.Atoi(chosen.statusCode); r.Status < 200 {
 		return nil, misconfigured("Invalid status code %s", chosen.statusCode)
 	}
 	contentType := "application/json"
+	if resultType != "" {
+		contentType = resultType
+	}
 	if len(chosen.templates) > 0 {
 		accept, _ := x.req.header("Accept")
 		first, _, _ := strings.Cut(accept, ",")
@@ -280,7 +303,7 @@ func (x *exchange) methodResponse(vars *vtl.Map, result *integrationResult) (*Re
 			name = chosen.defaultType
 			t = chosen.templates[name]
 		}
-		body, err := x.render(t, vars, result.body)
+		body, err := x.render(t, vars, r.Body)
 		if err != nil {
 			return nil, misconfigured("Unable to transform response: %v", err)
 		}
@@ -315,6 +338,13 @@ func (x *exchange) responseParameter(source string, vars *vtl.Map, result *integ
 	}
 	var v any
 	switch {
+	case strings.HasPrefix(source, "integration.response.header."), strings.HasPrefix(source, "integration.response.multivalueheader."):
+		_, name, _ := strings.Cut(strings.TrimPrefix(source, "integration.response."), ".")
+		values := valuesOf(result.header, name, true)
+		if len(values) == 0 {
+			return "", false, nil
+		}
+		return values[len(values)-1], true, nil
 	case source == "integration.response.body":
 		v = string(result.body)
 	case strings.HasPrefix(source, "integration.response.body."):

@@ -21,6 +21,9 @@ type Config struct {
 	Store kv.Store
 	// Lambda runs the functions of integrations and authorizers.
 	Lambda Lambda
+	// HTTP reaches the endpoints of HTTP integrations, Services the other services of AWS.
+	HTTP     HTTP
+	Services Services
 	// Authorizer decides what callers of APIs may do.
 	Authorizer Authorizer
 	// Keys fetches the keys of those who issue tokens; nil if no token is to be taken.
@@ -37,6 +40,8 @@ type Service struct {
 	api.Unimplemented
 	store      kv.Store
 	lambda     Lambda
+	http       HTTP
+	services   Services
 	authorizer Authorizer
 	keySource  KeySource
 	issuers    map[string]string
@@ -56,7 +61,7 @@ var _ api.Service = (*Service)(nil)
 // New returns the service. Run must run beside it.
 func New(c Config) *Service {
 	return &Service{
-		store: c.Store, lambda: c.Lambda, authorizer: c.Authorizer, keySource: c.Keys, issuers: c.Issuers, endpoint: c.Endpoint, log: c.Log,
+		store: c.Store, lambda: c.Lambda, http: c.HTTP, services: c.Services, authorizer: c.Authorizer, keySource: c.Keys, issuers: c.Issuers, endpoint: c.Endpoint, log: c.Log,
 		authorized: recent.NewMap[authorizedKey, *authorized](maxAuthorized), buckets: newBuckets(),
 	}
 }

@@ -87,6 +87,7 @@ var parts = []struct {
 }{
 	{"dynamodb", (*bench).dynamoDB},
 	{"functions", (*bench).functions},
+	{"lambda", (*bench).lambda},
 }
 
 func (b *bench) run(ctx context.Context, brume, only string) (err error) {

@@ -149,6 +149,11 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 			s.log.Error("delivering jobs ended", "error", err.Error())
 		}
 	})
+	s.loop(background, func(ctx context.Context) {
+		if err := service.ProvisionAll(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("provisioned concurrency cannot be made ready", "error", err.Error())
+		}
+	})
 	s.loop(background, service.RunMappings)
 	s.loop(background, s.meter.Run)
 	started := time.Now()

@@ -185,6 +185,9 @@ func (s *Service) UpdateAlias(ctx context.Context, in *api.UpdateAliasInput) (*a
 	if err != nil {
 		return nil, err
 	}
+	if err := s.reprovision(ctx, r.function()); err != nil {
+		return nil, err
+	}
 	return aliasConfiguration(r, a), nil
 }
 
@@ -283,8 +286,10 @@ func (s *Service) DeleteAlias(ctx context.Context, in *api.DeleteAliasInput) (*a
 		if err := tx.Delete(policyKey(r.scope, r.name, r.qualifier)); err != nil {
 			return err
 		}
-		if err := tx.Delete(eventConfigKey(r)); err != nil {
-			return err
+		for _, key := range [][]byte{eventConfigKey(r), provisionedKey(r)} {
+			if err := tx.Delete(key); err != nil {
+				return err
+			}
 		}
 		if row, err := getURL(tx, r); err == nil {
 			if err := deleteURL(tx, r, row); err != nil {
@@ -296,6 +301,9 @@ func (s *Service) DeleteAlias(ctx context.Context, in *api.DeleteAliasInput) (*a
 		return tx.Delete(aliasKey(r.scope, r.name, r.qualifier))
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := s.reprovision(ctx, r.function()); err != nil {
 		return nil, err
 	}
 	return &api.DeleteAliasOutput{}, nil

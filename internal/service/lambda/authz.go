@@ -50,6 +50,9 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		check, err := s.mappingCheck(ctx, action, *uuid)
 		return []policy.Check{check}, true, err
 	}
+	onARN := func(arn *string) ([]policy.Check, bool, error) {
+		return []policy.Check{{Action: action, Resource: *arn}}, true, nil
+	}
 	onAll := func() ([]policy.Check, bool, error) {
 		return []policy.Check{{Action: action, Resource: "*"}}, true, nil
 	}
@@ -59,6 +62,9 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		checks, mapped, err = onFunction(in.FunctionName, nil)
 		if err == nil {
 			withTags(&checks[0], in.Tags)
+			if in.CodeSigningConfigArn != nil {
+				also(&checks[0], "lambda:CodeSigningConfigArn", *in.CodeSigningConfigArn)
+			}
 			checks = append(checks, passRole(*in.Role, checks[0].Resource))
 			if checks, err = s.usesLayers(ctx, checks, in.Layers); err != nil {
 				return nil, true, err
@@ -228,6 +234,36 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		return onAll()
 	case *api.GetFunctionCodeSigningConfigInput:
 		return onFunction(in.FunctionName, nil)
+	case *api.PutFunctionCodeSigningConfigInput:
+		checks, mapped, err = onFunction(in.FunctionName, nil)
+		if err == nil {
+			also(&checks[0], "lambda:CodeSigningConfigArn", *in.CodeSigningConfigArn)
+		}
+		return checks, mapped, err
+	case *api.DeleteFunctionCodeSigningConfigInput:
+		return onFunction(in.FunctionName, nil)
+	case *api.CreateCodeSigningConfigInput:
+		return onAll()
+	case *api.ListCodeSigningConfigsInput:
+		return onAll()
+	case *api.GetCodeSigningConfigInput:
+		return onARN(in.CodeSigningConfigArn)
+	case *api.UpdateCodeSigningConfigInput:
+		return onARN(in.CodeSigningConfigArn)
+	case *api.DeleteCodeSigningConfigInput:
+		return onARN(in.CodeSigningConfigArn)
+	case *api.ListFunctionsByCodeSigningConfigInput:
+		return onARN(in.CodeSigningConfigArn)
+	case *api.PutProvisionedConcurrencyConfigInput:
+		return onFunction(in.FunctionName, in.Qualifier)
+	case *api.GetProvisionedConcurrencyConfigInput:
+		return onFunction(in.FunctionName, in.Qualifier)
+	case *api.DeleteProvisionedConcurrencyConfigInput:
+		return onFunction(in.FunctionName, in.Qualifier)
+	case *api.ListProvisionedConcurrencyConfigsInput:
+		return onFunction(in.FunctionName, nil)
+	case *api.PutRuntimeManagementConfigInput:
+		return onFunction(in.FunctionName, in.Qualifier)
 	case *api.GetRuntimeManagementConfigInput:
 		return onFunction(in.FunctionName, in.Qualifier)
 	}

@@ -98,6 +98,8 @@ func (d *filler) String() string {
 		return "f"
 	case "RoleArn":
 		return roleARN
+	case "CodeSigningConfigArn":
+		return "arn:aws:lambda:eu-central-1:123456789012:code-signing-config:csc-0123456789abcdef0"
 	}
 	return "x"
 }

@@ -15,7 +15,7 @@ func BenchmarkInvoke(b *testing.B) {
 	f := newFixture(b)
 	f.create("f")
 	result := &environment.Result{Payload: []byte(`{"a":1}`)}
-	f.Service.environments = constant{result}
+	f.Service.environments = &constant{result: result}
 	in := &api.InvokeInput{FunctionName: new("f"), Payload: []byte(`{"a":1}`)}
 	ctx := root()
 	b.ReportAllocs()
@@ -27,12 +27,11 @@ func BenchmarkInvoke(b *testing.B) {
 }
 
 // constant runs nothing.
-type constant struct{ result *environment.Result }
-
-func (c constant) Invoke(_ context.Context, _ *environment.Function, _ *environment.Invocation) (*environment.Result, error) {
-	return c.result, nil
+type constant struct {
+	fakeEnvironments
+	result *environment.Result
 }
 
-func (constant) Retire(account, region, name, version string, generation int64) {}
-
-func (constant) Prepare(*environment.Function) {}
+func (c *constant) Invoke(_ context.Context, _ *environment.Function, _ *environment.Invocation) (*environment.Result, error) {
+	return c.result, nil
+}

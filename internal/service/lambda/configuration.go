@@ -270,7 +270,7 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.Updat
 	}
 	s.environments.Retire(r.account, r.region, r.name, latest, v.Generation)
 	s.environments.Prepare(v.function(r))
-	return s.configuration(r, v), nil
+	return beingChanged(s.configuration(r, v)), nil
 }
 
 // mustBeLatest refuses to change anything but $LATEST.

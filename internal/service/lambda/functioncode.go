@@ -46,6 +46,9 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 		if in.RevisionId != nil && *in.RevisionId != v.RevisionID {
 			return staleRevision("GetFunction/GetAlias")
 		}
+		if err := s.checkSigned(ctx, tx, f.CodeSigning); err != nil {
+			return err
+		}
 		before := v.Code
 		v.Code, v.Unzipped = code, unzipped
 		if err := v.checkSize(); err != nil {
@@ -87,5 +90,8 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 	if out.Number != 0 {
 		r.qualifier = out.version()
 	}
-	return s.configuration(r, out), nil
+	if dryRun {
+		return s.configuration(r, out), nil
+	}
+	return beingChanged(s.configuration(r, out)), nil
 }

@@ -40,9 +40,10 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if in.Runtime == nil || in.Handler == nil {
 		return nil, invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	}
-	if in.CodeSigningConfigArn != nil && *in.CodeSigningConfigArn != "" {
-		return nil, &api.CodeSigningConfigNotFoundException{Type: new(userFault), Message: new(
-			"The code signing configuration cannot be found. Check that the provided configuration is not deleted: " + *in.CodeSigningConfigArn)}
+	signing := ""
+	set(&signing, in.CodeSigningConfigArn)
+	if err := s.store.View(ctx, func(rd kv.Reader) error { return s.checkSigned(ctx, rd, signing) }); err != nil {
+		return nil, err
 	}
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
@@ -98,7 +99,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 		if err := s.setLayers(tx, r, v, in.Layers); err != nil {
 			return err
 		}
-		f := &functionRow{Latest: *v, Tags: in.Tags}
+		f := &functionRow{Latest: *v, Tags: in.Tags, CodeSigning: signing}
 		out = v
 		if in.Publish != nil && *in.Publish {
 			if out, err = s.publish(tx, r, f, nil); err != nil {
@@ -117,7 +118,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if out.Number != 0 {
 		r.qualifier = out.version()
 	}
-	return s.configuration(r, out), nil
+	return beingMade(s.configuration(r, out)), nil
 }
 
 // withoutCode removes code that was stored for a row that err kept from being written.
@@ -311,7 +312,7 @@ func (s *Service) DeleteFunction(ctx context.Context, in *api.DeleteFunctionInpu
 		if err != nil {
 			return err
 		}
-		for _, prefix := range [][]byte{aliasesPrefix(r.scope, r.name), policiesPrefix(r.scope, r.name), eventConfigsPrefix(r.scope, r.name)} {
+		for _, prefix := range [][]byte{aliasesPrefix(r.scope, r.name), policiesPrefix(r.scope, r.name), eventConfigsPrefix(r.scope, r.name), provisionedPrefix(r.scope, r.name), runtimesPrefix(r.scope, r.name)} {
 			if err := deletePrefix(tx, prefix, func([]byte) error { return nil }); err != nil {
 				return err
 			}
@@ -334,6 +335,9 @@ func (s *Service) DeleteFunction(ctx context.Context, in *api.DeleteFunctionInpu
 		return tx.Delete(functionKey(r.scope, r.name))
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := s.reprovision(ctx, r.function()); err != nil {
 		return nil, err
 	}
 	s.environments.Retire(r.account, r.region, r.name, "", generation)

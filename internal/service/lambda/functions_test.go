@@ -25,6 +25,10 @@ func TestCreateFunction(t *testing.T) {
 	in := f.input("hello")
 	in.Tags = map[string]string{"team": "blue"}
 	c := ok[api.FunctionConfiguration](f, "CreateFunction", in)
+	if *c.State != "Pending" || *c.StateReasonCode != "Creating" || c.LastUpdateStatus != nil {
+		t.Errorf("made: %+v", c)
+	}
+	c = ok[api.FunctionConfiguration](f, "GetFunctionConfiguration", &api.GetFunctionConfigurationInput{FunctionName: new("hello")})
 	sum := sha256.Sum256(in.Code.ZipFile)
 	for what, pair := range map[string][2]any{
 		"FunctionArn": {*c.FunctionArn, fnARN + "hello"}, "Version": {*c.Version, "$LATEST"}, "State": {*c.State, "Active"},

@@ -86,7 +86,9 @@ type fakeEnvironments struct {
 	runs    []environment.Invocation
 	ran     []*environment.Function
 	retired []string
-	run     func(f *environment.Function, inv *environment.Invocation) (*environment.Result, error)
+	// provisioned are the numbers of environments by version.
+	provisioned map[string]int
+	run         func(f *environment.Function, inv *environment.Invocation) (*environment.Result, error)
 }
 
 func (e *fakeEnvironments) Invoke(_ context.Context, f *environment.Function, inv *environment.Invocation) (*environment.Result, error) {
@@ -106,6 +108,22 @@ func (e *fakeEnvironments) Retire(account, region, name, version string, generat
 }
 
 func (e *fakeEnvironments) Prepare(*environment.Function) {}
+
+func (e *fakeEnvironments) Provision(f *environment.Function, n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.provisioned == nil {
+		e.provisioned = map[string]int{}
+	}
+	e.provisioned[f.Version] = n
+}
+
+func (e *fakeEnvironments) Provisioned(_, _, _, version string) environment.ProvisionStatus {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.provisioned[version]
+	return environment.ProvisionStatus{Requested: n, Allocated: n, Available: n}
+}
 
 func (f *fixture) PoliciesFor(_ context.Context, p *call.Principal) (*policy.Policies, error) {
 	if own := f.policies[p.ARN]; own != nil {

@@ -21,23 +21,29 @@ import (
 //	lambda m ACCOUNT REGION UUID            → mappingRow
 //	lambda s UUID SHARD                     → eventsource.Checkpoint: how far a mapping has read a shard
 //	lambda t ACCOUNT DAY REGION NAME ARCHITECTURE → Usage
+//	lambda w ACCOUNT REGION NAME QUALIFIER  → provisionedRow
+//	lambda g ACCOUNT REGION ID              → signingRow
+//	lambda q ACCOUNT REGION NAME QUALIFIER  → runtimeRow; QUALIFIER is empty for $LATEST
 //	lambda c BLOB ACCOUNT REGION NAME NUMBER → nothing: this version (0: $LATEST) has that code. The name of a blob begins
 //	                                          with its digest.
 const (
-	tagFunction = 'f'
-	tagVersion  = 'v'
-	tagAlias    = 'a'
-	tagPolicy   = 'p'
-	tagReserved = 'r'
-	tagCode     = 'c'
-	tagLayer    = 'l'
-	tagHead     = 'h'
-	tagURL      = 'u'
-	tagURLIndex = 'i'
-	tagEvents   = 'e'
-	tagMapping  = 'm'
-	tagShard    = 's'
-	tagMeter    = 't'
+	tagFunction    = 'f'
+	tagVersion     = 'v'
+	tagAlias       = 'a'
+	tagPolicy      = 'p'
+	tagReserved    = 'r'
+	tagCode        = 'c'
+	tagLayer       = 'l'
+	tagHead        = 'h'
+	tagURL         = 'u'
+	tagURLIndex    = 'i'
+	tagEvents      = 'e'
+	tagMapping     = 'm'
+	tagShard       = 's'
+	tagMeter       = 't'
+	tagProvisioned = 'w'
+	tagSigning     = 'g'
+	tagRuntime     = 'q'
 )
 
 func table(tag byte) []byte { return tuple.AppendByte(tuple.AppendString(nil, "lambda"), tag) }
@@ -195,4 +201,30 @@ func parseMeterRowKey(key []byte) (k meterKey, err error) {
 	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagMeter)))
 	k.account, k.day, k.region, k.name, k.architecture = r.String(), r.String(), r.String(), r.String(), r.String()
 	return k, r.End()
+}
+
+// provisionedPrefix begins the keys of all provisioned concurrency of a function.
+func provisionedPrefix(sc scope, name string) []byte {
+	return tuple.AppendString(inScope(tagProvisioned, sc), name)
+}
+
+func provisionedKey(r ref) []byte {
+	return tuple.AppendString(provisionedPrefix(r.scope, r.name), r.qualifier)
+}
+
+func signingKey(c signingRef) []byte { return tuple.AppendString(inScope(tagSigning, c.scope), c.id) }
+
+func parseSigningKey(key []byte) (c signingRef, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagSigning)))
+	c.account, c.region, c.id = r.String(), r.String(), r.String()
+	return c, r.End()
+}
+
+// runtimesPrefix begins the keys of all runtime management configurations of a function.
+func runtimesPrefix(sc scope, name string) []byte {
+	return tuple.AppendString(inScope(tagRuntime, sc), name)
+}
+
+func runtimeKey(r ref) []byte {
+	return tuple.AppendString(runtimesPrefix(r.scope, r.name), r.qualifier)
 }

@@ -2,44 +2,104 @@ package lambda
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 
 	api "brume/internal/api/lambda"
 	"brume/internal/kv"
 )
 
-// The operations of this file answer for features that no function uses here. Tools ask for them whenever they read a
-// function.
-
-// GetFunctionCodeSigningConfig says that a function has no code signing configuration: there are none.
 // https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionCodeSigningConfig.html
 func (s *Service) GetFunctionCodeSigningConfig(ctx context.Context, in *api.GetFunctionCodeSigningConfigInput) (*api.GetFunctionCodeSigningConfigOutput, error) {
-	r, err := s.existing(ctx, in.FunctionName, nil)
+	r, err := resolveName(ctx, in.FunctionName, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &api.GetFunctionCodeSigningConfigOutput{FunctionName: new(r.name), CodeSigningConfigArn: new("")}, nil
-}
-
-// GetRuntimeManagementConfig says that a function runs with the interpreter that the machine has now.
-// https://docs.aws.amazon.com/lambda/latest/api/API_GetRuntimeManagementConfig.html
-func (s *Service) GetRuntimeManagementConfig(ctx context.Context, in *api.GetRuntimeManagementConfigInput) (*api.GetRuntimeManagementConfigOutput, error) {
-	r, err := s.existing(ctx, in.FunctionName, in.Qualifier)
-	if err != nil {
-		return nil, err
-	}
-	return &api.GetRuntimeManagementConfigOutput{UpdateRuntimeOn: new(api.UpdateRuntimeOnAuto), FunctionArn: new(r.arn())}, nil
-}
-
-// existing reads a name whose function must exist, and its version or alias too.
-func (s *Service) existing(ctx context.Context, name, qualifier *string) (ref, error) {
-	r, err := resolveName(ctx, name, qualifier)
-	if err != nil {
-		return ref{}, err
-	}
-	return r, s.store.View(ctx, func(rd kv.Reader) error {
-		_, _, err := s.find(rd, r)
+	out := &api.GetFunctionCodeSigningConfigOutput{FunctionName: new(r.name)}
+	err = s.store.View(ctx, func(rd kv.Reader) error {
+		f, err := s.peek(rd, r.function())
+		if err == nil {
+			out.CodeSigningConfigArn = new(f.row.CodeSigning)
+		}
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// runtimeRow is a runtime management configuration. It is kept and has no effect: a function runs with the interpreter that
+// the machine has.
+type runtimeRow struct {
+	UpdateOn string `json:"updateOn"`
+	Version  string `json:"version,omitempty"`
+}
+
+// runtimeTarget is what a runtime management configuration is for, which must exist.
+func (s *Service) runtimeTarget(ctx context.Context, rd kv.Reader, name, qualifier *string) (r, shown ref, err error) {
+	if r, err = s.eventTarget(ctx, rd, name, qualifier); err != nil {
+		return r, r, err
+	}
+	shown = r
+	if shown.qualifier == "" {
+		shown.qualifier = latest
+	}
+	return r, shown, nil
+}
+
+// https://docs.aws.amazon.com/lambda/latest/api/API_PutRuntimeManagementConfig.html
+func (s *Service) PutRuntimeManagementConfig(ctx context.Context, in *api.PutRuntimeManagementConfigInput) (*api.PutRuntimeManagementConfigOutput, error) {
+	row := &runtimeRow{UpdateOn: *in.UpdateRuntimeOn}
+	set(&row.Version, in.RuntimeVersionArn)
+	switch manual := row.UpdateOn == api.UpdateRuntimeOnManual; {
+	case manual && row.Version == "":
+		return nil, invalid("RuntimeVersionArn is required when UpdateRuntimeOn is Manual.")
+	case !manual && row.Version != "":
+		return nil, invalid("RuntimeVersionArn can only be given when UpdateRuntimeOn is Manual.")
+	}
+	out := &api.PutRuntimeManagementConfigOutput{UpdateRuntimeOn: in.UpdateRuntimeOn, RuntimeVersionArn: in.RuntimeVersionArn}
+	err := s.store.Update(ctx, func(tx kv.Tx) error {
+		r, shown, err := s.runtimeTarget(ctx, tx, in.FunctionName, in.Qualifier)
+		if err != nil {
+			return err
+		}
+		out.FunctionArn = new(shown.arn())
+		return putJSON(tx, runtimeKey(r), row)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// https://docs.aws.amazon.com/lambda/latest/api/API_GetRuntimeManagementConfig.html
+func (s *Service) GetRuntimeManagementConfig(ctx context.Context, in *api.GetRuntimeManagementConfigInput) (*api.GetRuntimeManagementConfigOutput, error) {
+	out := &api.GetRuntimeManagementConfigOutput{UpdateRuntimeOn: new(api.UpdateRuntimeOnAuto)}
+	err := s.store.View(ctx, func(rd kv.Reader) error {
+		r, shown, err := s.runtimeTarget(ctx, rd, in.FunctionName, in.Qualifier)
+		if err != nil {
+			return err
+		}
+		out.FunctionArn = new(shown.arn())
+		data, ok, err := rd.Get(runtimeKey(r))
+		if err != nil || !ok {
+			return err
+		}
+		row := &runtimeRow{}
+		if err := json.Unmarshal(data, row); err != nil {
+			return fmt.Errorf("lambda: row of a runtime management configuration: %w", err)
+		}
+		out.UpdateRuntimeOn = new(row.UpdateOn)
+		if row.Version != "" {
+			out.RuntimeVersionArn = new(row.Version)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionRecursionConfig.html

@@ -26,6 +26,8 @@ type functionRow struct {
 	Tags      map[string]string `json:"tags,omitempty"`
 	// Reserved is the function's own concurrency, if it has one.
 	Reserved *int32 `json:"reserved,omitempty"`
+	// CodeSigning is the ARN of the code signing configuration, or empty.
+	CodeSigning string `json:"codeSigning,omitempty"`
 	// Recursion is what becomes of recursive loops; empty stands for Terminate.
 	Recursion string `json:"recursion,omitempty"`
 }
@@ -163,6 +165,24 @@ func (s *Service) configuration(r ref, v *versionRow) *api.FunctionConfiguration
 	}
 	return c
 }
+
+// beingMade is c as Lambda answers to who made the function: it says so until all is there. Here all is, so the next question
+// is answered with Active, as who waits for that expects.
+// https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+func beingMade(c *api.FunctionConfiguration) *api.FunctionConfiguration {
+	c.State, c.StateReason, c.StateReasonCode = new(api.StatePending), new(creating), new(api.StateReasonCodeCreating)
+	c.LastUpdateStatus = nil
+	return c
+}
+
+// beingChanged is the same for an update.
+func beingChanged(c *api.FunctionConfiguration) *api.FunctionConfiguration {
+	c.LastUpdateStatus, c.LastUpdateStatusReason = new(api.LastUpdateStatusInProgress), new(creating)
+	c.LastUpdateStatusReasonCode = new(api.StateReasonCodeCreating)
+	return c
+}
+
+const creating = "The function is being created."
 
 // function is v as it is run.
 func (v *versionRow) function(r ref) *environment.Function {

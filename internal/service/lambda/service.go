@@ -44,6 +44,7 @@ type Service struct {
 	authorizer   Authorizer
 	destinations Destinations
 	streams      eventsource.Stream
+	provisions   provisions
 	packages     *Packages
 	log          *slog.Logger
 	architecture string
@@ -83,6 +84,10 @@ type Environments interface {
 	Retire(account, region, name, version string, generation int64)
 	// Prepare says that f will be invoked soon.
 	Prepare(f *environment.Function)
+	// Provision keeps n environments of a version ready, from now on until it is called with another number.
+	Provision(f *environment.Function, n int)
+	// Provisioned says how far Provision has come.
+	Provisioned(account, region, name, version string) environment.ProvisionStatus
 }
 
 // Links makes addresses at which clients can fetch code for a while, with no credentials but the address itself.

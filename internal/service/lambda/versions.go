@@ -140,12 +140,17 @@ func (s *Service) deleteVersion(ctx context.Context, r ref) (*api.DeleteFunction
 		if err := tx.Delete(policyKey(r.scope, r.name, r.qualifier)); err != nil {
 			return err
 		}
-		if err := tx.Delete(eventConfigKey(r)); err != nil {
-			return err
+		for _, key := range [][]byte{eventConfigKey(r), provisionedKey(r), runtimeKey(r)} {
+			if err := tx.Delete(key); err != nil {
+				return err
+			}
 		}
 		return s.packages.dropAll(tx, v, r)
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := s.reprovision(ctx, r.function()); err != nil {
 		return nil, err
 	}
 	if generation != 0 {

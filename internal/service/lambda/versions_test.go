@@ -232,7 +232,7 @@ func TestWhatToolsAskFor(t *testing.T) {
 	if out := ok[api.GetFunctionCodeSigningConfigOutput](f, "GetFunctionCodeSigningConfig", &api.GetFunctionCodeSigningConfigInput{FunctionName: new("f")}); *out.FunctionName != "f" || *out.CodeSigningConfigArn != "" {
 		t.Errorf("%+v", out)
 	}
-	if out := ok[api.GetRuntimeManagementConfigOutput](f, "GetRuntimeManagementConfig", &api.GetRuntimeManagementConfigInput{FunctionName: new("f")}); *out.UpdateRuntimeOn != "Auto" || *out.FunctionArn != fnARN+"f" {
+	if out := ok[api.GetRuntimeManagementConfigOutput](f, "GetRuntimeManagementConfig", &api.GetRuntimeManagementConfigInput{FunctionName: new("f")}); *out.UpdateRuntimeOn != "Auto" || *out.FunctionArn != fnARN+"f:$LATEST" {
 		t.Errorf("%+v", out)
 	}
 }

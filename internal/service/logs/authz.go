@@ -81,6 +81,8 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 			Context: map[string][]string{"aws:TagKeys": in.Tags}}}, true, nil
 	case *api.ListTagsLogGroupInput:
 		return onGroup(in.LogGroupName)
+	case *api.TestMetricFilterInput:
+		return []policy.Check{{Action: "logs:TestMetricFilter", Resource: "*"}}, true, nil
 	}
 	return nil, false, nil
 }

@@ -3,13 +3,13 @@ package logs
 import (
 	"container/heap"
 	"context"
+	"errors"
 	"iter"
 	"slices"
-	"strings"
-	"unicode"
 
 	api "brume/internal/api/logs"
 	"brume/internal/kv"
+	"brume/internal/service/logs/pattern"
 )
 
 // maxScanned is how many events one call of FilterLogEvents looks at before it hands back what it found so far and a
@@ -32,11 +32,9 @@ func (s *Service) FilterLogEvents(ctx context.Context, in *api.FilterLogEventsIn
 	if len(in.LogStreamNames) > maxFilterStreams {
 		return nil, invalidParameter("No more than %d log stream names may be given.", maxFilterStreams)
 	}
-	var pattern termPattern
-	if in.FilterPattern != nil {
-		if pattern, err = parseTerms(*in.FilterPattern); err != nil {
-			return nil, err
-		}
+	filter, err := compilePattern(in.FilterPattern)
+	if err != nil {
+		return nil, err
 	}
 	from, to := window(in.StartTime, in.EndTime)
 	var after cursor
@@ -71,7 +69,7 @@ func (s *Service) FilterLogEvents(ctx context.Context, in *api.FilterLogEventsIn
 				return nil
 			}
 			after = at
-			if !pattern.matches(found.event.message) {
+			if !filter.Match(found.event.message) {
 				continue
 			}
 			size += len(found.event.message) + eventOverhead
@@ -216,72 +214,15 @@ func (h *sourceHeap) Pop() any {
 	return last
 }
 
-// termPattern is a filter pattern of terms: all of all, at least one of any (unless empty), none of none.
-// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntaxForUnstructuredLogs.html
-type termPattern struct{ all, any, none []string }
-
-func (p *termPattern) matches(message string) bool {
-	contains := func(term string) bool { return strings.Contains(message, term) }
-	for _, t := range p.all {
-		if !contains(t) {
-			return false
-		}
+// compilePattern compiles a filter pattern; none matches everything.
+func compilePattern(text *string) (*pattern.Pattern, error) {
+	if text == nil {
+		text = new("")
 	}
-	return !slices.ContainsFunc(p.none, contains) && (len(p.any) == 0 || slices.ContainsFunc(p.any, contains))
-}
-
-// parseTerms reads a pattern of words and "quoted phrases", each with an optional - or ? before it. JSON and
-// space-delimited patterns, which begin with { and [, are refused by name.
-func parseTerms(pattern string) (termPattern, error) {
-	var p termPattern
-	rest := strings.TrimSpace(pattern)
-	if strings.HasPrefix(rest, "{") || strings.HasPrefix(rest, "[") || strings.HasPrefix(rest, "%") {
-		return p, invalidParameter("Invalid filter pattern: Brume does not implement JSON, space-delimited and regular expression patterns.")
+	p, err := pattern.Parse(*text)
+	var bad *pattern.Error
+	if errors.As(err, &bad) {
+		return nil, invalidParameter("%s", bad.Message)
 	}
-	for rest != "" {
-		list := &p.all
-		switch rest[0] {
-		case '?':
-			list, rest = &p.any, rest[1:]
-		case '-':
-			list, rest = &p.none, rest[1:]
-		}
-		var term string
-		if strings.HasPrefix(rest, `"`) {
-			end := closingQuote(rest)
-			if end < 0 {
-				return p, invalidParameter("Invalid filter pattern")
-			}
-			term, rest = strings.ReplaceAll(rest[1:end], `\"`, `"`), rest[end+1:]
-		} else {
-			end := strings.IndexFunc(rest, unicode.IsSpace)
-			if end < 0 {
-				end = len(rest)
-			}
-			term, rest = rest[:end], rest[end:]
-			if strings.ContainsFunc(term, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-				// Terms with anything but letters, digits and underscores must be quoted.
-				return p, invalidParameter("Invalid character(s) in term '%s'", term)
-			}
-		}
-		if term == "" {
-			return p, invalidParameter("Invalid filter pattern")
-		}
-		*list = append(*list, term)
-		rest = strings.TrimSpace(rest)
-	}
-	return p, nil
-}
-
-// closingQuote is the index of the quote that ends the phrase at the beginning of s, -1 if there is none.
-func closingQuote(s string) int {
-	for i := 1; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '"':
-			return i
-		}
-	}
-	return -1
+	return p, err
 }

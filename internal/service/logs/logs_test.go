@@ -258,48 +258,19 @@ func TestFilterMergesStreams(t *testing.T) {
 	}
 }
 
-// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntaxForUnstructuredLogs.html
-func TestTermPatterns(t *testing.T) {
-	for _, c := range []struct {
-		pattern, message string
-		want             bool
-	}{
-		{"", "anything", true},
-		{"ERROR", "[ERROR] it broke", true},
-		{"ERROR", "[Error] it broke", false},
-		{"ERROR broke", "[ERROR] it broke", true},
-		{"ERROR ARGUMENTS", "[ERROR] it broke", false},
-		{`"it broke"`, "[ERROR] it broke", true},
-		{`"broke it"`, "[ERROR] it broke", false},
-		{"?ERROR ?WARN", "WARN: hot", true},
-		{"?ERROR ?WARN", "INFO: cold", false},
-		{"ERROR -Exiting", "ERROR: Exiting", false},
-		{"ERROR -Exiting", "ERROR: going on", true},
-		{`"say \"hi\""`, `they say "hi"`, true},
-	} {
-		p, err := parseTerms(c.pattern)
-		if err != nil {
-			t.Errorf("%s: %v", c.pattern, err)
-		} else if got := p.matches(c.message); got != c.want {
-			t.Errorf("%s on %q: %v", c.pattern, c.message, got)
-		}
+// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_TestMetricFilter.html
+func TestPatternsAreTried(t *testing.T) {
+	s, ctx := newService(t)
+	out := must(s.TestMetricFilter(ctx, &api.TestMetricFilterInput{FilterPattern: new("[ip, ..., status = 4*]"),
+		LogEventMessages: []string{"127.0.0.1 GET 200", "127.0.0.2 GET 404"}}))
+	if len(out.Matches) != 1 || *out.Matches[0].EventNumber != 1 || *out.Matches[0].EventMessage != "127.0.0.2 GET 404" ||
+		out.Matches[0].ExtractedValues["$status"] != "404" || out.Matches[0].ExtractedValues["$2"] != "GET" {
+		t.Errorf("%+v", out.Matches)
 	}
-	for _, bad := range []string{`"open`, "{ $.a = 1 }", "[a, b]", "a-b", "?", "-", `""`} {
-		if _, err := parseTerms(bad); err == nil {
-			t.Errorf("%s: no error", bad)
-		}
-	}
-}
-
-func FuzzTermPattern(f *testing.F) {
-	for _, seed := range []string{`a "b c" -d ?e`, `"`, `?"x\"y"`, "-", "é ü"} {
-		f.Add(seed, "a b c")
-	}
-	f.Fuzz(func(t *testing.T, pattern, message string) {
-		if p, err := parseTerms(pattern); err == nil {
-			p.matches(message)
-		}
-	})
+	_, err := s.TestMetricFilter(ctx, &api.TestMetricFilterInput{FilterPattern: new("a:b"), LogEventMessages: []string{"x"}})
+	wantCode(t, err, "InvalidParameterException")
+	_, err = s.FilterLogEvents(ctx, &api.FilterLogEventsInput{LogGroupName: new("g"), FilterPattern: new("{")})
+	wantCode(t, err, "InvalidParameterException")
 }
 
 func FuzzTokens(f *testing.F) {

@@ -1,4 +1,4 @@
-// Package logs is Amazon CloudWatch Logs: groups, streams, events, retention, tags and filtering by terms.
+// Package logs is Amazon CloudWatch Logs: groups, streams, events, retention, tags and filtering by patterns.
 //
 // An event that PutLogEvents accepted is durable. Events of a stream come back in the order of their timestamps, and
 // those of one timestamp in the order they were put. A deleted group or stream is gone at once; the room that its events

@@ -167,6 +167,9 @@ func loadModel(file, overlayFile string) (*model, error) {
 		if slices.Equal(slices.Sorted(slices.Values(s.Enum)), slices.Sorted(slices.Values(add.Enum))) {
 			s.Enum, add.Enum = add.Enum, nil
 		}
+		if add.Pattern != "" { // what a member takes has grown
+			s.Pattern = add.Pattern
+		}
 		for _, value := range add.Enum {
 			if slices.Contains(s.Enum, value) {
 				return nil, fmt.Errorf("%s: %s has the value %s already", overlayFile, name, value)

@@ -50,6 +50,12 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		check, err := s.mappingCheck(ctx, action, *uuid)
 		return []policy.Check{check}, true, err
 	}
+	onTagged := func(arn *string) ([]policy.Check, bool, error) {
+		if m, ok := parseMappingARN(ctx, *arn); ok {
+			return onMapping(&m.uuid)
+		}
+		return onFunction(arn, nil)
+	}
 	onARN := func(arn *string) ([]policy.Check, bool, error) {
 		return []policy.Check{{Action: action, Resource: *arn}}, true, nil
 	}
@@ -138,19 +144,19 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		return onFunction(in.FunctionName, in.Qualifier)
 
 	case *api.TagResourceInput:
-		checks, mapped, err = onFunction(in.Resource, nil)
+		checks, mapped, err = onTagged(in.Resource)
 		if err == nil {
 			withTags(&checks[0], in.Tags)
 		}
 		return checks, mapped, err
 	case *api.UntagResourceInput:
-		checks, mapped, err = onFunction(in.Resource, nil)
+		checks, mapped, err = onTagged(in.Resource)
 		if err == nil {
 			also(&checks[0], "aws:TagKeys", in.TagKeys...)
 		}
 		return checks, mapped, err
 	case *api.ListTagsInput:
-		return onFunction(in.Resource, nil)
+		return onTagged(in.Resource)
 
 	case *api.PublishLayerVersionInput:
 		return onLayer(in.LayerName, nil)

@@ -238,3 +238,22 @@ func TestMappingsGiveUpAndGoOn(t *testing.T) {
 		return len(f.envs.runs) == 1 && string(f.envs.runs[0].Payload) == `{"Records":[2]}`
 	})
 }
+
+// https://docs.aws.amazon.com/lambda/latest/dg/tags-esm.html
+func TestTagsOfMappings(t *testing.T) {
+	f := newFixture(t)
+	f.create("f")
+	in := mappingInput()
+	in.Tags = map[string]string{"a": "1"}
+	m := ok[api.EventSourceMappingConfiguration](f, "CreateEventSourceMapping", in)
+	ok[api.TagResourceOutput](f, "TagResource", &api.TagResourceInput{Resource: m.EventSourceMappingArn, Tags: map[string]string{"b": "2"}})
+	ok[api.UntagResourceOutput](f, "UntagResource", &api.UntagResourceInput{Resource: m.EventSourceMappingArn, TagKeys: []string{"a"}})
+	if out := ok[api.ListTagsOutput](f, "ListTags", &api.ListTagsInput{Resource: m.EventSourceMappingArn}); fmt.Sprint(out.Tags) != "map[b:2]" {
+		t.Errorf("%v", out.Tags)
+	}
+	blue := f.user("blue", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"lambda:GetEventSourceMapping","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/b":"2"},"ArnLike":{"lambda:FunctionArn":"`+fnARN+`f"}}}}`)
+	_, err := do[api.EventSourceMappingConfiguration](f, blue, "GetEventSourceMapping", &api.GetEventSourceMappingInput{UUID: m.UUID})
+	must(t, err)
+	_, err = do[api.EventSourceMappingConfiguration](f, blue, "DeleteEventSourceMapping", &api.DeleteEventSourceMappingInput{UUID: m.UUID})
+	expectError(t, err, "AccessDenied", "lambda:DeleteEventSourceMapping")
+}

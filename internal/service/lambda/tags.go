@@ -34,16 +34,68 @@ func checkTags(tags map[string]string) error {
 	return nil
 }
 
-// taggable is the function that an ARN names: only functions have tags, their versions and aliases have not.
-func taggable(ctx context.Context, arn *string) (ref, error) {
+// A tagged is what has tags: a function or an event source mapping.
+type tagged interface {
+	// readTags returns them; they must not be changed.
+	readTags(s *Service, rd kv.Reader) (map[string]string, error)
+	// writeTags puts others in their place.
+	writeTags(s *Service, tx kv.Tx, tags map[string]string) error
+	arn() string
+}
+
+// taggable is what an ARN names: versions and aliases have no tags.
+func taggable(ctx context.Context, arn *string) (tagged, error) {
+	if m, ok := parseMappingARN(ctx, *arn); ok {
+		return m, nil
+	}
 	r, err := resolveName(ctx, arn, nil)
 	if err != nil {
-		return ref{}, err
+		return nil, err
 	}
 	if r.qualifier != "" {
-		return ref{}, invalid("Tags on function aliases and versions are not supported. Please specify either a function ARN, or an event source mapping ARN.")
+		return nil, invalid("Tags on function aliases and versions are not supported. Please specify either a function ARN, or an event source mapping ARN.")
 	}
 	return r, nil
+}
+
+// parseMappingARN reads the ARN of an event source mapping of the caller's account and region.
+func parseMappingARN(ctx context.Context, arn string) (mappingRef, bool) {
+	m := mappingRef{scopeOf(ctx), arn[strings.LastIndexByte(arn, ':')+1:]}
+	return m, m.arn() == arn
+}
+
+func (r ref) readTags(s *Service, rd kv.Reader) (map[string]string, error) {
+	f, err := s.peek(rd, r)
+	if err != nil {
+		return nil, err
+	}
+	return f.row.Tags, nil
+}
+
+func (r ref) writeTags(s *Service, tx kv.Tx, tags map[string]string) error {
+	f, err := s.getFunction(tx, r)
+	if err != nil {
+		return err
+	}
+	f.Tags = tags
+	return putJSON(tx, functionKey(r.scope, r.name), f)
+}
+
+func (m mappingRef) readTags(_ *Service, rd kv.Reader) (map[string]string, error) {
+	row, err := getMapping(rd, m)
+	if err != nil {
+		return nil, err
+	}
+	return row.Tags, nil
+}
+
+func (m mappingRef) writeTags(_ *Service, tx kv.Tx, tags map[string]string) error {
+	row, err := getMapping(tx, m)
+	if err != nil {
+		return err
+	}
+	row.Tags = tags
+	return putJSON(tx, mappingKey(m), row)
 }
 
 // https://docs.aws.amazon.com/lambda/latest/api/API_TagResource.html
@@ -76,37 +128,36 @@ func (s *Service) UntagResource(ctx context.Context, in *api.UntagResourceInput)
 }
 
 func (s *Service) updateTags(ctx context.Context, arn *string, change func(map[string]string) error) error {
-	r, err := taggable(ctx, arn)
+	what, err := taggable(ctx, arn)
 	if err != nil {
 		return err
 	}
 	return s.store.Update(ctx, func(tx kv.Tx) error {
-		f, err := s.getFunction(tx, r)
+		shared, err := what.readTags(s, tx)
 		if err != nil {
 			return err
 		}
-		if f.Tags == nil {
-			f.Tags = make(map[string]string)
+		tags := maps.Clone(shared)
+		if tags == nil {
+			tags = make(map[string]string)
 		}
-		if err := change(f.Tags); err != nil {
+		if err := change(tags); err != nil {
 			return err
 		}
-		return putJSON(tx, functionKey(r.scope, r.name), f)
+		return what.writeTags(s, tx, tags)
 	})
 }
 
 // https://docs.aws.amazon.com/lambda/latest/api/API_ListTags.html
 func (s *Service) ListTags(ctx context.Context, in *api.ListTagsInput) (*api.ListTagsOutput, error) {
-	r, err := taggable(ctx, in.Resource)
+	what, err := taggable(ctx, in.Resource)
 	if err != nil {
 		return nil, err
 	}
 	out := &api.ListTagsOutput{Tags: map[string]string{}}
 	err = s.store.View(ctx, func(rd kv.Reader) error {
-		f, err := s.peek(rd, r)
-		if err == nil {
-			maps.Copy(out.Tags, f.row.Tags)
-		}
+		tags, err := what.readTags(s, rd)
+		maps.Copy(out.Tags, tags)
 		return err
 	})
 	if err != nil {

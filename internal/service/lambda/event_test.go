@@ -202,6 +202,12 @@ func TestEventInvokeConfigs(t *testing.T) {
 	refused[api.FunctionEventInvokeConfig](f, "GetFunctionEventInvokeConfig", get, "ResourceNotFoundException", "doesn't have")
 }
 
+// pass lets virtual time go by, and all that is to happen in it happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // What becomes of events, in virtual time: the retries, their pauses, the conditions, the records and dead letters.
 // https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 func TestEventsEndAtTheirDestinations(t *testing.T) {
@@ -244,7 +250,7 @@ func TestEventsEndAtTheirDestinations(t *testing.T) {
 			}
 		}
 		invoke()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		check("success", 0, "won", "Success", 1, `{"n":1}`)
 
 		began := time.Now()
@@ -254,7 +260,7 @@ func TestEventsEndAtTheirDestinations(t *testing.T) {
 			return &environment.Result{Failed: true, Payload: []byte(`{"errorMessage":"oh","errorType":"E"}`)}, nil
 		}
 		invoke()
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		if fmt.Sprint(runs) != "[0s 1m0s 3m0s]" {
 			t.Errorf("it ran after %v", runs)
 		}
@@ -267,7 +273,7 @@ func TestEventsEndAtTheirDestinations(t *testing.T) {
 		config.MaximumEventAgeInSeconds = new(int32(90))
 		ok[api.FunctionEventInvokeConfig](f, "PutFunctionEventInvokeConfig", config)
 		invoke()
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		check("too old", 2, "lost", "EventAgeExceeded", 2, `{"errorMessage":"oh","errorType":"E"}`)
 
 		config.MaximumEventAgeInSeconds = nil
@@ -276,16 +282,16 @@ func TestEventsEndAtTheirDestinations(t *testing.T) {
 			return nil, &environment.ThrottledError{Reason: "ConcurrentInvocationLimitExceeded"}
 		}
 		invoke()
-		time.Sleep(5 * time.Hour)
+		pass(5 * time.Hour)
 		if n := len(f.to.all()); n != 5 {
 			t.Errorf("a throttled event was given up after 5 hours: %d", n)
 		}
-		time.Sleep(2 * time.Hour)
+		pass(2 * time.Hour)
 		check("throttled for 6 hours", 3, "lost", "EventAgeExceeded", 0, "")
 
 		ok[api.Concurrency](f, "PutFunctionConcurrency", &api.PutFunctionConcurrencyInput{FunctionName: new("f"), ReservedConcurrentExecutions: new(int32(0))})
 		invoke()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		check("no concurrency", 4, "lost", "ZeroReservedConcurrency", 0, "")
 
 		// A target that is down is waited for, one that refuses is not.
@@ -293,11 +299,11 @@ func TestEventsEndAtTheirDestinations(t *testing.T) {
 		f.to.err = errors.New("down")
 		f.to.mu.Unlock()
 		invoke()
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		f.to.mu.Lock()
 		f.to.err = nil
 		f.to.mu.Unlock()
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		if n := len(f.to.all()); n != 11 {
 			t.Errorf("%d messages", n)
 		}
@@ -305,11 +311,11 @@ func TestEventsEndAtTheirDestinations(t *testing.T) {
 		f.to.err = awserr.New("AccessDenied", "no")
 		f.to.mu.Unlock()
 		invoke()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		f.to.mu.Lock()
 		f.to.err = nil
 		f.to.mu.Unlock()
-		time.Sleep(7 * time.Hour)
+		pass(7 * time.Hour)
 		if n := len(f.to.all()); n != 11 {
 			t.Errorf("%d messages", n)
 		}

@@ -142,6 +142,12 @@ func (h *fakeHost) Processed(_ context.Context, result string) {
 	h.result = result
 }
 
+// pass lets time go by, and all that is to happen in it happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // poll runs a poller in virtual time while during does something.
 func poll(t *testing.T, m *Mapping, answer func(payload string) (*Outcome, error), during func(s *fakeStream, h *fakeHost)) {
 	t.Helper()
@@ -189,7 +195,7 @@ func TestBatches(t *testing.T) {
 			t.Errorf("%+v, %s", c, h.result)
 		}
 		reads := s.reads
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		if n := s.reads - reads; n > 25 {
 			t.Errorf("an empty stream was read %d times in ten minutes", n)
 		}
@@ -205,11 +211,11 @@ func TestBatches(t *testing.T) {
 	})
 	// A batching window gathers.
 	poll(t, &Mapping{BatchSize: 5, Window: 10 * time.Second}, nil, func(s *fakeStream, h *fakeHost) {
-		time.Sleep(4 * time.Second)
+		pass(4 * time.Second)
 		s.put("d")
-		time.Sleep(4 * time.Second)
+		pass(4 * time.Second)
 		h.expect(t)
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		h.expect(t, "1 2 3 4")
 		s.put("e", "f", "g", "h", "i", "j")
 		synctest.Wait()
@@ -263,7 +269,7 @@ func failing(marks ...string) func(string) (*Outcome, error) {
 // https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 func TestFailures(t *testing.T) {
 	poll(t, &Mapping{Retries: 2}, failing("2"), func(s *fakeStream, h *fakeHost) {
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		h.expect(t, "1 2 3", "1 2 3", "1 2 3")
 		if fmt.Sprint(h.at) != "[0s 200ms 600ms]" {
 			t.Errorf("%v", h.at)
@@ -276,7 +282,7 @@ func TestFailures(t *testing.T) {
 		h.expect(t, "1 2 3", "1 2 3", "1 2 3", "4")
 	})
 	poll(t, &Mapping{Retries: -1}, failing("2"), func(s *fakeStream, h *fakeHost) {
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if n := len(h.calls); n < 100 || n > 140 || len(h.discarded) != 0 {
 			t.Errorf("%d calls in an hour: the pauses grow to 30 s", n)
 		}
@@ -285,14 +291,14 @@ func TestFailures(t *testing.T) {
 		}
 	})
 	poll(t, &Mapping{Retries: 0, Bisect: true}, failing("2"), func(s *fakeStream, h *fakeHost) {
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		h.expect(t, "1 2 3", "1", "2 3", "2", "3")
 		if len(h.discarded) != 1 || h.discarded[0].Records[0].Sequence != "0002" {
 			t.Errorf("%+v", h.discarded)
 		}
 	})
 	poll(t, &Mapping{Retries: -1, Age: time.Minute}, failing("2"), func(s *fakeStream, h *fakeHost) {
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		if len(h.discarded) != 1 || h.discarded[0].Condition != RecordAgeExceeded || len(h.discarded[0].Records) != 3 {
 			t.Errorf("%+v", h.discarded)
 		}
@@ -304,7 +310,7 @@ func TestFailures(t *testing.T) {
 		}
 		return &Outcome{}, nil
 	}, func(s *fakeStream, h *fakeHost) {
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		h.expect(t, "1 2 3", "1 2 3", "1 2 3", "1 2 3")
 		if len(h.discarded) != 0 {
 			t.Error("what was throttled was given up")
@@ -335,12 +341,12 @@ func TestReports(t *testing.T) {
 		`[]`:                                                                          {"1 2 3", "1 2 3"},
 	} {
 		poll(t, &Mapping{Report: true, Retries: 5}, reports(report), func(s *fakeStream, h *fakeHost) {
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			h.expect(t, want...)
 		})
 	}
 	poll(t, &Mapping{Retries: 5}, reports(`{"batchItemFailures":[{"itemIdentifier":"0002"}]}`), func(s *fakeStream, h *fakeHost) {
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		h.expect(t, "1 2 3") // nobody asked for reports
 	})
 }
@@ -366,7 +372,7 @@ func TestParallel(t *testing.T) {
 			keys = append(keys, fmt.Sprint("k", i%20))
 		}
 		s.put(keys...)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		last := map[string]int{}
 		seen := 0
 		for _, call := range h.calls {
@@ -406,11 +412,11 @@ func TestTumblingWindows(t *testing.T) {
 		return &Outcome{Response: fmt.Appendf(nil, `{"state":{"n":%d}}`, e.State["n"]+len(e.Records))}, nil
 	}
 	poll(t, &Mapping{BatchSize: 2, Tumbling: time.Minute, Retries: -1}, answer, func(s *fakeStream, h *fakeHost) {
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		s.put("d")
-		time.Sleep(50 * time.Second)
+		pass(50 * time.Second)
 		s.put("e")
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		var got []string
 		for _, e := range events {
 			got = append(got, fmt.Sprintf("%d+%d %v", e.State["n"], len(e.Records), e.IsFinal))

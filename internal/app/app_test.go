@@ -216,6 +216,9 @@ func TestRefusedStarts(t *testing.T) {
 		"a file as directory": {func(c *Config) { c.DataDir = file }, "the data directory cannot be made"},
 		"account":             {func(c *Config) { c.AccountID = "1" }, "is not 12 digits"},
 		"region":              {func(c *Config) { c.Region = "here" }, "is not a region"},
+		"network":             {func(c *Config) { c.Functions.Network = "lan" }, "--function-network"},
+		"allowed network":     {func(c *Config) { c.Functions.NetworkAllow = []string{"10.0.0.0/33"} }, "--function-network-allow"},
+		"denied network":      {func(c *Config) { c.Functions.NetworkDeny = []string{"example.org"} }, "--function-network-deny"},
 		"open to all":         {func(c *Config) { c.TestCredentials, c.Listen = true, ":0" }, "loopback"},
 		"log format":          {func(c *Config) { c.LogFormat = "xml" }, "unknown log format"},
 		"lost master key": {func(c *Config) {
@@ -250,6 +253,36 @@ func TestRefusedStarts(t *testing.T) {
 				t.Errorf("got %q, want one line with %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// Where a protection is missing, --require-sandbox keeps Brume from starting, and otherwise changes nothing.
+func TestRequireSandbox(t *testing.T) {
+	driver, err := sandbox.New(sandbox.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := ""
+	for _, p := range driver.Protections() {
+		if !p.Active && missing == "" {
+			missing = p.Name
+		}
+	}
+	if err := driver.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := config(t)
+	c.Functions.RequireSandbox = true
+	if missing == "" {
+		_, stop := start(t, c)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	err = Run(t.Context(), c, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "--require-sandbox: functions would run without "+missing) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -280,7 +280,7 @@ func (c *Catalog) newRuntime(p program, f *finding) (*Runtime, error) {
 		r.major, supported = nodeMajor(r.Name)
 	}
 	if !supported {
-		return nil, errors.New("version " + f.Version + " is too old")
+		return nil, errors.New("version " + f.Version + " is one that Lambda does not take any more")
 	}
 	if !inSystem(p.path) {
 		r.prefix = f.Prefix

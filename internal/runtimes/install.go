@@ -83,15 +83,16 @@ func (d distribution) installCommand(runtime string) string {
 	return ""
 }
 
-// pythonMajor returns the "3.N" of "python3.N", for the versions that the bootstrap runs on.
+// pythonMajor returns the "3.N" of "python3.N", for the versions that Lambda still takes functions for.
+// https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html#runtimes-deprecated
 func pythonMajor(runtime string) (string, bool) {
 	major, ok := strings.CutPrefix(runtime, "python")
 	minor, ok2 := strings.CutPrefix(major, "3.")
 	n, ok3 := number(minor)
-	return major, ok && ok2 && ok3 && n >= 6
+	return major, ok && ok2 && ok3 && n >= 8
 }
 
-// nodeMajor returns the N of "nodejsN.x", for the versions that the bootstrap runs on.
+// nodeMajor returns the N of "nodejsN.x", for the versions that Lambda still takes functions for.
 func nodeMajor(runtime string) (string, bool) {
 	rest, ok := strings.CutPrefix(runtime, "nodejs")
 	major, ok2 := strings.CutSuffix(rest, ".x")

@@ -40,10 +40,7 @@ def lambda_handler(event, context):
 		}
 		f.returns(`"ü😀"`, want)
 
-		set := "Unable to marshal response: Object of type set is not JSON serializable"
-		if r.major == "3.6" {
-			set = strings.Replace(set, "set", "'set'", 1)
-		}
+		const set = "Unable to marshal response: Object of type set is not JSON serializable"
 		f.fails(`{"expr": "{1}"}`, "Runtime.MarshalError", set)
 		message := "Unable to marshal response: Out of range float values are not JSON compliant"
 		nan := message

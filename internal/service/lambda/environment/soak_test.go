@@ -121,3 +121,27 @@ func TestSoak(t *testing.T) {
 		}
 	}
 }
+
+// Many functions that are invoked for the first time at one time all answer: 100 with BRUME_SOAK=1.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	n := 12
+	if os.Getenv("BRUME_SOAK") != "" {
+		n = 100
+	}
+	h := newHarness(t, false, nil)
+	f := h.python("import os\ndef handler(e, c): return [e, os.environ['AWS_LAMBDA_FUNCTION_VERSION']]")
+	f.Timeout = time.Minute
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			g := *f
+			g.Version = strconv.Itoa(i)
+			g.ARN = strings.Replace(f.ARN, "$LATEST", g.Version, 1)
+			if got, want := h.invoke(&g, strconv.Itoa(i)), fmt.Sprintf(`[%d, "%d"]`, i, i); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		})
+	}
+	all.Wait()
+}

@@ -96,6 +96,7 @@ func (c *conn) serve() {
 		if c.env.parked == c {
 			c.env.parked = nil
 		}
+		c.env.ended(c)
 		c.env.mu.Unlock()
 		c.nc.Close()
 	}()
@@ -186,15 +187,21 @@ func (c *conn) handle(r *request) error {
 	switch {
 	case r.route == unknownRoute:
 		return c.refuse(r, 404, "ResourceNotFound", "No such resource in the Runtime API")
-	case r.route == routeNext && r.method != get, r.route != routeNext && r.method != post:
+	case r.asks() != (r.method == get) || r.method == otherMethod:
 		return c.refuse(r, 405, "MethodNotAllowed", "Method not allowed")
-	case r.route == routeNext && r.length != 0:
+	case r.asks() && r.length != 0:
 		return c.refuse(r, 400, "InvalidRequest", "Unexpected request body")
 	case r.route == routeNext:
 		c.handleNext(r)
 		return nil
 	case r.route == routeInitError:
 		return c.handleInitError(r)
+	case r.route == routeRegister:
+		return c.handleRegister(r)
+	case r.route == routeEvent:
+		return c.handleEvent(r)
+	case r.route == routeExtensionError:
+		return c.handleExtensionError(r)
 	}
 	return c.handleResponse(r)
 }

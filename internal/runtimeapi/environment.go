@@ -6,6 +6,8 @@
 //
 //   - Every transition between the states of an environment that state.go does not name is refused, with the status
 //     and the JSON that AWS documents.
+//   - Extensions register with the Extensions API, version 2020-01-01, on the same listener. The init phase, and each
+//     invocation, ends when the runtime and all of them ask for what comes next.
 //   - An environment holds one invocation at a time. Ready says when it may get the next one.
 //   - Stock clients work unchanged: keep-alive, pipelining, chunked bodies and Expect: 100-continue are understood.
 //   - The runtime is not trusted. Connections, header blocks and bodies are bounded, everything else than strict
@@ -123,6 +125,9 @@ type Environment struct {
 	waiters []chan struct{} // Ready's, closed when the state becomes ready or the environment is over
 	conns   map[*conn]struct{}
 	drained chan struct{} // Exited's, closed when the last connection ends
+
+	function   Function
+	extensions []*extension
 }
 
 // A call is an Invocation under way.
@@ -138,19 +143,19 @@ type outcome struct {
 }
 
 // New serves the API on l, which it owns from then on, until Close.
-func New(l net.Listener) *Environment {
-	e := &Environment{listener: l, stop: make(chan struct{}), conns: make(map[*conn]struct{})}
-	e.serving.Go(e.accept)
-	return e
+func New(l net.Listener) *Environment { return NewFunction(l, Function{}) }
+
+func newEnvironment(l net.Listener) *Environment {
+	return &Environment{listener: l, stop: make(chan struct{}), conns: make(map[*conn]struct{})}
 }
 
-// Ready waits until the runtime asks for an invocation: after the start that is the end of the init phase, and after an
+// Ready waits until the runtime asks for an invocation, and every extension for an event: after the start that is the end of the init phase, and after an
 // invocation the end of everything the runtime does for it. It fails with the context's error, or for good with an
 // *InitError, an *ExitError, or ErrClosed.
 func (e *Environment) Ready(ctx context.Context) error {
 	for {
 		e.mu.Lock()
-		if e.state == ready || e.failure != nil {
+		if e.state == ready && e.extensionsReady() || e.failure != nil {
 			err := e.failure
 			e.mu.Unlock()
 			return err
@@ -191,7 +196,12 @@ func (e *Environment) Invoke(ctx context.Context, inv *Invocation) (*Result, err
 		e.parked = nil
 		e.enter(invoked)
 	}
+	announce := func() {}
+	if len(e.extensions) > 0 {
+		announce = e.announce(k.invokeEvent(), func(x *extension) bool { return x.invoke && !x.left })
+	}
 	e.mu.Unlock()
+	announce()
 	if c != nil {
 		deadline := time.Now().Add(writeTimeout)
 		if d, ok := ctx.Deadline(); ok && d.Before(deadline) {

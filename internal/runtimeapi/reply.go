@@ -14,11 +14,16 @@ func maxSize(most int) string {
 }
 
 // reply appends an answer with a JSON body to what is to be written. closing tells the client that it is the last one.
-func (c *conn) reply(status int, closing bool, json string) {
+func (c *conn) reply(status int, closing bool, json string) { c.replyWith(status, closing, "", json) }
+
+// replyWith is reply with more headers, each with its line break.
+func (c *conn) replyWith(status int, closing bool, headers, json string) {
 	c.write(func(b []byte) []byte {
 		b = append(b, "HTTP/1.1 "...)
 		b = append(b, statusLine(status)...)
-		b = append(b, "\r\nContent-Type: application/json\r\nContent-Length: "...)
+		b = append(b, "\r\n"...)
+		b = append(b, headers...)
+		b = append(b, "Content-Type: application/json\r\nContent-Length: "...)
 		b = strconv.AppendInt(b, int64(len(json)), 10)
 		if closing {
 			b = append(b, "\r\nConnection: close"...)
@@ -166,6 +171,8 @@ func appendError(b []byte, typ, message string) []byte {
 
 func statusLine(status int) string {
 	switch status {
+	case 200:
+		return "200 OK"
 	case 202:
 		return "202 Accepted"
 	case 400:

@@ -13,7 +13,14 @@ type request struct {
 	mode     string // Lambda-Runtime-Function-Response-Mode
 	typ      string // Lambda-Runtime-Function-Error-Type
 	mimeType string // Content-Type
+
+	extension      string // Lambda-Extension-Name
+	identifier     string // Lambda-Extension-Identifier
+	extensionError string // Lambda-Extension-Function-Error-Type
 }
+
+// asks says whether the request is one for something that is to come, which is a GET; the others tell something.
+func (r *request) asks() bool { return r.route == routeNext || r.route == routeEvent }
 
 const chunked = -1
 
@@ -33,6 +40,9 @@ const (
 	routeResponse
 	routeError
 	routeInitError
+	routeRegister
+	routeEvent
+	routeExtensionError
 )
 
 // A protocolError is a request that is not the HTTP/1.1 understood here. After it the connection is closed.
@@ -104,6 +114,12 @@ func parseRequest(head []byte) (r request, err error) {
 			r.typ = printable(value)
 		case is(name, "lambda-runtime-function-response-mode"):
 			r.mode = printable(value)
+		case is(name, "lambda-extension-name"):
+			r.extension = printable(value)
+		case is(name, "lambda-extension-identifier"):
+			r.identifier = printable(value)
+		case is(name, "lambda-extension-function-error-type"):
+			r.extensionError = printable(value)
 		}
 	}
 	if hosts != 1 {
@@ -146,6 +162,17 @@ func (r *request) parseLine(line []byte) error {
 // alone uses the absolute form. A query is ignored.
 func parseTarget(target []byte) (route, []byte) {
 	path, _, _ := bytes.Cut(target, []byte{'?'})
+	if of, ok := bytes.CutPrefix(path, []byte("/2020-01-01/extension/")); ok {
+		switch string(of) {
+		case "register":
+			return routeRegister, nil
+		case "event/next":
+			return routeEvent, nil
+		case "init/error", "exit/error":
+			return routeExtensionError, nil
+		}
+		return unknownRoute, nil
+	}
 	path, ok := bytes.CutPrefix(path, []byte("/2018-06-01/runtime/"))
 	if !ok {
 		return unknownRoute, nil

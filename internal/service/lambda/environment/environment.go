@@ -210,7 +210,9 @@ func (e *environment) serve(api net.Listener) {
 			},
 			Identity{e.fn.Account, e.fn.Region, e.fn.ARN, e.id})
 	}
-	e.api = runtimeapi.New(api)
+	e.api = runtimeapi.NewFunction(api, runtimeapi.Function{
+		Name: e.fn.Name, Version: e.fn.Version, Handler: e.fn.Handler, Extensions: extensions(e.layers),
+	})
 }
 
 // watch waits for the end of the sandbox and ends what belongs to it.
@@ -276,13 +278,18 @@ func (m *Manager) sandboxBase(f *Function, r *runtimes.Runtime) *sandbox.Config 
 }
 
 // sandboxConfig says what the sandbox of f holds, apart from its environment and sockets. layers is nil if it has none.
-func (m *Manager) sandboxConfig(f *Function, r *runtimes.Runtime, dir, layers *code.Dir) (*sandbox.Config, error) {
-	c := m.sandboxBase(f, r)
+func (m *Manager) sandboxConfig(f *Function, r *runtimes.Runtime, dir, layers *code.Dir) (c *sandbox.Config, err error) {
+	c = m.sandboxBase(f, r)
 	c.Binds = append(c.Binds, sandbox.Bind{Source: dir.Path, Target: runtimes.TaskRoot})
 	if layers != nil {
 		c.Binds = append(c.Binds, sandbox.Bind{Source: layers.Path, Target: runtimes.LayerRoot})
 	}
 	c.Command = r.Command(m.options(f, c))
+	defer func() {
+		if len(extensions(layers)) > 0 && err == nil {
+			c.Command = withExtensions(c, m.features)
+		}
+	}()
 	if len(c.Command) == 1 { // the function brings its own program
 		if _, err := os.Stat(filepath.Join(dir.Path, "bootstrap")); err == nil {
 			return c, nil

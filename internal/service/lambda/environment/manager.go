@@ -329,10 +329,21 @@ func (m *Manager) forget(e *environment) {
 	m.tidy(k, p)
 }
 
-// end kills an environment; watch does the rest. m.mu is held.
+// end ends an environment; watch does the rest. Extensions get the time to finish. m.mu is held.
 func (e *environment) end() {
+	ending := e.gone
 	e.gone = true
-	e.proc.Kill()
+	if ending || e.api == nil || !e.api.Extended() {
+		e.proc.Kill()
+		return
+	}
+	e.manager.endings.Go(func() {
+		e.freezer.wake(e)
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+		defer cancel()
+		e.api.Shutdown(ctx, "spindown")
+		e.proc.Kill()
+	})
 }
 
 // startTurn waits until another environment may start. The caller calls the function it gets when its own has started.
@@ -357,7 +368,8 @@ func (m *Manager) kill(e *environment) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e.end()
+	e.gone = true
+	e.proc.Kill()
 }
 
 // reap ends environments that were idle for too long.

@@ -188,7 +188,7 @@ func (s *slots) prune(now time.Time) {
 // take returns a slot for f, or nil: then the environment is started from the beginning.
 func (s *slots) take(f *Function, r *runtimes.Runtime, dir, layers *code.Dir) *slot {
 	kind, ok := s.kindOf(f)
-	if !ok {
+	if !ok || len(extensions(layers)) > 0 { // which are started together with the interpreter
 		return nil
 	}
 	if r.PreloadsSDK() && usesSDK(f, dir.Path) {

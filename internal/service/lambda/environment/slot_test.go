@@ -46,6 +46,9 @@ func (h *harness) zip(f *Function, files map[string]string) *Function {
 	for name, content := range files {
 		head := &zip.FileHeader{Name: name}
 		head.SetMode(0o644)
+		if strings.HasPrefix(name, "extensions/") {
+			head.SetMode(0o755)
+		}
 		e, err := w.CreateHeader(head)
 		must(h.t, err)
 		_, err = io.WriteString(e, content)

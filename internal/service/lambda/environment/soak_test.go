@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,6 +51,11 @@ func has(t *testing.T) map[string]int {
 	return got
 }
 
+// noLogs keeps nothing.
+type noLogs struct{}
+
+func (noLogs) PutLogEvents(context.Context, *LogStream, []LogEvent) error { return nil }
+
 // Many invocations, among them cold starts, failures and timeouts, leave nothing behind: 200,000 with BRUME_SOAK=1.
 func TestSoak(t *testing.T) {
 	if runtime.GOOS != "linux" {
@@ -59,7 +65,7 @@ func TestSoak(t *testing.T) {
 	if os.Getenv("BRUME_SOAK") != "" {
 		total = 200_000
 	}
-	h := newHarness(t, false, nil)
+	h := newHarness(t, false, func(c *Config) { c.Logs = noLogs{} })
 	python, node := h.python("import os, time\ndef handler(e, c):\n  if e == 'die': os._exit(1)\n  return e"), h.node(nothingNode)
 	node.Version, node.ARN = "1", strings.TrimSuffix(node.ARN, "$LATEST")+"1"
 	var next atomic.Int64

@@ -18,6 +18,7 @@ type ServiceSession struct {
 	// Duration is how long the session should last; it is cut to what the role allows.
 	Duration time.Duration
 	// SourceARN and SourceAccount name the resource that the service asks for, for the conditions of the trust policy.
+	// The role must be of that account, even if its trust policy does not say so: a service is nobody's deputy elsewhere.
 	SourceARN, SourceAccount string
 }
 
@@ -44,7 +45,7 @@ func (s *Service) serviceRole(ctx context.Context, r ServiceSession) (*policy.Ro
 	if err != nil {
 		return nil, err
 	}
-	if role == nil {
+	if role == nil || role.Account != r.SourceAccount {
 		return nil, mayNotAssume(&caller, r.RoleARN)
 	}
 	info := &call.Info{

@@ -556,8 +556,8 @@ func TestTestCredentials(t *testing.T) {
 // https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
 func TestServiceSessions(t *testing.T) {
 	f := newFixture(t)
-	f.role(t, trusting(`{"Service":"lambda.amazonaws.com"}`, `"sts:AssumeRole"`, `{"StringEqualsIfExists":{"aws:SourceAccount":"`+account+`"}}`))
-	ask := ServiceSession{Service: "lambda.amazonaws.com", RoleARN: roleARN, Name: "my-function", Duration: 12 * time.Hour}
+	f.role(t, trusting(`{"Service":"lambda.amazonaws.com"}`, `"sts:AssumeRole"`, `{"StringEquals":{"aws:SourceAccount":"`+account+`"}}`))
+	ask := ServiceSession{Service: "lambda.amazonaws.com", RoleARN: roleARN, Name: "my-function", Duration: 12 * time.Hour, SourceAccount: account}
 	c, err := f.IssueRoleSession(context.Background(), ask)
 	if err != nil {
 		t.Fatal(err)
@@ -597,6 +597,18 @@ func TestServiceSessions(t *testing.T) {
 	// Whom the service is trusted for, the user is not.
 	_, err = f.assume(bob(), &api.AssumeRoleInput{})
 	fails(t, err, "AccessDenied", "")
+
+	// A role whose trust policy does not ask for whom is taken on for its own account alone: whoever names the role of
+	// another to a service must not get the service to act as that.
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+	f.role(t, trusting(`{"Service":"lambda.amazonaws.com"}`, `"sts:AssumeRole"`, `{}`))
+	for source, allowed := range map[string]bool{account: true, foreign: false} {
+		r := ask
+		r.SourceAccount = source
+		if err := f.MayAssume(context.Background(), r); (err == nil) != allowed {
+			t.Errorf("for %s: %v", source, err)
+		}
+	}
 }
 
 func FuzzOpenToken(f *testing.F) {

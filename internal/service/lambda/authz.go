@@ -195,15 +195,20 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		return onURL(in.FunctionName, nil, nil)
 
 	case *api.CreateEventSourceMappingInput:
-		r, err := resolveName(ctx, in.FunctionName, nil)
 		check := policy.Check{Action: action, Resource: "*"}
-		also(&check, "lambda:FunctionArn", r.arn())
+		err := mapsTo(ctx, &check, in.FunctionName)
 		withTags(&check, in.Tags)
 		return []policy.Check{check}, true, err
 	case *api.GetEventSourceMappingInput:
 		return onMapping(in.UUID)
 	case *api.UpdateEventSourceMappingInput:
-		return onMapping(in.UUID)
+		checks, mapped, err = onMapping(in.UUID)
+		if err == nil && in.FunctionName != nil && *in.FunctionName != "" {
+			moved := policy.Check{Action: action, Resource: checks[0].Resource, Context: maps.Clone(checks[0].Context)}
+			err = mapsTo(ctx, &moved, in.FunctionName)
+			checks = append(checks, moved)
+		}
+		return checks, mapped, err
 	case *api.DeleteEventSourceMappingInput:
 		return onMapping(in.UUID)
 	case *api.ListEventSourceMappingsInput:
@@ -303,6 +308,15 @@ func (s *Service) checkOn(ctx context.Context, action string, r ref) (policy.Che
 		return err
 	})
 	return check, err
+}
+
+// mapsTo makes check one on having events sent to a function. It belongs to the function's account, so that nobody has
+// events sent to another's.
+func mapsTo(ctx context.Context, check *policy.Check, function *string) error {
+	r, err := resolveName(ctx, function, nil)
+	also(check, "lambda:FunctionArn", r.arn())
+	check.ResourceAccount = r.account
+	return err
 }
 
 // passRole is the permission to hand a role over to Lambda.

@@ -165,6 +165,26 @@ func TestAuthorization(t *testing.T) {
 	expectError(t, get(f.user("nobody", allow(`"s3:*"`, "*", "")), "f"), "AccessDenied", "")
 }
 
+// Who may have events sent to one function may not have them sent to another, nor to one of another account.
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html#awslambda-lambda_FunctionArn
+func TestMappingsToOtherFunctions(t *testing.T) {
+	f := newFixture(t)
+	f.create("f")
+	f.create("g")
+	m := ok[api.EventSourceMappingConfiguration](f, "CreateEventSourceMapping", mappingInput())
+	only := f.user("onlyF", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"lambda:*","Resource":"*","Condition":{"ArnLike":{"lambda:FunctionArn":"`+fnARN+`f"}}}}`)
+	update := func(ctx context.Context, function string) error {
+		_, err := do[api.EventSourceMappingConfiguration](f, ctx, "UpdateEventSourceMapping", &api.UpdateEventSourceMappingInput{UUID: m.UUID, FunctionName: &function})
+		return err
+	}
+	expectError(t, update(only, "g"), "AccessDenied", "lambda:UpdateEventSourceMapping")
+	expectError(t, update(root(), strings.Replace(fnARN, account, "999999999999", 1)+"g"), "AccessDenied", "lambda:UpdateEventSourceMapping")
+	in := mappingInput()
+	in.FunctionName = new(strings.Replace(fnARN, account, "999999999999", 1) + "f")
+	_, err := do[api.EventSourceMappingConfiguration](f, root(), "CreateEventSourceMapping", in)
+	expectError(t, err, "AccessDenied", "lambda:CreateEventSourceMapping")
+}
+
 func TestConditionKeys(t *testing.T) {
 	f := newFixture(t)
 	f.create("f")

@@ -32,10 +32,14 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 	sc := scopeOf(ctx)
 	segments := expandPath(table, op, in)
 	check := policy.Check{
-		Action: "apigateway:" + op.Method, Resource: "arn:aws:apigateway:" + sc.region + "::/" + strings.Join(segments, "/"), ResourceAccount: sc.account,
+		Action: "apigateway:" + op.Method, Resource: arnPrefix(sc) + strings.Join(segments, "/"), ResourceAccount: sc.account,
 		Context: map[string][]string{},
 	}
-	tags, err := s.tagsAt(ctx, sc, segments)
+	tagged := segments
+	if len(segments) == 2 && segments[0] == "tags" {
+		tagged = taggedPath(sc, segments[1])
+	}
+	tags, err := s.tagsAt(ctx, sc, tagged)
 	if err != nil {
 		return nil, true, err
 	}
@@ -44,7 +48,13 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 	}
 	requestTags(check.Context, in)
 	checks = append(checks, check)
-	for _, role := range passedRoles(in) {
+	given := givenIn(in)
+	if given.policy {
+		// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-resource-policies-create-attach.html
+		check.Action = "apigateway:UpdateRestApiPolicy"
+		checks = append(checks, check)
+	}
+	for _, role := range given.roles {
 		checks = append(checks, policy.Check{
 			Action: "iam:PassRole", Resource: role, Context: map[string][]string{"iam:PassedToService": {"apigateway.amazonaws.com"}},
 		})
@@ -87,7 +97,11 @@ func expandPath(table *schema.Service, op *schema.Operation, in schema.Struct) [
 	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	for i, s := range segments {
 		if name, _, ok := paramName(s); ok {
-			segments[i] = strings.ReplaceAll(url.PathEscape(values.found[name]), ":", "%3A")
+			v := values.found[name]
+			if name == "domain_name" {
+				v = foldDomain(v) // they are not told apart by case, so policies need not
+			}
+			segments[i] = strings.ReplaceAll(url.PathEscape(v), ":", "%3A")
 		}
 	}
 	return segments
@@ -120,6 +134,16 @@ func (u *uriValues) Float(float64)        {}
 func (u *uriValues) Blob([]byte)          {}
 func (u *uriValues) Time(time.Time)       {}
 func (u *uriValues) Struct(schema.Struct) {}
+
+// taggedPath is the path in the ARN that an operation on tags names, in segments; nil if it is none of ours.
+func taggedPath(sc scope, escaped string) []string {
+	arn, err := url.PathUnescape(escaped)
+	path, ok := strings.CutPrefix(arn, arnPrefix(sc))
+	if err != nil || !ok {
+		return nil
+	}
+	return strings.Split(path, "/")
+}
 
 // tagsAt returns the tags of what a path lies in: the API, the key or the plan. What does not exist has none.
 func (s *Service) tagsAt(ctx context.Context, sc scope, segments []string) (tags map[string]string, err error) {
@@ -193,56 +217,69 @@ func requestTags(conditions map[string][]string, in schema.Struct) {
 	}
 }
 
-// passedRoles lists the roles that a call hands to API Gateway.
-func passedRoles(in schema.Struct) (roles []string) {
-	patched := func(ops []api.PatchOperation, path string) {
-		for _, op := range ops {
-			if value(op.Path) == path && value(op.Value) != "" {
-				roles = append(roles, *op.Value)
-			}
-		}
-	}
-	switch in := in.(type) {
-	case *api.PutIntegrationInput:
-		if value(in.Credentials) != "" {
-			roles = append(roles, *in.Credentials)
-		}
-	case *api.UpdateIntegrationInput:
-		patched(in.PatchOperations, "/credentials")
-	case *api.CreateAuthorizerInput:
-		if value(in.AuthorizerCredentials) != "" {
-			roles = append(roles, *in.AuthorizerCredentials)
-		}
-	case *api.UpdateAuthorizerInput:
-		patched(in.PatchOperations, "/authorizerCredentials")
-	case *api.ImportRestApiInput:
-		return rolesInDocument(in.Body)
-	case *api.PutRestApiInput:
-		return rolesInDocument(in.Body)
-	case *api.UpdateAccountInput:
-		patched(in.PatchOperations, "/cloudwatchRoleArn")
-	}
-	return roles
+// A given is what a call hands to API Gateway that takes permissions of its own.
+type given struct {
+	roles []string
+	// policy says that the resource policy of an API is set or removed.
+	policy bool
 }
 
-// rolesInDocument lists the roles that a document hands over. One that cannot be read hands over none, and is refused later.
-func rolesInDocument(body []byte) (roles []string) {
-	def, err := openapi.Parse(body, openapi.Options{})
-	if err != nil {
-		return nil
+func (g *given) role(arn *string) {
+	if r := value(arn); r != "" && !slices.Contains(g.roles, r) {
+		g.roles = append(g.roles, r)
 	}
-	add := func(role *string) {
-		if r := value(role); r != "" && !slices.Contains(roles, r) {
-			roles = append(roles, r)
+}
+
+func (g *given) patched(ops []api.PatchOperation, path string) {
+	for i := range ops {
+		if value(ops[i].Path) == path {
+			g.role(ops[i].Value)
 		}
 	}
+}
+
+func givenIn(in schema.Struct) (g given) {
+	switch in := in.(type) {
+	case *api.PutIntegrationInput:
+		g.role(in.Credentials)
+	case *api.UpdateIntegrationInput:
+		g.patched(in.PatchOperations, "/credentials")
+	case *api.CreateAuthorizerInput:
+		g.role(in.AuthorizerCredentials)
+	case *api.UpdateAuthorizerInput:
+		g.patched(in.PatchOperations, "/authorizerCredentials")
+	case *api.UpdateAccountInput:
+		g.patched(in.PatchOperations, "/cloudwatchRoleArn")
+	case *api.CreateRestApiInput:
+		g.policy = value(in.Policy) != ""
+	case *api.UpdateRestApiInput:
+		g.policy = slices.ContainsFunc(in.PatchOperations, func(op api.PatchOperation) bool { return value(op.Path) == "/policy" })
+	case *api.ImportRestApiInput:
+		g.document(in.Body, in.Parameters)
+	case *api.PutRestApiInput:
+		g.document(in.Body, in.Parameters)
+	}
+	return g
+}
+
+// document adds what a document hands over. One that cannot be read, in the way in which the import will read it, hands over
+// nothing, and is refused later.
+func (g *given) document(body []byte, parameters map[string]string) {
+	options, err := importOptions(parameters)
+	if err != nil {
+		return
+	}
+	def, err := openapi.Parse(body, options)
+	if err != nil {
+		return
+	}
+	g.policy = def.Policy != ""
 	for _, m := range def.Methods {
 		if m.MethodIntegration != nil {
-			add(m.MethodIntegration.Credentials)
+			g.role(m.MethodIntegration.Credentials)
 		}
 	}
 	for _, a := range def.Authorizers {
-		add(a.AuthorizerCredentials)
+		g.role(a.AuthorizerCredentials)
 	}
-	return roles
 }

@@ -69,6 +69,17 @@ func TestChecks(t *testing.T) {
 		{"TagResource", &api.TagResourceInput{ResourceArn: new("arn:aws:apigateway:us-east-1::/restapis/i"), Tags: map[string]string{"k": "v"}},
 			"apigateway:PUT arn:aws:apigateway:us-east-1::/tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2Frestapis%2Fi map[aws:RequestTag/k:[v] aws:TagKeys:[k]]"},
 		{"UntagResource", &api.UntagResourceInput{ResourceArn: new("a"), TagKeys: []string{"k"}}, "apigateway:DELETE arn:aws:apigateway:us-east-1::/tags/a map[aws:TagKeys:[k]]"},
+		{"UntagResource", &api.UntagResourceInput{ResourceArn: new("arn:aws:apigateway:us-east-1::/restapis/" + *id), TagKeys: []string{"k"}},
+			"apigateway:DELETE arn:aws:apigateway:us-east-1::/tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2Frestapis%2FID map[aws:ResourceTag/team:[a] aws:TagKeys:[k]]"},
+		// Domain names are not told apart by case.
+		{"DeleteDomainName", &api.DeleteDomainNameInput{DomainName: new("API.Example.com.")}, "apigateway:DELETE arn:aws:apigateway:us-east-1::/domainnames/api.example.com map[]"},
+		// Who sets a resource policy needs a second permission.
+		{"CreateRestApi", &api.CreateRestApiInput{Name: new("x"), Policy: new("{}")}, "apigateway:POST arn:aws:apigateway:us-east-1::/restapis map[]; apigateway:UpdateRestApiPolicy arn:aws:apigateway:us-east-1::/restapis map[]"},
+		{"UpdateRestApi", &api.UpdateRestApiInput{RestApiId: new("i"), PatchOperations: ops("replace /policy {}")},
+			"apigateway:PATCH arn:aws:apigateway:us-east-1::/restapis/i map[]; apigateway:UpdateRestApiPolicy arn:aws:apigateway:us-east-1::/restapis/i map[]"},
+		{"UpdateRestApi", &api.UpdateRestApiInput{RestApiId: new("i"), PatchOperations: ops("replace /name x")}, "apigateway:PATCH arn:aws:apigateway:us-east-1::/restapis/i map[]"},
+		{"PutRestApi", &api.PutRestApiInput{RestApiId: new("i"), Body: []byte(giving)},
+			"apigateway:PUT arn:aws:apigateway:us-east-1::/restapis/i map[]; apigateway:UpdateRestApiPolicy arn:aws:apigateway:us-east-1::/restapis/i map[]; iam:PassRole arn:aws:iam::1:role/x map[iam:PassedToService:[apigateway.amazonaws.com]]"},
 		// A value cannot climb out of its segment.
 		{"GetRestApi", &api.GetRestApiInput{RestApiId: new("a/resources/b")}, "apigateway:GET arn:aws:apigateway:us-east-1::/restapis/a%2Fresources%2Fb map[]"},
 	}
@@ -87,6 +98,15 @@ func TestChecks(t *testing.T) {
 		}
 	}
 }
+
+// giving is a document that hands a role over, and a resource policy.
+const giving = `
+swagger: "2.0"
+info: {title: x}
+x-amazon-apigateway-policy: {Version: "2012-10-17"}
+paths:
+  /: {get: {x-amazon-apigateway-integration: {type: aws, httpMethod: POST, uri: u, credentials: "arn:aws:iam::1:role/x"}}}
+`
 
 // Nothing of one account or region shows in another.
 func TestAccountsAndRegionsAreApart(t *testing.T) {

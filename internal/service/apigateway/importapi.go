@@ -48,11 +48,9 @@ func (s *Service) PutRestApi(ctx context.Context, in *api.PutRestApiInput) (*api
 // importDocument applies a document to the API that target returns. Nothing remains of an import that fails.
 func (s *Service) importDocument(ctx context.Context, body []byte, parameters map[string]string, strict bool,
 	target func(tx kv.Tx, sc scope, def *openapi.Definition) (*api.RestApi, error), overwrite bool) (*api.RestApi, error) {
-	options := openapi.Options{BasePath: parameters["basepath"], IgnoreDocumentation: parameters["ignore"] == "documentation"}
-	switch options.BasePath {
-	case "", "ignore", "prepend", "split":
-	default:
-		return nil, invalid("Invalid value for the parameter basepath: %s. Valid options are ignore, prepend, split", clip(options.BasePath))
+	options, err := importOptions(parameters)
+	if err != nil {
+		return nil, err
 	}
 	// The first reading shows faults before anything is written, and says how the API is called.
 	def, err := parseDocument(body, options)
@@ -81,6 +79,16 @@ func (s *Service) importDocument(ctx context.Context, body []byte, parameters ma
 	}
 	row.Warnings = def.Warnings
 	return row, nil
+}
+
+// importOptions are the parameters of an import.
+func importOptions(parameters map[string]string) (openapi.Options, error) {
+	o := openapi.Options{BasePath: parameters["basepath"], IgnoreDocumentation: parameters["ignore"] == "documentation"}
+	switch o.BasePath {
+	case "", "ignore", "prepend", "split":
+		return o, nil
+	}
+	return o, invalid("Invalid value for the parameter basepath: %s. Valid options are ignore, prepend, split", clip(o.BasePath))
 }
 
 func parseDocument(body []byte, o openapi.Options) (*openapi.Definition, error) {

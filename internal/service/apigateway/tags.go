@@ -23,12 +23,15 @@ func checkTags(tags map[string]string) error {
 	return nil
 }
 
+// arnPrefix is what stands before the path in the ARN of everything that API Gateway has.
+func arnPrefix(sc scope) string { return "arn:aws:apigateway:" + sc.region + "::/" }
+
 // changeTags lets change work on the tags of the resource that an ARN names, and writes them if tx is not nil.
 //
 // The ARNs are arn:aws:apigateway:REGION::/restapis/ID, /restapis/ID/stages/NAME, /apikeys/ID, /usageplans/ID,
 // /clientcertificates/ID and /domainnames/NAME.
 func changeTags(r kv.Reader, tx kv.Tx, sc scope, arn string, change func(tags map[string]string) error) error {
-	path, ok := strings.CutPrefix(arn, "arn:aws:apigateway:"+sc.region+"::/")
+	path, ok := strings.CutPrefix(arn, arnPrefix(sc))
 	if !ok {
 		return invalid("Invalid ARN specified in the request")
 	}

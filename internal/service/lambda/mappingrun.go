@@ -174,7 +174,13 @@ func (h *mappingHost) run(ctx context.Context) (again bool) {
 		}
 		return pause(ctx, 30*time.Second)
 	}
-	h.running(ctx, c.fn.Role, func(ctx context.Context) { eventsource.Run(ctx, mapping, h.service.streams, h) })
+	h.running(ctx, c.fn.Role, func(ctx context.Context) {
+		if h.row.isQueue() {
+			eventsource.RunQueue(ctx, mapping, h.service.queues, h)
+		} else {
+			eventsource.Run(ctx, mapping, h.service.streams, h)
+		}
+	})
 	// The stream has ended, or the role has changed.
 	return pause(ctx, time.Second)
 }

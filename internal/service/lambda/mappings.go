@@ -23,9 +23,12 @@ import (
 const (
 	mappingPageSize  = 100
 	defaultBatchSize = 100
-	maxFilters       = 5
-	maxPattern       = 4096
-	minRecordAge     = 60
+	// Of queues; with more than queueBatchSize a batching window is needed.
+	queueBatchSize     = 10
+	defaultConcurrency = 5
+	maxFilters         = 5
+	maxPattern         = 4096
+	minRecordAge       = 60
 )
 
 // States of a mapping.
@@ -75,6 +78,9 @@ func (m mappingRef) arn() string {
 	return "arn:aws:lambda:" + m.region + ":" + m.account + ":event-source-mapping:" + m.uuid
 }
 
+// isQueue says whether the source is a queue, and not a stream.
+func (row *mappingRow) isQueue() bool { return serviceOfARN(row.Source) == "sqs" }
+
 func (row *mappingRow) function(sc scope) ref { return ref{sc, row.Function, row.Qualifier} }
 
 var errNoMapping = notFound("The resource you requested does not exist.")
@@ -102,17 +108,24 @@ func decodeMapping(data []byte) (*mappingRow, error) {
 func (row *mappingRow) config(m mappingRef) *api.EventSourceMappingConfiguration {
 	out := &api.EventSourceMappingConfiguration{
 		UUID: new(m.uuid), EventSourceMappingArn: new(m.arn()), EventSourceArn: new(row.Source), FunctionArn: new(row.function(m.scope).arn()),
-		State: new(row.State), StateTransitionReason: new("User action"), LastModified: new(row.Modified), LastProcessingResult: new("No records processed"),
-		StartingPosition: new(row.Start), BatchSize: new(row.BatchSize), MaximumBatchingWindowInSeconds: new(row.Window),
-		ParallelizationFactor: new(row.Parallel), BisectBatchOnFunctionError: new(row.Bisect), MaximumRetryAttempts: new(row.Retries),
-		MaximumRecordAgeInSeconds: new(row.Age), TumblingWindowInSeconds: new(row.Tumbling),
-		DestinationConfig: &api.DestinationConfig{OnFailure: &api.OnFailure{}}, FunctionResponseTypes: []string{},
+		State: new(row.State), StateTransitionReason: new("USER_INITIATED"), LastModified: new(row.Modified),
+		BatchSize: new(row.BatchSize), MaximumBatchingWindowInSeconds: new(row.Window), FunctionResponseTypes: []string{},
 	}
-	if row.Result != "" {
-		out.LastProcessingResult = new(row.Result)
-	}
-	if row.OnFailure != "" {
-		out.DestinationConfig.OnFailure.Destination = new(row.OnFailure)
+	if row.isQueue() {
+		if row.Parallel != defaultConcurrency {
+			out.ScalingConfig = &api.ScalingConfig{MaximumConcurrency: new(row.Parallel)}
+		}
+	} else {
+		out.StateTransitionReason, out.LastProcessingResult = new("User action"), new("No records processed")
+		out.StartingPosition, out.ParallelizationFactor, out.BisectBatchOnFunctionError = new(row.Start), new(row.Parallel), new(row.Bisect)
+		out.MaximumRetryAttempts, out.MaximumRecordAgeInSeconds, out.TumblingWindowInSeconds = new(row.Retries), new(row.Age), new(row.Tumbling)
+		out.DestinationConfig = &api.DestinationConfig{OnFailure: &api.OnFailure{}}
+		if row.Result != "" {
+			out.LastProcessingResult = new(row.Result)
+		}
+		if row.OnFailure != "" {
+			out.DestinationConfig.OnFailure.Destination = new(row.OnFailure)
+		}
 	}
 	if row.Report {
 		out.FunctionResponseTypes = []string{api.FunctionResponseTypeReportBatchItemFailures}
@@ -128,9 +141,15 @@ func (row *mappingRow) config(m mappingRef) *api.EventSourceMappingConfiguration
 
 // apply follows what a request says; nil leaves all as it is.
 func (row *mappingRow) apply(in *api.UpdateEventSourceMappingInput) error {
+	forStreams := in.ParallelizationFactor != nil || in.BisectBatchOnFunctionError != nil || in.MaximumRetryAttempts != nil ||
+		in.MaximumRecordAgeInSeconds != nil || in.TumblingWindowInSeconds != nil || in.DestinationConfig != nil
 	switch {
-	case len(in.SourceAccessConfigurations) > 0 || in.ScalingConfig != nil || in.DocumentDBEventSourceConfig != nil:
-		return invalid("SourceAccessConfigurations, ScalingConfig and DocumentDBEventSourceConfig are not for DynamoDB streams.")
+	case len(in.SourceAccessConfigurations) > 0 || in.DocumentDBEventSourceConfig != nil:
+		return invalid("SourceAccessConfigurations and DocumentDBEventSourceConfig are not for this event source.")
+	case !row.isQueue() && in.ScalingConfig != nil:
+		return invalid("ScalingConfig is for SQS event sources only.")
+	case row.isQueue() && forStreams:
+		return invalid("ParallelizationFactor, BisectBatchOnFunctionError, MaximumRetryAttempts, MaximumRecordAgeInSeconds, TumblingWindowInSeconds and DestinationConfig are not for SQS event sources.")
 	case in.MaximumRecordAgeInSeconds != nil && *in.MaximumRecordAgeInSeconds != -1 && *in.MaximumRecordAgeInSeconds < minRecordAge:
 		return failsConstraint(*in.MaximumRecordAgeInSeconds, "maximumRecordAgeInSeconds", "Member must be -1 or have value greater than or equal to 60")
 	case in.DestinationConfig != nil && in.DestinationConfig.OnSuccess != nil && in.DestinationConfig.OnSuccess.Destination != nil:
@@ -143,6 +162,15 @@ func (row *mappingRow) apply(in *api.UpdateEventSourceMappingInput) error {
 	set(&row.Retries, in.MaximumRetryAttempts)
 	set(&row.Age, in.MaximumRecordAgeInSeconds)
 	set(&row.Tumbling, in.TumblingWindowInSeconds)
+	if row.isQueue() {
+		if in.ScalingConfig != nil {
+			row.Parallel = defaultConcurrency
+			set(&row.Parallel, in.ScalingConfig.MaximumConcurrency)
+		}
+		if row.BatchSize > queueBatchSize && row.Window == 0 {
+			return invalid("Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10")
+		}
+	}
 	if in.FunctionResponseTypes != nil {
 		row.Report = len(in.FunctionResponseTypes) > 0
 	}
@@ -207,6 +235,17 @@ func (s *Service) checkMappingDestination(ctx context.Context, r ref, role strin
 
 // checkSource sees that a role may read a stream, which must exist.
 func (s *Service) checkSource(ctx context.Context, reader eventsource.Reader) error {
+	if serviceOfARN(reader.StreamARN) == "sqs" {
+		err := s.queues.Check(ctx, reader)
+		known, ok := errors.AsType[awserr.Error](err)
+		switch {
+		case ok && strings.HasPrefix(known.ErrorCode(), "AccessDenied"):
+			return invalid("The provided execution role does not have permissions to call ReceiveMessage on SQS")
+		case ok:
+			return invalid("The queue %s cannot be read: %s", reader.StreamARN, known.ErrorMessage())
+		}
+		return err
+	}
 	shards, err := s.streams.Shards(ctx, reader)
 	if err == nil && len(shards) > 0 {
 		_, err = s.streams.Read(ctx, reader, shards[len(shards)-1].ID, eventsource.FromLatest, 1)
@@ -231,8 +270,11 @@ func (s *Service) CreateEventSourceMapping(ctx context.Context, in *api.CreateEv
 	source := *in.EventSourceArn
 	parts := strings.SplitN(source, ":", 6)
 	switch {
-	case serviceOfARN(source) == "sqs":
+	case serviceOfARN(source) == "sqs" && s.queues == nil:
 		return nil, invalid("Event sources of Amazon SQS are not supported: Brume has no Amazon SQS yet.")
+	case serviceOfARN(source) == "sqs" && in.StartingPosition != nil:
+		return nil, invalid("StartingPosition is not valid for SQS event sources.")
+	case serviceOfARN(source) == "sqs":
 	case serviceOfARN(source) != "dynamodb" || !strings.Contains(parts[5], "/stream/"):
 		return nil, invalid("Unrecognized event source, must be the stream of a DynamoDB table. %s is none.", source)
 	case in.StartingPosition == nil:
@@ -248,8 +290,11 @@ func (s *Service) CreateEventSourceMapping(ctx context.Context, in *api.CreateEv
 		return nil, err
 	}
 	row := &mappingRow{
-		Source: source, Function: r.name, Qualifier: r.qualifier, Enabled: true, State: stateCreating, Start: *in.StartingPosition,
+		Source: source, Function: r.name, Qualifier: r.qualifier, Enabled: true, State: stateCreating,
 		BatchSize: defaultBatchSize, Parallel: 1, Retries: -1, Age: -1, Tags: in.Tags,
+	}
+	if set(&row.Start, in.StartingPosition); row.isQueue() {
+		row.BatchSize, row.Parallel = queueBatchSize, defaultConcurrency
 	}
 	set(&row.Enabled, in.Enabled)
 	if err := row.apply(&api.UpdateEventSourceMappingInput{

@@ -257,3 +257,64 @@ func TestTagsOfMappings(t *testing.T) {
 	_, err = do[api.EventSourceMappingConfiguration](f, blue, "DeleteEventSourceMapping", &api.DeleteEventSourceMappingInput{UUID: m.UUID})
 	expectError(t, err, "AccessDenied", "lambda:DeleteEventSourceMapping")
 }
+
+// fakeQueues is one queue whose messages are gone when they were received.
+type fakeQueues struct {
+	mu       sync.Mutex
+	messages []eventsource.Message
+	deleted  int
+}
+
+func (q *fakeQueues) Check(_ context.Context, r eventsource.Reader) error {
+	if strings.HasSuffix(r.StreamARN, ":secret") {
+		return awserr.New("AccessDenied", "no")
+	}
+	return nil
+}
+
+func (q *fakeQueues) Receive(ctx context.Context, _ eventsource.Reader, _ int, wait time.Duration) ([]eventsource.Message, error) {
+	q.mu.Lock()
+	out := q.messages
+	q.messages = nil
+	q.mu.Unlock()
+	if len(out) == 0 && wait > 0 {
+		pause(ctx, min(wait, 10*time.Millisecond))
+	}
+	return out, ctx.Err()
+}
+
+func (q *fakeQueues) Delete(_ context.Context, _ eventsource.Reader, m []eventsource.Message) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.deleted += len(m)
+	return nil
+}
+
+// https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+func TestMappingsOfQueues(t *testing.T) {
+	f := newFixture(t)
+	q := &fakeQueues{messages: []eventsource.Message{{ID: "1", Event: []byte("1")}}}
+	f.Service.queues = q
+	f.create("f")
+	in := &api.CreateEventSourceMappingInput{FunctionName: new("f"), EventSourceArn: new("arn:aws:sqs:eu-central-1:123456789012:secret")}
+	refused[api.EventSourceMappingConfiguration](f, "CreateEventSourceMapping", in, "InvalidParameterValueException", "does not have permissions to call ReceiveMessage on SQS")
+	in.EventSourceArn = new("arn:aws:sqs:eu-central-1:123456789012:q")
+	in.StartingPosition = new("LATEST")
+	refused[api.EventSourceMappingConfiguration](f, "CreateEventSourceMapping", in, "InvalidParameterValueException", "StartingPosition is not valid")
+	in.StartingPosition, in.BatchSize = nil, new(int32(11))
+	refused[api.EventSourceMappingConfiguration](f, "CreateEventSourceMapping", in, "InvalidParameterValueException", "Maximum batch window in seconds must be greater than 0")
+	in.BatchSize, in.MaximumRetryAttempts = nil, new(int32(1))
+	refused[api.EventSourceMappingConfiguration](f, "CreateEventSourceMapping", in, "InvalidParameterValueException", "not for SQS event sources")
+	in.MaximumRetryAttempts, in.ScalingConfig = nil, &api.ScalingConfig{MaximumConcurrency: new(int32(2))}
+	m := ok[api.EventSourceMappingConfiguration](f, "CreateEventSourceMapping", in)
+	if *m.BatchSize != 10 || *m.ScalingConfig.MaximumConcurrency != 2 || m.StartingPosition != nil || m.ParallelizationFactor != nil {
+		t.Errorf("%+v", m)
+	}
+	f.runMappings()
+	eventually(t, "the message is dealt with", func() bool {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return q.deleted == 1
+	})
+	f.state(m.UUID, "Enabled")
+}

@@ -44,6 +44,7 @@ type Service struct {
 	authorizer   Authorizer
 	destinations Destinations
 	streams      eventsource.Stream
+	queues       eventsource.Queue
 	provisions   provisions
 	packages     *Packages
 	log          *slog.Logger
@@ -132,6 +133,8 @@ type Config struct {
 	Destinations Destinations
 	// Streams are the event sources.
 	Streams eventsource.Stream
+	// Queues may be nil: then queues are refused as event sources.
+	Queues eventsource.Queue
 	// Objects may be nil: then code comes from requests only.
 	Objects Objects
 	Logger  *slog.Logger
@@ -152,7 +155,7 @@ func New(c Config) *Service {
 	}
 	return &Service{
 		store: c.Store, sealer: c.Sealer, roles: c.Roles, runtimes: c.Runtimes, environments: c.Environments,
-		packages: c.Packages, links: c.Links, objects: c.Objects, authorizer: c.Authorizer, destinations: c.Destinations, streams: c.Streams, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
+		packages: c.Packages, links: c.Links, objects: c.Objects, authorizer: c.Authorizer, destinations: c.Destinations, streams: c.Streams, queues: c.Queues, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package eventsource reads streams for functions: it cuts what it reads into batches, has functions called with them, and
+// Package eventsource reads streams and queues for functions: it cuts what it reads into batches, has functions called with them, and
 // keeps how far it has come.
 //
 // It promises:

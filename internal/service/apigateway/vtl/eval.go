@@ -19,6 +19,7 @@ type execution struct {
 	vars  map[string]any // set by the template; they hide the scope's
 	out   []byte
 	steps int
+	calls int // macros, definitions and evaluations that are under way
 
 	deadline time.Time
 }
@@ -128,6 +129,11 @@ func (r *reference) resolve(x *execution) (v any, resolved bool, err error) {
 	v, ok := x.get(r.name)
 	if !ok {
 		return nil, false, nil
+	}
+	if d, ok := v.(*definition); ok {
+		if v, err = d.text(x); err != nil {
+			return nil, false, err
+		}
 	}
 	_, resolved = v.(Object)
 	if m, isMap := v.(*Map); isMap && m.Lenient {
@@ -252,22 +258,7 @@ func (n *foreachNode) render(x *execution) error {
 			elems = append(elems, v.values[k])
 		}
 	}
-	hidden := map[string]any{}
-	names := []string{n.name, "foreach", "velocityCount"}
-	for _, name := range names {
-		if old, ok := x.vars[name]; ok {
-			hidden[name] = old
-		}
-	}
-	defer func() {
-		for _, name := range names {
-			if old, ok := hidden[name]; ok {
-				x.vars[name] = old
-			} else {
-				delete(x.vars, name)
-			}
-		}
-	}()
+	defer x.hide([]string{n.name, "foreach", "velocityCount"})()
 	for i, e := range elems {
 		x.set(n.name, e)
 		x.set("velocityCount", int64(i+1))

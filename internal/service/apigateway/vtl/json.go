@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -164,90 +163,4 @@ func AppendJSONString(b []byte, s string) []byte {
 	}
 	b = append(b, s[start:]...)
 	return append(b, '"')
-}
-
-// ErrPath is the error for a JSONPath expression that cannot be read.
-var ErrPath = errors.New("invalid JsonPath expression")
-
-// Path evaluates a JSONPath expression: "$" with .name, ['name'], [n], [*] and .* after it. Expressions that can match
-// several values give a List. What is not there is nil. Filters, slices and recursive descent are refused with ErrPath.
-func Path(v any, path string) (any, error) {
-	rest, ok := strings.CutPrefix(strings.TrimSpace(path), "$")
-	if !ok {
-		return nil, ErrPath
-	}
-	values, many := []any{v}, false
-	for rest != "" {
-		var names []string // nil: all
-		var index *int64
-		switch {
-		case strings.HasPrefix(rest, ".*"):
-			rest = rest[2:]
-		case strings.HasPrefix(rest, "[*]"):
-			rest = rest[3:]
-		case rest[0] == '.':
-			n := strings.IndexAny(rest[1:], ".[")
-			if n < 0 {
-				n = len(rest) - 1
-			}
-			name := rest[1 : n+1]
-			if name == "" || strings.ContainsAny(name, "()?@ ") {
-				return nil, ErrPath
-			}
-			names, rest = []string{name}, rest[n+1:]
-		case rest[0] == '[' && len(rest) > 1 && (rest[1] == '\'' || rest[1] == '"'):
-			end := strings.Index(rest[2:], string(rest[1])+"]")
-			if end < 0 {
-				return nil, ErrPath
-			}
-			names, rest = []string{rest[2 : 2+end]}, rest[2+end+2:]
-		case rest[0] == '[':
-			text, after, ok := strings.Cut(rest[1:], "]")
-			n, err := strconv.ParseInt(text, 10, 32)
-			if !ok || err != nil {
-				return nil, ErrPath
-			}
-			index, rest = &n, after
-		default:
-			return nil, ErrPath
-		}
-		var next []any
-		for _, v := range values {
-			switch v := v.(type) {
-			case *Map:
-				switch {
-				case names != nil:
-					if e, ok := v.values[names[0]]; ok {
-						next = append(next, e)
-					}
-				case index == nil:
-					for _, k := range v.Keys {
-						next = append(next, v.values[k])
-					}
-				}
-			case *List:
-				switch {
-				case index != nil:
-					i := *index
-					if i < 0 {
-						i += int64(len(v.Elems))
-					}
-					if i >= 0 && i < int64(len(v.Elems)) {
-						next = append(next, v.Elems[i])
-					}
-				case names == nil:
-					next = append(next, v.Elems...)
-				}
-			}
-		}
-		many = many || names == nil && index == nil
-		values = next
-	}
-	if many {
-		return &List{Elems: values}, nil
-	}
-	if len(values) == 0 {
-		return nil, nil
-	}
-	return values[0], nil
 }

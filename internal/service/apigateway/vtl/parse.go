@@ -7,7 +7,7 @@ import (
 
 // Parse reads a template. The error is a *SyntaxError.
 func Parse(src string) (t *Template, err error) {
-	p := &parser{src: src}
+	p := &parser{src: src, macros: findMacros(src)}
 	defer func() {
 		if r := recover(); r != nil {
 			e, ok := r.(*SyntaxError)
@@ -29,8 +29,9 @@ func Parse(src string) (t *Template, err error) {
 
 // A parser reads src from pos on. It gives up by panicking with a *SyntaxError, which Parse catches.
 type parser struct {
-	src string
-	pos int
+	src    string
+	pos    int
+	macros map[string]*macro
 }
 
 func (p *parser) fail(format string, args ...any) {
@@ -124,6 +125,12 @@ func (p *parser) block(depth int) (nodes []node, end string) {
 			switch name {
 			case "":
 				p.pos = start + 1
+				if call := p.macroCall(start, depth); call != nil {
+					flush()
+					nodes = append(nodes, call)
+					continue
+				}
+				p.pos = start + 1
 				text.WriteByte('#')
 			case "end", "else", "elseif":
 				flush()
@@ -176,8 +183,8 @@ func (p *parser) directiveName() string {
 	}
 	name := p.src[from:p.pos]
 	switch name {
-	case "set", "if", "elseif", "else", "end", "foreach", "break", "stop":
-	case "macro", "define", "evaluate", "include", "parse":
+	case "set", "if", "elseif", "else", "end", "foreach", "break", "stop", "macro", "define", "evaluate":
+	case "include", "parse": // there are no files to take in
 		p.pos = start
 		p.fail("#%s is not supported", name)
 	default:
@@ -199,6 +206,38 @@ func (p *parser) directiveName() string {
 		p.pos++
 	}
 	return name
+}
+
+// macroCall reads a call of a macro behind "#"; nil if there is none.
+func (p *parser) macroCall(start, depth int) node {
+	formal := p.peek() == '{'
+	if formal {
+		p.pos++
+	}
+	m := p.macros[p.identifier()]
+	if formal && !p.accept("}") || m == nil {
+		return nil
+	}
+	p.space()
+	if p.peek() != '(' {
+		return nil
+	}
+	p.pos++
+	n := &callNode{macro: m}
+	for p.space(); p.peek() != ')'; p.space() {
+		if p.pos >= len(p.src) || len(n.args) >= maxDepth {
+			p.fail("a call of a macro without its end")
+		}
+		if p.peek() == ',' {
+			p.pos++
+			continue
+		}
+		n.args = append(n.args, p.unary(depth+1))
+	}
+	p.pos++
+	n.src = p.src[start:p.pos]
+	p.restOfLine()
+	return n
 }
 
 // restOfLine skips blanks up to and including the end of the line, if there is nothing else.
@@ -275,6 +314,54 @@ func (p *parser) directive(name string, depth int) node {
 			p.fail("#foreach without #end")
 		}
 		return &foreachNode{name: v.name, list: list, body: body}
+	case "macro":
+		p.expect("(")
+		p.space()
+		m := p.macros[p.identifier()]
+		if m == nil {
+			p.fail("#macro needs a name")
+		}
+		params := []string{}
+		for p.space(); p.peek() == '$'; p.space() {
+			param := p.reference(depth)
+			if param == nil || len(param.steps) > 0 || len(params) >= maxDepth {
+				p.fail("#macro takes plain references as parameters")
+			}
+			params = append(params, param.name)
+		}
+		p.expect(")")
+		p.restOfLine()
+		body, end := p.block(depth + 1)
+		if end != "end" {
+			p.fail("#macro without #end")
+		}
+		if m.params == nil { // the first definition of a name counts
+			m.params, m.body = params, body
+		}
+		return textNode("")
+	case "define":
+		p.expect("(")
+		p.space()
+		var v *reference
+		if p.peek() == '$' {
+			v = p.reference(depth)
+		}
+		if v == nil || len(v.steps) > 0 {
+			p.fail("#define needs a variable")
+		}
+		p.expect(")")
+		p.restOfLine()
+		body, end := p.block(depth + 1)
+		if end != "end" {
+			p.fail("#define without #end")
+		}
+		return &defineNode{v.name, body}
+	case "evaluate":
+		p.expect("(")
+		source := p.expression(depth)
+		p.expect(")")
+		p.restOfLine()
+		return &evaluateNode{source}
 	case "break":
 		return jumpNode{errBreak}
 	default: // "stop"
@@ -449,7 +536,7 @@ func (p *parser) unary(depth int) expr {
 			return literal{s}
 		}
 		// The text between double quotes is a template of its own.
-		sub := &parser{src: s}
+		sub := &parser{src: s, macros: p.macros}
 		nodes, end := func() ([]node, string) {
 			defer func() {
 				switch r := recover().(type) {

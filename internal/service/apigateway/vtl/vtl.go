@@ -3,8 +3,8 @@
 // Parse reads a template once; the Template it returns is immutable and may run concurrently. It promises:
 //
 //   - The syntax is that of Velocity 1.7: references in all their forms ($a.b, ${a}, $!a, method calls, indices), #set,
-//     #if, #foreach, #break, #stop, comments, literal blocks, and expressions with lists, maps, ranges and arithmetic.
-//     #macro, #define, #evaluate, #include and #parse are refused by Parse; they come with their own issue.
+//     #if, #foreach, #break, #stop, #macro, #define, #evaluate, comments, literal blocks, and expressions with lists, maps,
+//     ranges and arithmetic. #include and #parse are refused by Parse: there are no files to take in.
 //   - What a template can reach is what its Scope holds, and nothing of the process.
 //   - Every run ends: steps, output and nesting are bounded.
 //

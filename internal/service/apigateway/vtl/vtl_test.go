@@ -129,7 +129,7 @@ func TestParseErrors(t *testing.T) {
 	for _, src := range []string{
 		"#if($a)", "#if", "#if()#end", "#end", "#else", "#foreach($x)#end", "#foreach(x in $y)#end", "#foreach($x in $y)", "#set($a)",
 		"#set(a = 1)", "#set($a = )", "#set($a = 1", "#set($a = 'x)", "#if($a ==)#end", "$a.b(", "$a.b(1,)", "$a[", "$a[1", "#set($a = [1,)",
-		"#set($a = {1})", "#*", "#[[", "#macro(x)#end", "#parse('x')", "#evaluate('x')", "#if($a)#else#else#end", "#set($a.b( = 1)",
+		"#set($a = {1})", "#*", "#[[", "#parse('x')", "#evaluate('x'", "#define(x)#end", "#define($x)", "#macro(x)", "#macro(m $a.b)#end", "#macro(m)#end#m(", "#if($a)#else#else#end", "#set($a.b( = 1)",
 		`#set($a = "#if(")`, "#set($a = 99999999999999999999)", "#if(%)#end", strings.Repeat("#if(true)", 200), strings.Repeat("x", MaxSource+1),
 		"#set($a = " + strings.Repeat("(", 500) + "1" + strings.Repeat(")", 500) + ")", "#set($a = " + strings.Repeat("!", 5000) + "1)",
 		"#set($a = 1" + strings.Repeat("+1", 5000) + ")", "$a" + strings.Repeat("[$a", 1000),
@@ -215,7 +215,7 @@ func TestPath(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", tt.path, s, tt.want)
 		}
 	}
-	for _, p := range []string{"", "a", "$a", "$.", "$[", "$[x]", "$['a", "$..a", "$.a[?(@.b)]", "$.a[0:1]"} {
+	for _, p := range []string{"", "a", "$a", "$.", "$[", "$[x]", "$['a"} {
 		if v, err := Path(v, p); err == nil {
 			t.Errorf("%s: %v", p, v)
 		}
@@ -268,4 +268,114 @@ func FuzzPath(f *testing.F) {
 			}
 		}
 	})
+}
+
+// https://velocity.apache.org/engine/1.7/user-guide.html#velocimacros
+func TestMacros(t *testing.T) {
+	for src, want := range map[string]string{
+		"#macro(hi $name)Hi $name!#end#hi('Ada')#hi(\"B\")":                              "Hi Ada!Hi B!",
+		"#early(1)#macro(early $n)<$n>#end":                                              "<1>",
+		"#macro(two $a $b)$a/$b#end#two(1, 2)#two($x 'y')":                               "1/2/y",
+		"#set($a='out')#macro(m $a)$a#end#m('in')$a":                                     "inout",
+		"#macro(loop $n)#foreach($i in [1..$n])$i#end#end#loop(3)":                       "123",
+		"#{macro}(f)x#end#{f}()y":                                                        "xy",
+		"#macro(m)a#end#macro(m)b#end#m()":                                               "a",
+		"#nope('x') #hi":                                                                 "#nope('x') #hi",
+		"#define($block)<$who>#end#set($who='a')$block#set($who='b')$block":              "<a><b>",
+		"#define($b)x#end#if($b == 'x')yes#end":                                          "yes",
+		"#set($t='$a$a')#set($a=1)#evaluate($t)":                                         "11",
+		"#set($d='#')#set($s=$d + \"if(true)y#\" + 'end')#evaluate($s)":                  "y",
+		"#macro(fact $n)#if($n > 1)#set($m = $n - 1)$n*#fact($m)#else$n#end#end#fact(4)": "4*3*2*1",
+		"#macro(stop)#stop#end a#stop()b":                                                " a",
+	} {
+		tmpl, err := Parse(src)
+		if err != nil {
+			t.Errorf("%s: %v", src, err)
+			continue
+		}
+		if got, err := tmpl.Execute(nil); err != nil || got != want {
+			t.Errorf("%s: %q %v, want %q", src, got, err, want)
+		}
+	}
+	for _, src := range []string{
+		"#macro(m)#m()#end#m()", "#define($a)$b#end#define($b)$a#end$a", "#set($s='#evaluate($s)')#evaluate($s)", "#evaluate('#if(')",
+		"#macro(m $x)#m(\"$x$x\")#end#m('ab')",
+	} {
+		tmpl, err := Parse(src)
+		if err != nil {
+			t.Errorf("%s: %v", src, err)
+			continue
+		}
+		if got, err := tmpl.Execute(nil); err == nil {
+			t.Errorf("%s ends with %q", src, got)
+		}
+	}
+}
+
+// Examples of https://github.com/json-path/JsonPath, the implementation that API Gateway uses.
+func TestJSONPath(t *testing.T) {
+	doc, err := ParseJSON([]byte(`{"store":{"book":[{"category":"reference","author":"Nigel Rees","price":8.95},{"category":"fiction","author":"Evelyn Waugh","price":12.99},
+		{"category":"fiction","author":"Herman Melville","isbn":"0-553","price":8.99},{"category":"fiction","author":"Tolkien","isbn":"0-395","price":22.99}],"bicycle":{"color":"red","price":19.95}},"expensive":10,"a.b":1,"n":[1,2,3,4,5]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"$.store.book[*].author":              `["Nigel Rees","Evelyn Waugh","Herman Melville","Tolkien"]`,
+		"$..author":                           `["Nigel Rees","Evelyn Waugh","Herman Melville","Tolkien"]`,
+		"$.store..price":                      `[8.95,12.99,8.99,22.99,19.95]`,
+		"$..book[2].isbn":                     `["0-553"]`,
+		"$.store.book[-2].isbn":               `"0-553"`,
+		"$.store.book[0,1].price":             `[8.95,12.99]`,
+		"$.n[:2]":                             `[1,2]`,
+		"$.n[1:3]":                            `[2,3]`,
+		"$.n[-2:]":                            `[4,5]`,
+		"$.n[::2]":                            `[1,3,5]`,
+		"$.n[9:]":                             `[]`,
+		"$.store.book[?(@.isbn)].author":      `["Herman Melville","Tolkien"]`,
+		"$.store.book[?(!@.isbn)].author":     `["Nigel Rees","Evelyn Waugh"]`,
+		"$.store.book[?(@.price < 10)].price": `[8.95,8.99]`,
+		"$..book[?(@.price <= $['expensive'])].price":                                                `[8.95,8.99]`,
+		"$..book[?(@.author =~ /.*REES/i)].price":                                                    `[8.95]`,
+		"$.store.book[?(@.category == 'fiction' && @.price > 10 || @.author == 'Nigel Rees')].price": `[8.95,12.99,22.99]`,
+		"$.store.book[?(@.category in ['reference', 'x'])].price":                                    `[8.95]`,
+		"$.store.book[?((@.price > 20))].author":                                                     `["Tolkien"]`,
+		"$.n[?(@ > 3)]":                                                                              `[4,5]`,
+		"$.n.length()":                                                                               `5`,
+		"$.n.sum()":                                                                                  `15.0`,
+		"$.n.max()":                                                                                  `5.0`,
+		"$..price.min()":                                                                             `8.95`,
+		"$['a.b']":                                                                                   `1`,
+		"$.store['book','bicycle'][0].price":                                                         `[8.95]`,
+		"$.store.bicycle['color','price']":                                                           `["red",19.95]`,
+		"$.nope.deeper":                                                                              `null`,
+		"$.nope[*]":                                                                                  `[]`,
+	} {
+		v, err := Path(doc, path)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		got, err := JSON(v)
+		if v == nil {
+			got = "null"
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %s %v, want %s", path, got, err, want)
+		}
+	}
+	for _, path := range []string{"", "x", "$.", "$[", "$[']", "$[?]", "$[?(]", "$[?(@.a ==)]", "$[?(@.a =~ /(/)]", "$[1:2:0]", "$[a]", "$..", "$.a(b)", "$[?(" + strings.Repeat("(", 200) + "@" + strings.Repeat(")", 200) + ")]"} {
+		if v, err := Path(doc, path); err == nil {
+			t.Errorf("%q gives %v", path, v)
+		}
+	}
+	// What costs too much ends.
+	deep, err := ParseJSON([]byte(strings.Repeat("[", 90) + strings.Repeat("]", 90)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"$..*..*..*..*..*", "$..[?($..[?($..[?($..*)])])]"} {
+		if _, err := Path(deep, path); err == nil {
+			t.Errorf("%s ends with a result", path)
+		}
+	}
 }

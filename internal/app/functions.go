@@ -93,20 +93,25 @@ func (l functionLogs) PutLogEvents(ctx context.Context, stream *environment.LogS
 		Account: stream.Account, Region: stream.Region, Secure: true, Time: time.Now(), ViaService: lambdaPrincipal,
 		Principal: sessionOf(role, stream.FunctionName), RequestID: call.NewRequestID(),
 	})
-	in := &logsapi.PutLogEventsInput{
-		LogGroupName: &stream.Group, LogStreamName: &stream.Stream, LogEvents: make([]logsapi.InputLogEvent, len(events)),
-	}
+	list := make([]logsapi.InputLogEvent, len(events))
 	for i := range events {
-		in.LogEvents[i] = logsapi.InputLogEvent{Timestamp: &events[i].Timestamp, Message: &events[i].Message}
+		list[i] = logsapi.InputLogEvent{Timestamp: &events[i].Timestamp, Message: &events[i].Message}
 	}
-	_, err = dispatch.Run[logsapi.PutLogEventsOutput](ctx, l.dispatcher, "logs", "PutLogEvents", in)
-	if hasCode(err, "ResourceNotFoundException") {
-		if err = l.createStream(ctx, stream); err == nil {
-			_, err = dispatch.Run[logsapi.PutLogEventsOutput](ctx, l.dispatcher, "logs", "PutLogEvents", in)
-		}
-	}
+	err = putLogEvents(ctx, l.dispatcher, stream.Group, stream.Stream, list)
 	if hasCode(err, "AccessDenied") {
 		return environment.ErrLogsDenied
+	}
+	return err
+}
+
+// putLogEvents writes events for the caller of ctx. It makes the stream, and the group, if they do not exist.
+func putLogEvents(ctx context.Context, d *dispatch.Dispatcher, group, stream string, events []logsapi.InputLogEvent) error {
+	in := &logsapi.PutLogEventsInput{LogGroupName: &group, LogStreamName: &stream, LogEvents: events}
+	_, err := dispatch.Run[logsapi.PutLogEventsOutput](ctx, d, "logs", "PutLogEvents", in)
+	if hasCode(err, "ResourceNotFoundException") {
+		if err = createStream(ctx, d, group, stream); err == nil {
+			_, err = dispatch.Run[logsapi.PutLogEventsOutput](ctx, d, "logs", "PutLogEvents", in)
+		}
 	}
 	return err
 }
@@ -120,17 +125,17 @@ func sessionOf(role *policy.Role, name string) call.Principal {
 	}
 }
 
-// createStream makes the stream, and the group if need be. Another environment may do so at the same time.
-func (l functionLogs) createStream(ctx context.Context, stream *environment.LogStream) error {
+// createStream makes a stream, and its group if need be. Another one may do so at the same time.
+func createStream(ctx context.Context, d *dispatch.Dispatcher, group, stream string) error {
 	create := func() error {
-		_, err := dispatch.Run[logsapi.CreateLogStreamOutput](ctx, l.dispatcher, "logs", "CreateLogStream",
-			&logsapi.CreateLogStreamInput{LogGroupName: &stream.Group, LogStreamName: &stream.Stream})
+		_, err := dispatch.Run[logsapi.CreateLogStreamOutput](ctx, d, "logs", "CreateLogStream",
+			&logsapi.CreateLogStreamInput{LogGroupName: &group, LogStreamName: &stream})
 		return err
 	}
 	err := create()
 	if hasCode(err, "ResourceNotFoundException") {
-		_, err = dispatch.Run[logsapi.CreateLogGroupOutput](ctx, l.dispatcher, "logs", "CreateLogGroup",
-			&logsapi.CreateLogGroupInput{LogGroupName: &stream.Group})
+		_, err = dispatch.Run[logsapi.CreateLogGroupOutput](ctx, d, "logs", "CreateLogGroup",
+			&logsapi.CreateLogGroupInput{LogGroupName: &group})
 		if err == nil || hasCode(err, "ResourceAlreadyExistsException") {
 			err = create()
 		}

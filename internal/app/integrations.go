@@ -12,6 +12,7 @@ import (
 	"time"
 
 	lambdaapi "brume/internal/api/lambda"
+	logsapi "brume/internal/api/logs"
 	"brume/internal/awserr"
 	"brume/internal/call"
 	"brume/internal/dispatch"
@@ -181,4 +182,27 @@ func (h *httpIntegration) Send(ctx context.Context, c *apigateway.HTTPCall) (*ap
 		return nil, apigateway.ErrTooLarge
 	}
 	return &apigateway.HTTPResult{Status: res.StatusCode, Header: fieldsOf(res.Header), Body: body}, nil
+}
+
+// gatewayLogs writes API Gateway's logs, as the role that the account has set for it.
+type gatewayLogs struct {
+	iam        *iam.Service
+	sts        *sts.Service
+	dispatcher *dispatch.Dispatcher
+}
+
+func (l gatewayLogs) Put(ctx context.Context, stream apigateway.LogStream, events []apigateway.LogEvent) error {
+	principal, err := assumeForGateway(ctx, l.iam, l.sts, stream.RoleARN, "", stream.Account)
+	if err != nil {
+		return err
+	}
+	ctx = call.With(ctx, &call.Info{
+		RequestID: call.NewRequestID(), Account: stream.Account, Region: stream.Region, Principal: principal, Secure: true, Time: time.Now(), ViaService: gatewayPrincipal,
+	})
+	slices.SortStableFunc(events, func(a, b apigateway.LogEvent) int { return a.Time.Compare(b.Time) })
+	list := make([]logsapi.InputLogEvent, len(events))
+	for i, e := range events {
+		list[i] = logsapi.InputLogEvent{Timestamp: new(e.Time.UnixMilli()), Message: &e.Message}
+	}
+	return putLogEvents(ctx, l.dispatcher, stream.Group, stream.Stream, list)
 }

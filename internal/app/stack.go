@@ -173,7 +173,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	s.onClose(endpoints.Close)
 	serviceCalls := &serviceIntegration{iam: identities, sts: tokens}
 	apis := apigateway.New(apigateway.Config{
-		HTTP: endpoints, Services: serviceCalls,
+		HTTP: endpoints, Services: serviceCalls, Logs: gatewayLogs{identities, tokens, dispatcher},
 		Store: store, Lambda: lambdaIntegration{dispatcher, identities, tokens}, Authorizer: dispatcher, Keys: signingKeys, Issuers: c.UserPools,
 		Endpoint: public, Log: log,
 	})

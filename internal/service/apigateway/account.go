@@ -56,6 +56,15 @@ func (s *Service) UpdateAccount(ctx context.Context, in *api.UpdateAccountInput)
 		if arn := value(row.CloudwatchRoleArn); arn != "" && (!strings.HasPrefix(arn, "arn:aws:iam::") || !strings.Contains(arn, ":role/")) {
 			return invalid("The role ARN does not have required permissions configured. Please grant trust permission for API Gateway and add the required role policy.")
 		}
+		// Compiled stages know the role.
+		for rest, err := range rows[api.RestApi](tx, kv.Prefix(inScope(tagAPI, sc))) {
+			if err != nil {
+				return err
+			}
+			if err := touchAPI(tx, sc, *rest.Id); err != nil {
+				return err
+			}
+		}
 		return put(tx, accountKey(sc), row)
 	})
 	if err != nil {

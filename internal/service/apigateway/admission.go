@@ -3,6 +3,7 @@ package apigateway
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"time"
@@ -58,6 +59,9 @@ func (s *Service) admit(ctx context.Context, x *exchange) (*gatewayResponse, err
 func (s *Service) find(ctx context.Context, x *exchange) (refusal *gatewayResponse, err error) {
 	err = s.store.View(ctx, func(r kv.Reader) error {
 		st, err := s.stageIn(r, x.req.API, x.req.Stage)
+		if st != nil && st.canary != nil && rand.Float64()*100 < st.canaryPercent {
+			st = st.canary
+		}
 		x.stage = st
 		return err
 	})
@@ -70,7 +74,8 @@ func (s *Service) find(ctx context.Context, x *exchange) (refusal *gatewayRespon
 	case !x.route():
 		return missingAuthenticationToken(), nil
 	}
-	return nil, nil
+	s.beginLog(x)
+	return x.expand(), nil
 }
 
 // identify finds the API key of a request whose method wants one, with the plan that lets it in and its counter.

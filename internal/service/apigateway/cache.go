@@ -51,14 +51,30 @@ func (s *Service) stageIn(r kv.Reader, apiID, name string) (*stage, error) {
 	if err != nil || stageRow == nil {
 		return nil, err
 	}
-	snap, err := get[snapshot](r, snapshotKey(row.scope, apiID, *stageRow.DeploymentId))
+	account, err := get[accountRow](r, accountKey(row.scope))
 	if err != nil {
 		return nil, err
 	}
-	if snap == nil {
-		return nil, fmt.Errorf("apigateway: stage %s of API %s has no deployment", name, apiID)
+	compile := func(deploymentID string) (*stage, error) {
+		snap, err := get[snapshot](r, snapshotKey(row.scope, apiID, deploymentID))
+		if err != nil {
+			return nil, err
+		}
+		if snap == nil {
+			return nil, fmt.Errorf("apigateway: stage %s of API %s has no deployment", name, apiID)
+		}
+		return compileStage(row.scope, strings.Clone(apiID), stageRow, snap, account), nil
 	}
-	st = compileStage(row.scope, strings.Clone(apiID), stageRow, snap)
+	if st, err = compile(*stageRow.DeploymentId); err != nil {
+		return nil, err
+	}
+	if canary := stageRow.CanarySettings; canary != nil && value(canary.DeploymentId) != "" {
+		stageRow.DeploymentId, stageRow.Variables = canary.DeploymentId, canaryVariables(stageRow)
+		if st.canary, err = compile(*canary.DeploymentId); err != nil {
+			return nil, err
+		}
+		st.canary.isCanary, st.canaryPercent = true, value(canary.PercentTraffic)
+	}
 	c.mu.Lock()
 	c.stages[st.name] = st
 	c.mu.Unlock()

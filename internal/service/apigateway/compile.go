@@ -38,8 +38,14 @@ type stage struct {
 	disabled          bool
 	routes            router
 	// policy is the API's resource policy, nil for none. With policyFault nothing passes.
-	policy           *policy.Document
-	policyFault      error
+	policy      *policy.Document
+	policyFault error
+	logging     stageLog
+	// canary is what a share of the requests goes to instead, nil for none.
+	canary           *stage
+	canaryPercent    float64
+	isCanary         bool
+	compressFrom     int // bytes from which on bodies are compressed; -1 for never
 	authorizers      map[string]*authorizer
 	gatewayResponses map[string]*customResponse
 }
@@ -68,6 +74,8 @@ type method struct {
 	apiKeyRequired bool
 	operationName  string
 	throttle       *limit // set on the stage; nil for none
+	logLevel       string // of the execution log: ERROR or INFO, "" for none
+	dataTrace      bool
 	// planKey is what a usage plan's throttles for single methods name it: "pets/{id}/GET".
 	planKey     string
 	bucket      string // names its buckets
@@ -120,13 +128,20 @@ func (in *integration) selectResponse(s string) *integrationResponse {
 }
 
 // compileStage makes a stage ready for requests. Faults in single integrations are kept for those who call them.
-func compileStage(sc scope, apiID string, st *api.Stage, snap *snapshot) *stage {
+func compileStage(sc scope, apiID string, st *api.Stage, snap *snapshot, account *accountRow) *stage {
 	s := &stage{
 		account: sc.account, region: sc.region, apiID: apiID, name: *st.StageName, deploymentID: *st.DeploymentId,
 		variables: st.Variables, variableFields: fieldsOf(st.Variables), binaryTypes: snap.BinaryMediaTypes,
 		keyFromAuthorizer: snap.APIKeySource == "AUTHORIZER", disabled: snap.DisableExecuteAPIEndpoint,
 	}
 	s.compileParts(snap)
+	if account != nil {
+		s.logging.roleARN = value(account.CloudwatchRoleArn)
+	}
+	if l := st.AccessLogSettings; l != nil && value(l.Format) != "" {
+		s.logging.group, _ = logGroupOf(value(l.DestinationArn)) // without a destination there is no access log
+		s.logging.format = strings.TrimRight(*l.Format, "\n")
+	}
 	for i := range snap.Resources {
 		if len(snap.Resources[i].ResourceMethods) > 0 {
 			s.routes.add(s.compileResource(&snap.Resources[i], snap, st.MethodSettings))
@@ -139,6 +154,10 @@ func compileStage(sc scope, apiID string, st *api.Stage, snap *snapshot) *stage 
 func (s *stage) compileParts(snap *snapshot) {
 	if snap.API != nil && value(snap.API.Policy) != "" {
 		s.policy, s.policyFault = policy.Parse(*snap.API.Policy, policy.Resource)
+	}
+	s.compressFrom = -1
+	if snap.API != nil && snap.API.MinimumCompressionSize != nil {
+		s.compressFrom = int(*snap.API.MinimumCompressionSize)
 	}
 	s.authorizers = make(map[string]*authorizer, len(snap.Authorizers))
 	for _, a := range snap.Authorizers {
@@ -169,6 +188,7 @@ func (s *stage) compileMethod(r *resource, row *api.Method, snap *snapshot, sett
 		bucket:  s.apiID + "/" + s.name + "/" + r.id + "/" + *row.HttpMethod,
 	}
 	m.throttle = stageThrottle(settings, m.planKey)
+	m.logLevel, m.dataTrace = stageLogging(settings, m.planKey)
 	m.authorizer, m.scopes = s.authorizers[value(row.AuthorizerId)], row.AuthorizationScopes
 	m.check = s.compileCheck(row, snap)
 	for code := range row.MethodResponses {
@@ -178,6 +198,23 @@ func (s *stage) compileMethod(r *resource, row *api.Method, snap *snapshot, sett
 		m.integration = compileIntegration(row.MethodIntegration, s.variables)
 	}
 	return m
+}
+
+// stageLogging is how a stage logs the execution of a method, or else of all.
+func stageLogging(settings map[string]api.MethodSetting, planKey string) (level string, dataTrace bool) {
+	for key, setting := range settings {
+		path := methodSettingPath(key)
+		if path != planKey && (path != "*/*" || level != "") {
+			continue
+		}
+		if level, dataTrace = value(setting.LoggingLevel), value(setting.DataTraceEnabled); path == planKey {
+			break
+		}
+	}
+	if level == "OFF" {
+		level = ""
+	}
+	return level, dataTrace
 }
 
 // stageThrottle is the limit that a stage sets for a method, or else for all its methods, each on its own.

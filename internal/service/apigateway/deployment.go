@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	api "brume/internal/api/apigateway"
-	"brume/internal/awserr"
 	"brume/internal/kv"
 )
 
@@ -25,8 +24,8 @@ func getDeployment(r kv.Reader, sc scope, apiID, id string) (*api.Deployment, er
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-deploy-api.html
 func (s *Service) CreateDeployment(ctx context.Context, in *api.CreateDeploymentInput) (*api.Deployment, error) {
 	sc, apiID := scopeOf(ctx), *in.RestApiId
-	if in.CanarySettings != nil {
-		return nil, awserr.NotImplemented("CreateDeployment with canarySettings")
+	if in.CanarySettings != nil && value(in.StageName) == "" {
+		return nil, invalid("Stage name is required with canary settings")
 	}
 	if value(in.StageName) != "" {
 		if err := checkStageName(*in.StageName); err != nil {
@@ -120,7 +119,20 @@ func deployTo(tx kv.Tx, sc scope, in *api.CreateDeploymentInput, deploymentID st
 		return err
 	}
 	if st == nil {
+		if in.CanarySettings != nil {
+			return invalid("Canary settings can only be set on a stage that exists")
+		}
 		st = newStage(*in.StageName, now(tx))
+	}
+	if c := in.CanarySettings; c != nil {
+		st.CanarySettings = &api.CanarySettings{
+			DeploymentId: &deploymentID, PercentTraffic: new(value(c.PercentTraffic)), StageVariableOverrides: c.StageVariableOverrides, UseStageCache: new(value(c.UseStageCache)),
+		}
+		st.LastUpdatedDate = now(tx)
+		if err := checkCanary(tx, sc, *in.RestApiId, st); err != nil {
+			return err
+		}
+		return putStage(tx, sc, *in.RestApiId, st)
 	}
 	st.DeploymentId, st.LastUpdatedDate = &deploymentID, now(tx)
 	if in.StageDescription != nil {
@@ -205,7 +217,7 @@ func (s *Service) DeleteDeployment(ctx context.Context, in *api.DeleteDeployment
 			if err != nil {
 				return err
 			}
-			if *st.DeploymentId == *row.Id {
+			if *st.DeploymentId == *row.Id || st.CanarySettings != nil && value(st.CanarySettings.DeploymentId) == *row.Id {
 				return invalid("Active stages pointing to this deployment must be moved or deleted")
 			}
 		}

@@ -13,7 +13,7 @@
 //     enabled and in a usage plan with the stage.
 //   - Throttles are token buckets in memory, exact ones; after a restart they are full. Quotas and usage are counted in
 //     memory and written once a second: a crash forgets at most the last second, a shutdown nothing.
-//   - What is configured but not supported (authorizers, resource policies, HTTP integrations and so on) is refused when
+//   - What is configured but not supported (private endpoints, VPC links and so on) is refused when
 //     it is set. Nothing that is meant to keep requests out is silently ignored.
 //   - Templates, payloads and patterns of users run in bounded time and memory.
 //

@@ -429,18 +429,19 @@ func (s *Service) logRequest(x *exchange, address string, out *outgoing) {
 		return
 	}
 	x.log.printf("Endpoint request URI: %s", clip(address))
-	x.log.printf("Endpoint request headers: %s", logFields(out.header))
-	x.log.printf("Endpoint request body after transformations: %s", clip(string(out.body)))
+	x.log.trace("Endpoint request headers: %s", logFields(out.header))
+	x.log.trace("Endpoint request body after transformations: %s", clip(string(out.body)))
 	x.log.printf("Sending request to %s", clip(address))
 }
 
 func (s *Service) logResult(x *exchange, result *HTTPResult, begin time.Time) {
+	x.integrated, x.integrationStatus, x.integrationLatency = true, result.Status, time.Since(begin)
 	if x.log == nil {
 		return
 	}
 	x.log.printf("Received response. Status: %d, Integration latency: %d ms", result.Status, time.Since(begin).Milliseconds())
-	x.log.printf("Endpoint response headers: %s", logFields(result.Header))
-	x.log.printf("Endpoint response body before transformations: %s", clip(string(result.Body)))
+	x.log.trace("Endpoint response headers: %s", logFields(result.Header))
+	x.log.trace("Endpoint response body before transformations: %s", clip(string(result.Body)))
 }
 
 // converted changes a body as contentHandling says: to text is to Base64 where it is binary, to binary from Base64 where

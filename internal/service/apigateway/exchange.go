@@ -26,6 +26,10 @@ type exchange struct {
 	identity   *caller
 	authorized *authorized
 	principal  *call.Principal // the same signer, for calls in its name
+	// integrated says that the integration answered, with a status and after a time.
+	integrated         bool
+	integrationStatus  int
+	integrationLatency time.Duration
 	// validationErrors is what is wrong with the body, for $context.error.validationErrorString.
 	validationErrors string
 	log              *executionLog

@@ -11,29 +11,47 @@ import (
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-test-method.html
 type executionLog struct {
 	requestID string
-	b         strings.Builder
+	lines     []LogEvent
+	// quiet leaves out what shows data of requests and responses.
+	quiet bool
 }
 
 const logTime = "Mon Jan 02 15:04:05 UTC 2006"
 
-func newExecutionLog(requestID string) *executionLog {
-	l := &executionLog{requestID: requestID}
-	l.b.WriteString("Execution log for request " + requestID + "\n")
-	return l
-}
+func newExecutionLog(requestID string) *executionLog { return &executionLog{requestID: requestID} }
 
 // printf adds a line. Callers for whom the arguments are costly ask for nil first.
 func (l *executionLog) printf(format string, args ...any) {
-	if l == nil {
-		return
+	if l != nil {
+		l.lines = append(l.lines, LogEvent{time.Now(), fmt.Sprintf(format, args...)})
 	}
-	l.b.WriteString(time.Now().UTC().Format(logTime))
-	l.b.WriteString(" : ")
-	fmt.Fprintf(&l.b, format, args...)
-	l.b.WriteByte('\n')
 }
 
-func (l *executionLog) String() string { return l.b.String() }
+// trace adds a line that shows data of the request or the response.
+func (l *executionLog) trace(format string, args ...any) {
+	if l != nil && !l.quiet {
+		l.printf(format, args...)
+	}
+}
+
+// events are the lines with a prefix each.
+func (l *executionLog) events(prefix string) []LogEvent {
+	out := make([]LogEvent, len(l.lines))
+	for i, e := range l.lines {
+		out[i] = LogEvent{e.Time, prefix + e.Message}
+	}
+	return out
+}
+
+// String is the log as TestInvokeMethod shows it.
+func (l *executionLog) String() string {
+	var b strings.Builder
+	b.WriteString("Execution log for request " + l.requestID + "\n")
+	for _, e := range l.lines {
+		b.WriteString(e.Time.UTC().Format(logTime) + " : " + e.Message + "\n")
+	}
+	return b.String()
+}
 
 // logFields writes fields as Java writes a map: {a=1, b=2}.
 func logFields(fields []Field) string {

@@ -17,16 +17,23 @@ import (
 func (s *Service) Invoke(ctx context.Context, req *Request) *Response {
 	x := &exchange{req: req, httpMethod: req.Method, requestID: newRequestID(), extendedID: newExtendedID()}
 	x.traceID = traceIDOf(req, req.Time)
+	begin := time.Now()
 	refusal, err := s.admit(ctx, x)
-	switch {
-	case err != nil:
+	if err != nil {
 		s.log.ErrorContext(ctx, "API Gateway could not admit a request", slog.String("api", req.API), slog.String("stage", req.Stage),
 			slog.String("request_id", x.requestID), slog.String("error", err.Error()))
-		return withIDs(configurationError().response(), x.requestID, x.extendedID)
-	case refusal != nil:
-		return withIDs(s.answer(ctx, x, refusal), x.requestID, x.extendedID)
+		refusal = configurationError()
 	}
-	return withIDs(s.integrate(ctx, x), x.requestID, x.extendedID)
+	var r *Response
+	if refusal != nil {
+		x.log.printf("%s", refusal.message)
+		r = s.answer(ctx, x, refusal)
+	} else {
+		r = s.integrate(ctx, x)
+	}
+	x.compress(r)
+	s.endLog(x, r, begin, refusal)
+	return withIDs(r, x.requestID, x.extendedID)
 }
 
 // integrate runs the integration of an admitted request.
@@ -56,7 +63,7 @@ func (s *Service) integrate(ctx context.Context, x *exchange) *Response {
 // refuse answers with a gateway response, and says why in the execution log and in ours.
 func (s *Service) refuse(ctx context.Context, x *exchange, g *gatewayResponse, reason string) *Response {
 	x.log.printf("%s", clip(reason))
-	if x.log == nil {
+	if x.caller == nil {
 		s.log.WarnContext(ctx, "API Gateway: "+clip(reason), slog.String("api", x.stage.apiID), slog.String("stage", x.stage.name),
 			slog.String("method", x.httpMethod), slog.String("resource", x.method.resource.path), slog.String("request_id", x.requestID))
 	}
@@ -83,7 +90,7 @@ func (s *Service) mock(ctx context.Context, x *exchange) *Response {
 	if err != nil {
 		return s.failMapping(ctx, x, err)
 	}
-	x.log.printf("Endpoint request body after transformations: %s", clip(string(payload)))
+	x.log.trace("Endpoint request body after transformations: %s", clip(string(payload)))
 	status, ok := mockStatus(payload)
 	if !ok {
 		return s.refuse(ctx, x, configurationError(),
@@ -162,11 +169,11 @@ func (s *Service) callLambda(ctx context.Context, x *exchange, payload []byte, a
 	in := x.method.integration
 	if x.log != nil {
 		x.log.printf("Endpoint request URI: %s", in.target.uri)
-		x.log.printf("Endpoint request headers: %s", logFields([]Field{
+		x.log.trace("Endpoint request headers: %s", logFields([]Field{
 			{"X-Amz-Date", x.req.Time.UTC().Format("20060102T150405Z")}, {"x-amzn-apigateway-api-id", x.stage.apiID}, {"Accept", "application/json"},
 			{"User-Agent", "AmazonAPIGateway_" + x.stage.apiID}, {"X-Amzn-Trace-Id", x.traceID}, {"Content-Type", "application/json"},
 			{"X-Amz-Source-Arn", x.sourceARN()}}))
-		x.log.printf("Endpoint request body after transformations: %s", clip(string(payload)))
+		x.log.trace("Endpoint request body after transformations: %s", clip(string(payload)))
 		x.log.printf("Sending request to %s", in.target.uri)
 	}
 	// A client that goes away does not stop its function, just as in AWS.
@@ -180,6 +187,7 @@ func (s *Service) callLambda(ctx context.Context, x *exchange, payload []byte, a
 	if err != nil {
 		return nil, s.lambdaFailure(ctx, x, bounded, err)
 	}
+	x.integrated, x.integrationStatus, x.integrationLatency = true, 200, time.Since(begin)
 	if x.log != nil {
 		x.log.printf("Received response. Status: 200, Integration latency: %d ms", time.Since(begin).Milliseconds())
 		headers := []Field{{"Content-Type", "application/json"}, {"Content-Length", strconv.Itoa(len(result.Payload))}, {"x-amzn-RequestId", result.RequestID},
@@ -187,8 +195,8 @@ func (s *Service) callLambda(ctx context.Context, x *exchange, payload []byte, a
 		if result.FunctionError != "" {
 			headers = append(headers, Field{"X-Amz-Function-Error", result.FunctionError})
 		}
-		x.log.printf("Endpoint response headers: %s", logFields(headers))
-		x.log.printf("Endpoint response body before transformations: %s", clip(string(result.Payload)))
+		x.log.trace("Endpoint response headers: %s", logFields(headers))
+		x.log.trace("Endpoint response body before transformations: %s", clip(string(result.Payload)))
 	}
 	return result, nil
 }
@@ -227,8 +235,8 @@ func functionErrorMessage(payload []byte) string {
 
 func (s *Service) logResponse(x *exchange, r *Response) *Response {
 	if x.log != nil {
-		x.log.printf("Method response body after transformations: %s", clip(string(r.Body)))
-		x.log.printf("Method response headers: %s", logFields(r.Header))
+		x.log.trace("Method response body after transformations: %s", clip(string(r.Body)))
+		x.log.trace("Method response headers: %s", logFields(r.Header))
 		x.log.printf("Successfully completed execution")
 	}
 	return r

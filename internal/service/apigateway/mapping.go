@@ -185,6 +185,9 @@ func (x *exchange) contextMap() *vtl.Map {
 			m.Set("operationName", x.method.operationName)
 		}
 	}
+	if x.stage.isCanary || x.stage.canary != nil {
+		m.Set("isCanaryRequest", x.stage.isCanary)
+	}
 	if a := x.authorized; a != nil {
 		authorizer := lenientMap([]Field{{"principalId", a.principalID}})
 		authorizer.Set("integrationLatency", a.latency.Milliseconds())

@@ -13,6 +13,7 @@ import (
 type patch struct {
 	op, path string
 	value    *string
+	from     string // of "copy"
 	// segments are those of the path, decoded: "~1" is a slash, "~0" a tilde.
 	segments []string
 }
@@ -28,7 +29,7 @@ type patchRule struct {
 // applyPatches runs operations one after the other. The first that no rule supports, or that fails, ends it.
 func applyPatches(ops []api.PatchOperation, rules []patchRule) error {
 	for i := range ops {
-		p := patch{op: value(ops[i].Op), path: value(ops[i].Path), value: ops[i].Value}
+		p := patch{op: value(ops[i].Op), path: value(ops[i].Path), value: ops[i].Value, from: value(ops[i].From)}
 		rest, ok := strings.CutPrefix(p.path, "/")
 		if !ok {
 			return p.unsupported(rules)

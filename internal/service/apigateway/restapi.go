@@ -28,9 +28,6 @@ func getAPI(r kv.Reader, sc scope, id string) (*api.RestApi, error) {
 
 func (s *Service) CreateRestApi(ctx context.Context, in *api.CreateRestApiInput) (*api.RestApi, error) {
 	sc := scopeOf(ctx)
-	if in.CloneFrom != nil {
-		return nil, awserr.NotImplemented("CreateRestApi with cloneFrom")
-	}
 	row := newRestAPI(*in.Name)
 	row.Description, row.Version, row.BinaryMediaTypes, row.MinimumCompressionSize = in.Description, in.Version, in.BinaryMediaTypes, in.MinimumCompressionSize
 	row.Tags, row.DisableExecuteApiEndpoint = in.Tags, new(value(in.DisableExecuteApiEndpoint))
@@ -47,8 +44,16 @@ func (s *Service) CreateRestApi(ctx context.Context, in *api.CreateRestApiInput)
 		return nil, err
 	}
 	err := s.store.Update(ctx, func(tx kv.Tx) error {
-		if err := insertRestAPI(tx, sc, row); err != nil || value(in.Policy) == "" {
+		if err := insertRestAPI(tx, sc, row); err != nil {
 			return err
+		}
+		if in.CloneFrom != nil {
+			if err := cloneParts(tx, sc, *in.CloneFrom, row); err != nil {
+				return err
+			}
+		}
+		if value(in.Policy) == "" {
+			return nil
 		}
 		if err := setPolicy(sc, row, *in.Policy); err != nil {
 			return err
@@ -59,6 +64,35 @@ func (s *Service) CreateRestApi(ctx context.Context, in *api.CreateRestApiInput)
 		return nil, err
 	}
 	return row, nil
+}
+
+// cloneParts makes the resources and other parts of an API those of another one. They keep their ids, which are the API's
+// own; deployments and stages are not cloned.
+func cloneParts(tx kv.Tx, sc scope, from string, row *api.RestApi) error {
+	original, err := getAPI(tx, sc, from)
+	if err != nil {
+		return err
+	}
+	for _, tag := range append(childTags(), tagResource) {
+		if err := deleteRange(tx, kv.Prefix(inScope(tag, sc, *row.Id))); err != nil {
+			return err
+		}
+		source, target := inScope(tag, sc, from), inScope(tag, sc, *row.Id)
+		var pairs []kv.Pair
+		for pair, err := range tx.Scan(kv.Prefix(source)) {
+			if err != nil {
+				return err
+			}
+			pairs = append(pairs, kv.Pair{Key: slices.Concat(target, pair.Key[len(source):]), Value: slices.Clone(pair.Value)})
+		}
+		for _, pair := range pairs {
+			if err := tx.Set(pair.Key, pair.Value); err != nil {
+				return err
+			}
+		}
+	}
+	row.RootResourceId = original.RootResourceId
+	return put(tx, restAPIKey(sc, *row.Id), row)
 }
 
 // newRestAPI is an API with nothing but a name set.

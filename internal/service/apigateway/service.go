@@ -24,6 +24,8 @@ type Config struct {
 	// HTTP reaches the endpoints of HTTP integrations, Services the other services of AWS.
 	HTTP     HTTP
 	Services Services
+	// Logs keeps the logs of stages; nil if nothing is to be logged.
+	Logs Logs
 	// Authorizer decides what callers of APIs may do.
 	Authorizer Authorizer
 	// Keys fetches the keys of those who issue tokens; nil if no token is to be taken.
@@ -42,6 +44,7 @@ type Service struct {
 	lambda     Lambda
 	http       HTTP
 	services   Services
+	logs       Logs
 	authorizer Authorizer
 	keySource  KeySource
 	issuers    map[string]string
@@ -53,6 +56,7 @@ type Service struct {
 	authorized *recent.Map[authorizedKey, *authorized]
 	buckets    *buckets
 	counters   counters
+	logQueue   *logQueue
 	flushing   sync.Mutex // one flush at a time
 }
 
@@ -61,8 +65,8 @@ var _ api.Service = (*Service)(nil)
 // New returns the service. Run must run beside it.
 func New(c Config) *Service {
 	return &Service{
-		store: c.Store, lambda: c.Lambda, http: c.HTTP, services: c.Services, authorizer: c.Authorizer, keySource: c.Keys, issuers: c.Issuers, endpoint: c.Endpoint, log: c.Log,
-		authorized: recent.NewMap[authorizedKey, *authorized](maxAuthorized), buckets: newBuckets(),
+		store: c.Store, lambda: c.Lambda, http: c.HTTP, services: c.Services, logs: c.Logs, authorizer: c.Authorizer, keySource: c.Keys, issuers: c.Issuers, endpoint: c.Endpoint, log: c.Log,
+		authorized: recent.NewMap[authorizedKey, *authorized](maxAuthorized), buckets: newBuckets(), logQueue: newLogQueue(),
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	api "brume/internal/api/apigateway"
-	"brume/internal/awserr"
 	"brume/internal/kv"
 )
 
@@ -75,9 +74,6 @@ func checkVariables(variables map[string]string) error {
 
 func (s *Service) CreateStage(ctx context.Context, in *api.CreateStageInput) (*api.Stage, error) {
 	sc := scopeOf(ctx)
-	if in.CanarySettings != nil {
-		return nil, awserr.NotImplemented("CreateStage with canarySettings")
-	}
 	if err := checkStageName(*in.StageName); err != nil {
 		return nil, err
 	}
@@ -101,7 +97,10 @@ func (s *Service) CreateStage(ctx context.Context, in *api.CreateStageInput) (*a
 		}
 		st = newStage(*in.StageName, now(tx))
 		st.DeploymentId, st.Description, st.Variables, st.Tags = in.DeploymentId, in.Description, in.Variables, in.Tags
-		st.DocumentationVersion = in.DocumentationVersion
+		st.DocumentationVersion, st.CanarySettings = in.DocumentationVersion, in.CanarySettings
+		if err := checkCanary(tx, sc, *in.RestApiId, st); err != nil {
+			return err
+		}
 		if in.TracingEnabled != nil {
 			st.TracingEnabled = in.TracingEnabled
 		}
@@ -163,6 +162,12 @@ func (s *Service) UpdateStage(ctx context.Context, in *api.UpdateStageInput) (*a
 		if err := checkVariables(st.Variables); err != nil {
 			return err
 		}
+		if err := checkCanary(tx, sc, *in.RestApiId, st); err != nil {
+			return err
+		}
+		if err := checkLogging(tx, sc, st); err != nil {
+			return err
+		}
 		st.LastUpdatedDate = now(tx)
 		return putStage(tx, sc, *in.RestApiId, st)
 	})
@@ -184,7 +189,7 @@ func stageRules(st *api.Stage) []patchRule {
 			return nil
 		}
 	}
-	rules := []patchRule{
+	rules := append(canaryRules(st), []patchRule{
 		{"replace", "/deploymentId", setString(&st.DeploymentId)},
 		{"add replace remove", "/description", setString(&st.Description)},
 		{"replace", "/cacheClusterEnabled", setBool(&st.CacheClusterEnabled)},
@@ -196,7 +201,7 @@ func stageRules(st *api.Stage) []patchRule {
 		{"add replace", "/accessLogSettings/format", accessLog(func(l *api.AccessLogSettings, v *string) { l.Format = v })},
 		{"add replace", "/accessLogSettings/destinationArn", accessLog(func(l *api.AccessLogSettings, v *string) { l.DestinationArn = v })},
 		{"remove", "/accessLogSettings", func(*patch) error { st.AccessLogSettings = nil; return nil }},
-	}
+	}...)
 	setting := func(path string, apply func(m *api.MethodSetting) func(*patch) error) {
 		rules = append(rules, patchRule{"add replace", "/**" + path, func(p *patch) error {
 			key, err := methodSettingKey(p.path, strings.Count(path, "/"))

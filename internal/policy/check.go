@@ -24,9 +24,9 @@ type Check struct {
 	// the keys does not matter. A key given here wins over the global key of the same name; one with no values counts as
 	// absent, and of keys that differ in case only, all values count.
 	Context map[string][]string
-	// More, if not nil, returns further keys of the service's own, in the form of Context. It is called once at most, and
-	// only if a policy asks for a key that is not global: for keys that cost something to find. If it fails, the check
-	// is not allowed.
+	// More, if not nil, returns further keys of the service's own and tags of the resource, in the form of Context. It is
+	// called once at most, and only if a policy asks for such a key: for those that cost something to find. If it fails, the
+	// check is not allowed.
 	More func() (map[string][]string, error)
 	// ResourcePolicy is the policy on the resource itself, nil if it has none: a function's policy, a role's trust policy.
 	ResourcePolicy *Document

@@ -206,8 +206,7 @@ func TestDecisionNamesStatement(t *testing.T) {
 	}
 }
 
-// Authorize needs every check, and reports the first that fails.
-// More is asked once, for keys of the service alone, and its failure is no permission.
+// More is asked once, for keys of the service and tags of the resource alone, and its failure is no permission.
 func TestMore(t *testing.T) {
 	doc := func(text string) *Document {
 		d, err := Parse(text, Identity)
@@ -229,6 +228,8 @@ func TestMore(t *testing.T) {
 		{`{"StringEquals":{"svc:k":"v"}}`, map[string][]string{"Svc:K": {"v"}}, nil, 1, true},
 		{`{"StringEquals":{"svc:k":"v"}}`, map[string][]string{"svc:k": {"w"}}, nil, 1, false},
 		{`{"StringEquals":{"svc:k":"v","svc:l":"v"}}`, map[string][]string{"svc:k": {"v"}, "svc:l": {"v"}}, nil, 1, true},
+		{`{"StringEquals":{"aws:ResourceTag/team":"a"}}`, map[string][]string{"aws:ResourceTag/Team": {"a"}}, nil, 1, true},
+		{`{"StringEquals":{"aws:RequestTag/team":"a"}}`, map[string][]string{"aws:RequestTag/team": {"a"}}, nil, 0, false},
 		{`{"StringNotEquals":{"svc:k":"v"}}`, nil, nil, 1, true},
 		{`{"StringNotEquals":{"svc:k":"v"}}`, nil, errors.New("disk"), 1, false},
 	} {
@@ -245,6 +246,7 @@ func TestMore(t *testing.T) {
 	}
 }
 
+// Authorize needs every check, and reports the first that fails.
 func TestAuthorizeSeveralChecks(t *testing.T) {
 	doc := mustParse(t, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"lambda:*","Resource":"*"}}`, Identity)
 	info := (&scenario{Principal: "user/bob"}).info(t)

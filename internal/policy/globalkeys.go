@@ -15,7 +15,7 @@ func (e *evaluation) lookup(key string, buf *[1]string) []string {
 		return found
 	}
 	name, isGlobal := strings.CutPrefix(key, "aws:")
-	if !isGlobal {
+	if !isGlobal || strings.HasPrefix(name, "resourcetag/") {
 		if e.check.More != nil && !e.asked {
 			e.asked = true
 			e.more, e.err = e.check.More()
@@ -23,7 +23,7 @@ func (e *evaluation) lookup(key string, buf *[1]string) []string {
 		if found, given := find(e.more, key); given {
 			return found
 		}
-		if session := e.info.Principal.Session; session != nil {
+		if session := e.info.Principal.Session; session != nil && !isGlobal {
 			return session.Keys[key]
 		}
 		return nil

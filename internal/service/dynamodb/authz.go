@@ -247,8 +247,8 @@ func (a *authorization) restores(target *string) {
 // onItems adds a check of an action on items of a table or index. describe, called only if a policy has conditions on
 // them, takes the values of the condition keys, and returns items that hold at least the partition keys that the action
 // is confined to; without them it is confined to none.
-func (a *authorization) onItems(action string, table, index *string, describe func(*values) []item.Map) {
-	name, arn, ok := a.arn(table)
+func (a *authorization) onItems(action string, named, index *string, describe func(*values) []item.Map) {
+	name, arn, ok := a.arn(named)
 	if !ok {
 		return
 	}
@@ -262,21 +262,23 @@ func (a *authorization) onItems(action string, table, index *string, describe fu
 			return nil, v.err
 		}
 		context := v.context()
-		if len(keys) > 0 {
-			k, _, err := a.table(name, index)
-			if err != nil {
-				return nil, err
-			}
-			if leading := leadingKeys(k, keys); leading != nil {
-				context["dynamodb:LeadingKeys"] = leading
-			}
+		t, k, err := a.table(name, index)
+		if err != nil || t == nil {
+			return context, err
+		}
+		t.tagKeys(context)
+		if leading := leadingKeys(k, keys); leading != nil {
+			context["dynamodb:LeadingKeys"] = leading
 		}
 		return context, nil
 	}}
 	a.guarded = true
 	any, err := a.service.policies.any(a.ctx, a.service)
 	if err == nil && any {
-		_, check.ResourcePolicy, err = a.table(name, index)
+		var t *table
+		if t, _, err = a.table(name, index); t != nil {
+			check.ResourcePolicy = t.policy
+		}
 	}
 	if err != nil {
 		a.err = err
@@ -285,23 +287,31 @@ func (a *authorization) onItems(action string, table, index *string, describe fu
 	a.checks = append(a.checks, check)
 }
 
-// table returns the key schema of a table or index, nil if there is none, and the policy on the table.
-func (a *authorization) table(name string, index *string) (k *keySchema, guard *policy.Document, err error) {
+// table returns a table, nil if there is none, and its key schema or that of its index, nil if there is none.
+func (a *authorization) table(name string, index *string) (t *table, k *keySchema, err error) {
 	err = a.service.view(a.ctx, func(r kv.Reader) error {
-		t, err := a.service.findTable(r, a.scope, name)
-		if err != nil || t == nil {
-			return err
-		}
-		k, guard = &t.Key, t.policy
-		if index != nil {
-			k = nil
-			if x := t.index(*index); x != nil {
-				k = &x.Key
-			}
-		}
-		return nil
+		t, err = a.service.findTable(r, a.scope, name)
+		return err
 	})
-	return k, guard, err
+	switch {
+	case err != nil || t == nil:
+		return nil, nil, err
+	case index == nil:
+		k = &t.Key
+	default:
+		if x := t.index(*index); x != nil {
+			k = &x.Key
+		}
+	}
+	return t, k, nil
+}
+
+// tagKeys adds the condition keys for the tags of a table, which are those of its indexes too.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/attribute-based-access-control.html
+func (t *table) tagKeys(context map[string][]string) {
+	for key, value := range t.Tags {
+		context["aws:ResourceTag/"+key] = []string{value}
+	}
 }
 
 // leadingKeys are the values of the partition keys of items, as policies see them.
@@ -439,7 +449,7 @@ func (a *authorization) statementKeys(v *values, table string, index *string, wh
 		v.err = err
 		return nil
 	}
-	k, _, err := a.table(name, index)
+	_, k, err := a.table(name, index)
 	if err != nil {
 		v.err = err
 	}

@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	api "brume/internal/api/dynamodb"
+	streamsapi "brume/internal/api/dynamodbstreams"
 	"brume/internal/awserr"
+	"brume/internal/call"
 	"brume/internal/policy"
 	"brume/internal/schema"
 )
@@ -180,6 +182,61 @@ func TestChecks(t *testing.T) {
 		}
 		if got := showChecks(checks); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.operation, got, c.want)
+		}
+	}
+}
+
+// A table has one ARN. What a policy denies under that cannot be had under another.
+func TestTablesHaveOneARN(t *testing.T) {
+	b := newBench(t)
+	b.create("table", "pk:S")
+	for _, arn := range []string{
+		strings.Replace(tableARN, "arn:aws:", "arn:aws-cn:", 1), strings.Replace(tableARN, "arn:aws:", "arn::", 1), tableARN + ":", tableARN + "/", tableARN + "/index/x",
+	} {
+		_, err := b.ListTagsOfResource(b.ctx, &api.ListTagsOfResourceInput{ResourceArn: &arn})
+		wantError(t, err, "ValidationException: …")
+		_, err = b.GetResourcePolicy(b.ctx, &api.GetResourcePolicyInput{ResourceArn: &arn})
+		wantError(t, err, "ValidationException: …")
+		_, err = b.DescribeBackup(b.ctx, &api.DescribeBackupInput{BackupArn: new(arn + "/backup/x")})
+		wantError(t, err, "ValidationException: …")
+		_, err = b.Streams().DescribeStream(b.ctx, &streamsapi.DescribeStreamInput{StreamArn: new(arn + "/stream/x")})
+		wantError(t, err, "ValidationException: …")
+	}
+}
+
+// The tags of a table are there for the policies that ask for them, whatever the operation.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/attribute-based-access-control.html
+func TestResourceTags(t *testing.T) {
+	b := newBench(t)
+	b.create("table", "pk:S", "gsi g:N ALL")
+	must(b.TagResource(b.ctx, &api.TagResourceInput{ResourceArn: new(tableARN), Tags: []api.Tag{{Key: new("team"), Value: new("blue")}}}))(t)
+	table, key := new("table"), M{"pk": api.S("a")}
+	for _, tt := range []struct {
+		operation string
+		in        schema.Struct
+	}{
+		{"DescribeTable", &api.DescribeTableInput{TableName: table}},
+		{"DeleteTable", &api.DeleteTableInput{TableName: new(tableARN)}},
+		{"TagResource", &api.TagResourceInput{ResourceArn: new(tableARN)}},
+		{"GetItem", &api.GetItemInput{TableName: table, Key: key}},
+		{"Query", &api.QueryInput{TableName: table, IndexName: new("gsi")}},
+		{"BatchGetItem", &api.BatchGetItemInput{RequestItems: map[string]api.KeysAndAttributes{"table": {Keys: []M{key}}}}},
+		{"ExecuteStatement", &api.ExecuteStatementInput{Statement: new(`SELECT * FROM "table"`)}},
+	} {
+		checks, _, err := b.Checks(b.ctx, tt.operation, tt.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for value, allowed := range map[string]bool{"blue": true, "red": false} {
+			doc, err := policy.Parse(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"dynamodb:*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"`+value+`"}}}}`, policy.Identity)
+			if err != nil {
+				t.Fatal(err)
+			}
+			info := *call.From(b.ctx)
+			info.Principal = call.Principal{Type: call.User, Account: info.Account, ARN: "arn:aws:iam::" + info.Account + ":user/u", ID: "AIDA"}
+			if d := policy.Evaluate(&info, &policy.Policies{Identity: []*policy.Document{doc}}, &checks[0]); d.Err != nil || d.Allowed != allowed {
+				t.Errorf("%s of a blue table for %s: %+v", tt.operation, value, d)
+			}
 		}
 	}
 }

@@ -77,7 +77,8 @@ func isAccount(s string) bool {
 // tableOfARN returns the name in a table's ARN. Tables of other accounts and regions cannot be reached.
 func (sc scope) tableOfARN(arn string) (string, error) {
 	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "dynamodb" {
+	// A table has one ARN, for policies to name.
+	if len(parts) != 6 || parts[0] != "arn" || parts[1] != "aws" || parts[2] != "dynamodb" {
 		return "", invalidARN(arn)
 	}
 	name, ok := strings.CutPrefix(parts[5], "table/")

@@ -3,7 +3,6 @@ package dynamodb
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -310,52 +309,61 @@ func (s *Service) DeleteResourcePolicy(ctx context.Context, in *api.DeleteResour
 	return out, nil
 }
 
-// guard returns the policy that guards what an ARN names: a table, an index or a stream. It is nil if there is none, also
-// because there is no such thing.
-func (s *Service) guard(ctx context.Context, arn string) (p *policy.Document, err error) {
+// resourceOf finds what an ARN names that can have a policy: a table, also by one of its indexes, or a stream.
+func resourceOf(ctx context.Context, arn string) (sc scope, res policyResource, ok bool) {
 	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 {
-		return nil, nil
+	if len(parts) != 6 || parts[3] != scopeOf(ctx).region {
+		return sc, res, false
 	}
-	sc := scope{account: parts[4], region: parts[3]}
 	resource := strings.Split(parts[5], "/")
-	if len(resource) < 2 || resource[0] != "table" || parts[3] != scopeOf(ctx).region {
-		return nil, nil
+	if len(resource) < 2 || resource[0] != "table" {
+		return sc, res, false
 	}
-	res := policyResource{table: resource[1]}
+	sc, res.table = scope{account: parts[4], region: parts[3]}, resource[1]
 	switch {
 	case len(resource) == 4 && resource[2] == "stream":
 		res.label = resource[3]
 	case len(resource) != 2 && resource[2] != "index":
-		return nil, nil
+		return sc, res, false
 	}
-	err = s.view(ctx, func(r kv.Reader) error {
-		if res.label == "" {
-			t, err := s.findTable(r, sc, res.table)
-			if err == nil && t != nil {
-				p = t.policy
+	return sc, res, true
+}
+
+// guarded adds the policies of the resources to checks, and how to find their tags.
+func (s *Service) guarded(ctx context.Context, checks []policy.Check) error {
+	for i := range checks {
+		sc, res, ok := resourceOf(ctx, checks[i].Resource)
+		if !ok {
+			continue
+		}
+		if err := s.guard(ctx, &checks[i], sc, res); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) guard(ctx context.Context, c *policy.Check, sc scope, res policyResource) error {
+	return s.view(ctx, func(r kv.Reader) error {
+		if res.label != "" {
+			row, _, err := s.policyOf(r, sc, res)
+			if err == nil {
+				c.ResourcePolicy, err = row.parse()
 			}
 			return err
 		}
-		row, _, err := s.policyOf(r, sc, res)
-		if err == nil {
-			p, err = row.parse()
+		t, err := s.findTable(r, sc, res.table)
+		if err != nil || t == nil {
+			return err
 		}
-		return err
+		c.ResourcePolicy = t.policy
+		if len(t.Tags) > 0 {
+			c.More = func() (map[string][]string, error) {
+				context := make(map[string][]string, len(t.Tags))
+				t.tagKeys(context)
+				return context, nil
+			}
+		}
+		return nil
 	})
-	return p, err
-}
-
-// guarded adds the resource's policies to checks that have none yet.
-func (s *Service) guarded(ctx context.Context, checks []policy.Check) error {
-	var failed error
-	for i := range checks {
-		c := &checks[i]
-		if c.ResourcePolicy != nil || c.Resource == "*" {
-			continue
-		}
-		p, err := s.guard(ctx, c.Resource)
-		c.ResourcePolicy, failed = p, errors.Join(failed, err)
-	}
-	return failed
 }

@@ -2,8 +2,10 @@ package logs
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	api "brume/internal/api/logs"
 	"brume/internal/policy"
@@ -14,6 +16,11 @@ import (
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
 func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct) (checks []policy.Check, mapped bool, err error) {
 	sc := scopeOf(ctx)
+	defer func() {
+		for i := range checks {
+			s.withResourceTags(ctx, sc, &checks[i])
+		}
+	}()
 	// Operations on a group see its ARN with an empty stream behind it, so that the usual "log-group:NAME:*" matches.
 	onGroup := func(name *string) ([]policy.Check, bool, error) {
 		return []policy.Check{{Action: "logs:" + operation, Resource: sc.streamARN(*name, "")}}, true, nil
@@ -31,8 +38,13 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		}
 		return onStream(&group, stream)
 	}
-	onARN := func(arn *string) ([]policy.Check, bool, error) {
-		return []policy.Check{{Action: "logs:" + operation, Resource: *arn}}, true, nil
+	// An identifier may be a bare name, or end in ":*": policies see the ARN.
+	onARN := func(identifier *string, keys map[string][]string) ([]policy.Check, bool, error) {
+		name, err := groupName(sc, *identifier)
+		if err != nil {
+			return nil, true, err
+		}
+		return []policy.Check{{Action: "logs:" + operation, Resource: sc.groupARN(name), Context: keys}}, true, nil
 	}
 
 	switch in := in.(type) {
@@ -67,12 +79,11 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 	case *api.GetLogEventsInput:
 		return onIdentified(in.LogGroupName, in.LogGroupIdentifier, in.LogStreamName)
 	case *api.TagResourceInput:
-		return []policy.Check{{Action: "logs:TagResource", Resource: *in.ResourceArn, Context: requestTags(in.Tags)}}, true, nil
+		return onARN(in.ResourceArn, requestTags(in.Tags))
 	case *api.UntagResourceInput:
-		return []policy.Check{{Action: "logs:UntagResource", Resource: *in.ResourceArn,
-			Context: map[string][]string{"aws:TagKeys": in.TagKeys}}}, true, nil
+		return onARN(in.ResourceArn, map[string][]string{"aws:TagKeys": in.TagKeys})
 	case *api.ListTagsForResourceInput:
-		return onARN(in.ResourceArn)
+		return onARN(in.ResourceArn, nil)
 	case *api.TagLogGroupInput:
 		return []policy.Check{{Action: "logs:TagLogGroup", Resource: sc.streamARN(*in.LogGroupName, ""),
 			Context: requestTags(in.Tags)}}, true, nil
@@ -85,6 +96,26 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		return []policy.Check{{Action: "logs:TestMetricFilter", Resource: "*"}}, true, nil
 	}
 	return nil, false, nil
+}
+
+// withResourceTags lets a check on a group, or on a stream of it, find the group's tags if a policy asks for them.
+func (s *Service) withResourceTags(ctx context.Context, sc scope, c *policy.Check) {
+	rest, ok := strings.CutPrefix(c.Resource, sc.groupARN(""))
+	name, _, _ := strings.Cut(rest, ":")
+	if !ok || name == "" {
+		return
+	}
+	c.More = func() (map[string][]string, error) {
+		tags, err := s.tags(ctx, name)
+		if _, missing := errors.AsType[*api.ResourceNotFoundException](err); missing {
+			return nil, nil
+		}
+		keys := make(map[string][]string, len(tags))
+		for k, v := range tags {
+			keys["aws:ResourceTag/"+k] = []string{v}
+		}
+		return keys, err
+	}
 }
 
 // requestTags are the condition keys for tags in a request.

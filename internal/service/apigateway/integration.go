@@ -3,6 +3,7 @@ package apigateway
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 
 	api "brume/internal/api/apigateway"
@@ -161,6 +162,20 @@ func (s *Service) UpdateIntegration(ctx context.Context, in *api.UpdateIntegrati
 			{"replace", "/timeoutInMillis", setInt(&row.TimeoutInMillis)},
 			{"replace", "/cacheNamespace", setString(&row.CacheNamespace)},
 			{"replace", "/connectionType", setString(&row.ConnectionType)},
+			{"replace", "/connectionId", setString(&row.ConnectionId)},
+			{"replace", "/tlsConfig/insecureSkipVerification", func(p *patch) error {
+				if row.TlsConfig == nil {
+					row.TlsConfig = &api.TlsConfig{}
+				}
+				return setBool(&row.TlsConfig.InsecureSkipVerification)(p)
+			}},
+			{"add remove", "/cacheKeyParameters/*", func(p *patch) error {
+				row.CacheKeyParameters = slices.DeleteFunc(row.CacheKeyParameters, func(k string) bool { return k == p.last() })
+				if p.op == "add" {
+					row.CacheKeyParameters = append(row.CacheKeyParameters, p.last())
+				}
+				return nil
+			}},
 			{"add replace remove", "/requestParameters/*", setEntry(&row.RequestParameters)},
 			{"add replace remove", "/requestTemplates/*", setEntry(&row.RequestTemplates)},
 		})

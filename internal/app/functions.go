@@ -116,12 +116,14 @@ func putLogEvents(ctx context.Context, d *dispatch.Dispatcher, group, stream str
 	return err
 }
 
-// sessionOf is the principal of a session of role that a service of this process acts in.
+// sessionOf is the principal of a session of role that a service of this process acts in. It begins with each call, so that
+// who revokes the sessions that a role has ends none of what comes later.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html
 func sessionOf(role *policy.Role, name string) call.Principal {
 	return call.Principal{
 		Type: call.AssumedRole, Account: role.Account, Name: role.Name, ID: role.ID + ":" + name,
 		ARN:     fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", role.Account, role.Name, name),
-		Session: &call.Session{RoleARN: role.ARN, Name: name},
+		Session: &call.Session{RoleARN: role.ARN, Name: name, IssuedAt: time.Now()},
 	}
 }
 

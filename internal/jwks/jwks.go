@@ -4,6 +4,11 @@
 // It promises that only HTTPS is spoken, that what a provider sends is bounded in size and time, and that a provider is
 // asked at most once in a while, however many tokens come that claim to be its.
 //
+// Whoever may register a provider has this server ask there. On a laptop or in a private network the provider may well be at
+// a loopback or private address, so an issuer's own URL may lead to one. Nothing that a provider says may, though, neither
+// the URL of its keys nor a redirect, unless it is at the issuer's own host; and nothing leads to link-local addresses, where
+// clouds keep the credentials of machines. What a provider answers is shown to nobody.
+//
 // https://openid.net/specs/openid-connect-discovery-1_0.html
 package jwks
 
@@ -17,11 +22,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -98,7 +106,11 @@ func (s *Source) provider(key string) *provider {
 }
 
 func fetch(ctx context.Context, issuer string, thumbprints []string) (*jose.JSONWebKeySet, error) {
-	client := newClient(thumbprints)
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return nil, err
+	}
+	client := newClient(u.Hostname(), thumbprints)
 	defer client.CloseIdleConnections()
 	var discovery struct {
 		Issuer string `json:"issuer"`
@@ -114,17 +126,17 @@ func fetch(ctx context.Context, issuer string, thumbprints []string) (*jose.JSON
 	return keys, get(ctx, client, discovery.Keys, keys)
 }
 
-func newClient(thumbprints []string) *http.Client {
+// newClient returns a client for the provider at a host.
+func newClient(home string, thumbprints []string) *http.Client {
 	return &http.Client{
 		Timeout: patience,
 		Transport: &http.Transport{
-			Proxy:             http.ProxyFromEnvironment,
-			ForceAttemptHTTP2: true,
-			TLSClientConfig: &tls.Config{
-				// VerifyConnection does what this leaves out, with more authorities.
-				InsecureSkipVerify: true,
-				VerifyConnection:   func(cs tls.ConnectionState) error { return verify(&cs, thumbprints) },
+			Proxy: http.ProxyFromEnvironment,
+			DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				return dial(ctx, network, address, home, thumbprints)
 			},
+			// What goes through a proxy is the proxy's to dial.
+			TLSClientConfig: tlsConfig("", thumbprints),
 		},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
@@ -135,26 +147,82 @@ func newClient(thumbprints []string) *http.Client {
 	}
 }
 
+// dial opens a connection to a provider, home being the issuer's host.
+func dial(ctx context.Context, network, address, home string, thumbprints []string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	d := net.Dialer{Control: func(_, address string, _ syscall.RawConn) error {
+		at, err := netip.ParseAddrPort(address)
+		if err == nil && !mayAsk(at.Addr().Unmap(), strings.EqualFold(host, home)) {
+			err = fmt.Errorf("jwks: %s is at %s, which no provider may lead to", host, at.Addr())
+		}
+		return err
+	}}
+	plain, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	conn := tls.Client(plain, tlsConfig(host, thumbprints))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, plain.Close())
+	}
+	return conn, nil
+}
+
+// shared are the addresses of carriers, which are nobody's in the Internet.
+// https://www.rfc-editor.org/rfc/rfc6598
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+// mayAsk says whether an address may be asked, as that of the issuer's host or of another.
+func mayAsk(ip netip.Addr, home bool) bool {
+	switch {
+	case ip.IsLoopback(), ip.IsPrivate(), shared.Contains(ip):
+		return home
+	}
+	return ip.IsGlobalUnicast()
+}
+
+// tlsConfig checks certificates for a host, or, if that is empty, for the name that was asked for.
+func tlsConfig(host string, thumbprints []string) *tls.Config {
+	return &tls.Config{
+		ServerName: host,
+		// VerifyConnection does what this leaves out, with more authorities.
+		InsecureSkipVerify: true,
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			name := host
+			if name == "" {
+				name = cs.ServerName // which is never an address
+			}
+			return verify(cs.PeerCertificates, name, thumbprints)
+		},
+	}
+}
+
 // verify checks a server's certificate as crypto/tls does; a certificate of its chain with one of the thumbprints counts as
 // an authority.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc_verify-thumbprint.html
-func verify(cs *tls.ConnectionState, thumbprints []string) error {
-	options := x509.VerifyOptions{DNSName: cs.ServerName, Intermediates: x509.NewCertPool()}
-	for _, cert := range cs.PeerCertificates[1:] {
+func verify(chain []*x509.Certificate, host string, thumbprints []string) error {
+	if host == "" {
+		return errors.New("jwks: a certificate for no host")
+	}
+	options := x509.VerifyOptions{DNSName: host, Intermediates: x509.NewCertPool()}
+	for _, cert := range chain[1:] {
 		options.Intermediates.AddCert(cert)
 	}
-	_, err := cs.PeerCertificates[0].Verify(options)
+	_, err := chain[0].Verify(options)
 	if err == nil {
 		return nil
 	}
 	options.Roots = x509.NewCertPool()
-	for _, cert := range cs.PeerCertificates {
+	for _, cert := range chain {
 		sum := sha1.Sum(cert.Raw) //nolint:gosec // see above
 		if slices.ContainsFunc(thumbprints, func(t string) bool { return strings.EqualFold(t, hex.EncodeToString(sum[:])) }) {
 			options.Roots.AddCert(cert)
 		}
 	}
-	if _, trusted := cs.PeerCertificates[0].Verify(options); trusted != nil {
+	if _, trusted := chain[0].Verify(options); trusted != nil {
 		return err
 	}
 	return nil

@@ -7,8 +7,12 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
+	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -96,6 +100,45 @@ func TestOnlyTrustedCertificates(t *testing.T) {
 	}
 	if _, err := s.SigningKeys(t.Context(), p.URL+"/path", nil, false); err == nil {
 		t.Error("keys that another registration trusted")
+	}
+}
+
+// A certificate counts for the host that was asked, also where that is an address, for which no name is sent.
+func TestCertificatesOfOtherHosts(t *testing.T) {
+	p := newIDP(t) // whose certificate is for 127.0.0.1, ::1 and example.com
+	other := strings.Replace(p.URL, "127.0.0.1", "127.0.0.2", 1)
+	l, err := net.Listen("tcp", strings.TrimPrefix(other, "https://"))
+	if err != nil {
+		t.Skip("no second loopback address:", err)
+	}
+	server := &http.Server{Handler: http.NotFoundHandler(), ErrorLog: log.New(io.Discard, "", 0), TLSConfig: p.TLS}
+	done := make(chan struct{})
+	go func() { defer close(done); server.ServeTLS(l, "", "") }()
+	t.Cleanup(func() { server.Close(); <-done })
+	if _, err := NewSource().SigningKeys(t.Context(), other, []string{p.thumbprint()}, false); err == nil || !strings.Contains(err.Error(), "not 127.0.0.2") {
+		t.Error(err)
+	}
+}
+
+// A provider may be at home anywhere but at link-local addresses; it may not send this server to others' private ones.
+func TestWhereProvidersLead(t *testing.T) {
+	for address, want := range map[string][2]bool{ // as the issuer's host, as another
+		"93.184.216.34": {true, true}, "2606:2800:220::1": {true, true},
+		"127.0.0.1": {true, false}, "::1": {true, false}, "10.1.2.3": {true, false}, "192.168.1.1": {true, false},
+		"100.64.0.1": {true, false}, "fd00:ec2::254": {true, false},
+		"169.254.169.254": {}, "fe80::1": {}, "0.0.0.0": {}, "::": {}, "224.0.0.1": {}, "255.255.255.255": {},
+	} {
+		ip := netip.MustParseAddr(address)
+		if got := [2]bool{mayAsk(ip, true), mayAsk(ip, false)}; got != want {
+			t.Errorf("%s: %v, want %v", address, got, want)
+		}
+	}
+	p := newIDP(t)
+	p.discovery = func() any {
+		return map[string]string{"issuer": p.URL + "/path", "jwks_uri": strings.Replace(p.URL, "127.0.0.1", "localhost", 1) + "/keys"}
+	}
+	if _, err := NewSource().SigningKeys(t.Context(), p.URL+"/path", []string{p.thumbprint()}, false); err == nil || !strings.Contains(err.Error(), "no provider may lead to") {
+		t.Error(err)
 	}
 }
 

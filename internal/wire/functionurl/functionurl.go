@@ -189,7 +189,7 @@ func (r *response) Head(status int, header []lambda.URLField) {
 		case "content-length", "transfer-encoding", "trailer", "connection", "x-amzn-requestid":
 			continue // the framing is ours
 		}
-		h.Add(http.CanonicalHeaderKey(f.Name), f.Value)
+		h.Add(f.Name, f.Value)
 	}
 	r.status = status
 }

@@ -193,7 +193,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Credentials: tokens,
 		Messages:    tokens,
 		Uses:        identities,
-		DataPlane:   dataPlanes{functionurl.New(functions, tokens, log), executeapi.New(apis, tokens)},
+		DataPlane:   dataPlanes{functionurl.New(functions, tokens, metrics, log), executeapi.New(apis, tokens)},
 		Region:      c.Region,
 		Metrics:     metrics,
 		Log:         log,

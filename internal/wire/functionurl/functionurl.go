@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"brume/internal/call"
+	"brume/internal/obs"
 	"brume/internal/service/lambda"
 	"brume/internal/wire/sigv4"
 )
@@ -39,12 +40,14 @@ type Functions interface {
 type Handler struct {
 	functions Functions
 	verifier  *sigv4.Verifier
+	metrics   *obs.Metrics
 	log       *slog.Logger
 }
 
-// New returns a Handler over functions, for callers whose keys credentials resolves.
-func New(functions Functions, credentials sigv4.Credentials, log *slog.Logger) *Handler {
-	return &Handler{functions, sigv4.NewVerifier(credentials), log}
+// New returns a Handler over functions, for callers whose keys credentials resolves. Each call of a function leaves one log
+// record and one count.
+func New(functions Functions, credentials sigv4.Credentials, metrics *obs.Metrics, log *slog.Logger) *Handler {
+	return &Handler{functions, sigv4.NewVerifier(credentials), metrics, log}
 }
 
 // Match reports whether r is a request to a function URL, by its host or by its path, and returns the URL's id and the path
@@ -131,6 +134,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	res := &response{w: w, head: r.Method == http.MethodHead}
 	h.functions.InvokeURL(call.With(r.Context(), info), u, req, res)
+	took := time.Since(info.Time)
+	h.metrics.Call(info.Service, info.Operation, res.status, "", took)
+	h.log.LogAttrs(r.Context(), slog.LevelInfo, "call", slog.String("service", info.Service), slog.String("operation", info.Operation),
+		slog.Int("status", res.status), slog.Duration("duration", took), slog.String("request_id", info.RequestID),
+		slog.String("principal", info.Principal.ARN), slog.String("region", info.Region), slog.String("source", info.SourceIP.String()))
 	if res.aborted {
 		panic(http.ErrAbortHandler) // the only way to tell a client that the response is not whole
 	}

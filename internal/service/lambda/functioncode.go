@@ -86,6 +86,7 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 	}
 	if !dryRun {
 		s.environments.Retire(r.account, r.region, r.name, latest, generation)
+		s.environments.Prepare(out.function(r))
 	}
 	if out.Number != 0 {
 		r.qualifier = out.version()

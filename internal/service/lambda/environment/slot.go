@@ -34,6 +34,8 @@ const (
 	maxShelves = 6
 	// shelfLife is how long a kind is kept that nobody uses.
 	shelfLife = time.Hour
+	// maxUnpacks is for how many functions code may wait to be unpacked.
+	maxUnpacks = 16
 	// bootTimeout bounds how long an interpreter may take until it waits.
 	bootTimeout = 20 * time.Second
 	// bootPause is how long a kind is left alone whose sandbox did not start.
@@ -78,6 +80,8 @@ type slots struct {
 	life context.Context
 	stop context.CancelFunc
 	work sync.WaitGroup
+	// code holds functions whose code is to be unpacked before they are invoked.
+	code chan *Function
 
 	mu      sync.Mutex
 	shelves map[slotKind]*shelf
@@ -85,8 +89,9 @@ type slots struct {
 }
 
 func newSlots(m *Manager, each int) *slots {
-	s := &slots{m: m, each: each, wake: make(chan struct{}, 1), shelves: make(map[slotKind]*shelf)}
+	s := &slots{m: m, each: each, wake: make(chan struct{}, 1), shelves: make(map[slotKind]*shelf), code: make(chan *Function, maxUnpacks)}
 	s.life, s.stop = context.WithCancel(context.Background())
+	s.work.Go(s.unpack)
 	if s.each > 0 {
 		s.work.Go(s.fill)
 	}
@@ -105,10 +110,31 @@ func (s *slots) close() {
 	s.work.Wait()
 }
 
-// Prepare has a sandbox ready for the first invocation of f, or of another function like it.
+// Prepare has the code of f unpacked, and a sandbox ready for the first invocation of it or of another function like it.
 func (m *Manager) Prepare(f *Function) {
+	select {
+	case m.slots.code <- f:
+	default: // who creates so many at one time does not invoke them all at once
+	}
 	if kind, ok := m.slots.kindOf(f); ok {
 		m.slots.want(kind)
+	}
+}
+
+// unpack has code unpacked, one package after the other.
+func (s *slots) unpack() {
+	for {
+		select {
+		case f := <-s.code:
+			dir, err := s.m.c.Code.Acquire(s.life, f.Code)
+			if err != nil { // the first invocation, if there is one, says so to whom it concerns
+				s.m.c.Logger.Debug("code could not be unpacked ahead", "function", f.ARN, "error", err)
+				continue
+			}
+			dir.Release()
+		case <-s.life.Done():
+			return
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 	"brume/internal/jwks"
 	"brume/internal/kv/pebblekv"
 	"brume/internal/obs"
+	"brume/internal/outbox"
 	"brume/internal/schema"
 	"brume/internal/seal"
 	"brume/internal/service/apigateway"
@@ -146,8 +147,15 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	tokens := sts.New(options)
 	add(stsapi.Schema(), stsapi.Handlers(tokens), tokens.Checks)
 
-	cloudWatchLogs := logs.New(store, log)
+	cloudWatchLogs := logs.New(logs.Options{Store: store, Log: log, Functions: subscribers{dispatcher}})
 	s.loop(background, cloudWatchLogs.Run)
+	subscriptions := outbox.New(outbox.Options{Store: store, Logger: log})
+	subscriptions.Handle(logs.SubscriptionQueue, logs.SubscriptionConcurrency, cloudWatchLogs.Deliver)
+	s.loop(background, func(ctx context.Context) {
+		if err := subscriptions.Run(ctx); err != nil {
+			log.Error("delivering log events to subscriptions ended", "error", err.Error())
+		}
+	})
 	add(logsapi.Schema(), logsapi.Handlers(cloudWatchLogs), cloudWatchLogs.Checks)
 
 	tables := dynamodb.New(store, log)
@@ -204,7 +212,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		return s, err
 	}
 	serviceCalls.server = server
-	s.handler = usageHandler(s.meter, tokens, log, withCode(s.codeLinks, log, server))
+	s.handler = metricsHandler(cloudWatchLogs, tokens, log, usageHandler(s.meter, tokens, log, withCode(s.codeLinks, log, server)))
 	for _, loop := range s.begin {
 		s.loops.Go(loop)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ import (
 )
 
 const (
-	// usagePath is where the root of an account reads its meters. Requests are signed for usageService.
+	// usagePath is where the root of an account reads its meters.
 	usagePath    = "/_brume/usage"
 	usageService = "brume"
 )
@@ -48,13 +49,22 @@ type FunctionUsage struct {
 
 // usageHandler answers for usagePath, and next for everything else.
 func usageHandler(meter *lambda.Meter, credentials sigv4.Credentials, log *slog.Logger, next http.Handler) http.Handler {
+	return rootHandler(usagePath, credentials, log, next, func(ctx context.Context, account string, q url.Values) (any, error) {
+		return readUsage(ctx, meter, account, q.Get("from"), q.Get("to"))
+	})
+}
+
+// rootHandler answers requests for path by the root of an account with what read returns for that account, and has next answer
+// all others. Requests are signed for usageService.
+func rootHandler(path string, credentials sigv4.Credentials, log *slog.Logger, next http.Handler,
+	read func(ctx context.Context, account string, query url.Values) (any, error)) http.Handler {
 	verifier := sigv4.NewVerifier(credentials)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != usagePath {
+		if r.URL.Path != path {
 			next.ServeHTTP(w, r)
 			return
 		}
-		usage, err := func() (*Usage, error) {
+		answer, err := func() (any, error) {
 			if r.Method != http.MethodGet {
 				return nil, errUsageMethod
 			}
@@ -65,20 +75,20 @@ func usageHandler(meter *lambda.Meter, credentials sigv4.Credentials, log *slog.
 			if result.Principal.Type != call.Account {
 				return nil, errNotRoot
 			}
-			return readUsage(r.Context(), meter, result.Principal.Account, r.URL.Query().Get("from"), r.URL.Query().Get("to"))
+			return read(r.Context(), result.Principal.Account, r.URL.Query())
 		}()
 		var refused *sigv4.Error
 		switch {
 		case err == nil:
 			w.Header().Set("Content-Type", "application/json")
 			// A client that went away is nobody's error.
-			_ = json.NewEncoder(w).Encode(usage)
+			_ = json.NewEncoder(w).Encode(answer)
 		case err == errUsageMethod:
 			w.Header().Set("Allow", http.MethodGet)
 			http.Error(w, err.Error(), http.StatusMethodNotAllowed)
 		case err == errNotRoot, errors.As(err, &refused):
 			http.Error(w, errNotRoot.Error(), http.StatusForbidden)
-		case err == errUsageDays:
+		case err == errUsageDays, err == errMetricsFrom:
 			http.Error(w, err.Error(), http.StatusBadRequest)
 		default:
 			log.Error("reading the meters", "error", err.Error())

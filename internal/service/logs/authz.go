@@ -92,6 +92,21 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 			Context: map[string][]string{"aws:TagKeys": in.Tags}}}, true, nil
 	case *api.ListTagsLogGroupInput:
 		return onGroup(in.LogGroupName)
+	case *api.PutMetricFilterInput:
+		return onGroup(in.LogGroupName)
+	case *api.DeleteMetricFilterInput:
+		return onGroup(in.LogGroupName)
+	case *api.DescribeMetricFiltersInput:
+		if in.LogGroupName == nil {
+			return onGroup(new(""))
+		}
+		return onGroup(in.LogGroupName)
+	case *api.PutSubscriptionFilterInput:
+		return onGroup(in.LogGroupName)
+	case *api.DeleteSubscriptionFilterInput:
+		return onGroup(in.LogGroupName)
+	case *api.DescribeSubscriptionFiltersInput:
+		return onGroup(in.LogGroupName)
 	case *api.TestMetricFilterInput:
 		return []policy.Check{{Action: "logs:TestMetricFilter", Resource: "*"}}, true, nil
 	}

@@ -34,6 +34,9 @@ func (s *Service) PutLogEvents(ctx context.Context, in *api.PutLogEventsInput) (
 		return nil, err
 	}
 	out := new(api.PutLogEventsOutput)
+	b := &batch{scope: sc, name: *in.LogGroupName, stream: *in.LogStreamName}
+	var jobs int
+	var dropped int64
 	err := s.store.Update(ctx, func(tx kv.Tx) error {
 		group, err := getGroup(tx, sc, *in.LogGroupName)
 		if err != nil {
@@ -46,10 +49,19 @@ func (s *Service) PutLogEvents(ctx context.Context, in *api.PutLogEventsInput) (
 		now := tx.Now()
 		accepted, rejected := acceptable(in.LogEvents, now, group.RetentionDays)
 		out.RejectedLogEventsInfo = rejected
+		b.group, b.id, b.events = group, stream.ID, make([]event, 0, len(accepted))
 		for i := range accepted {
-			if err := putEvent(tx, group, stream, &accepted[i], now); err != nil {
+			e := event{position{*accepted[i].Timestamp, stream.NextEvent}, now.UnixMilli(), *accepted[i].Message}
+			if err := putEvent(tx, group, stream, &e); err != nil {
 				return err
 			}
+			b.events = append(b.events, e)
+		}
+		if err := s.count(tx, b); err != nil {
+			return err
+		}
+		if jobs, dropped, err = s.passOn(tx, b); err != nil {
+			return err
 		}
 		out.NextSequenceToken = new(sequenceToken(stream.NextEvent))
 		return setJSON(tx, streamKey(group.ID, *in.LogStreamName), stream)
@@ -57,6 +69,7 @@ func (s *Service) PutLogEvents(ctx context.Context, in *api.PutLogEventsInput) (
 	if err != nil {
 		return nil, err
 	}
+	s.passedOn(ctx, b, jobs, dropped)
 	return out, nil
 }
 
@@ -119,21 +132,20 @@ func expiry(now time.Time, retentionDays int32) int64 {
 	return now.AddDate(0, 0, -int(retentionDays)).UnixMilli()
 }
 
-func putEvent(tx kv.Tx, group *groupRow, stream *streamRow, e *api.InputLogEvent, now time.Time) error {
-	at := position{*e.Timestamp, stream.NextEvent}
-	value := binary.AppendVarint(make([]byte, 0, len(*e.Message)+binary.MaxVarintLen64), now.UnixMilli())
-	if err := tx.Set(eventKey(group.ID, stream.ID, at), append(value, *e.Message...)); err != nil {
+func putEvent(tx kv.Tx, group *groupRow, stream *streamRow, e *event) error {
+	value := binary.AppendVarint(make([]byte, 0, len(e.message)+binary.MaxVarintLen64), e.ingestion)
+	if err := tx.Set(eventKey(group.ID, stream.ID, e.position), append(value, e.message...)); err != nil {
 		return err
 	}
 	stream.NextEvent++
-	stream.StoredBytes += int64(len(*e.Message) + eventOverhead)
-	if stream.FirstEvent == nil || at.timestamp < *stream.FirstEvent {
-		stream.FirstEvent = new(at.timestamp)
+	stream.StoredBytes += int64(len(e.message) + eventOverhead)
+	if stream.FirstEvent == nil || e.timestamp < *stream.FirstEvent {
+		stream.FirstEvent = new(e.timestamp)
 	}
-	if stream.LastEvent == nil || at.timestamp > *stream.LastEvent {
-		stream.LastEvent = new(at.timestamp)
+	if stream.LastEvent == nil || e.timestamp > *stream.LastEvent {
+		stream.LastEvent = new(e.timestamp)
 	}
-	stream.LastIngestion = new(now.UnixMilli())
+	stream.LastIngestion = new(e.ingestion)
 	return nil
 }
 

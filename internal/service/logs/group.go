@@ -20,6 +20,9 @@ type groupRow struct {
 	Class         string            `json:"class"`
 	KMSKeyID      string            `json:"kmsKeyId,omitempty"`
 	Tags          map[string]string `json:"tags,omitempty"`
+	// How many filters there are, so that a group without any costs nothing for them.
+	MetricFilters int32 `json:"metricFilters,omitempty"`
+	Subscriptions int32 `json:"subscriptions,omitempty"`
 }
 
 // pageSize is the default and the largest page of DescribeLogGroups and DescribeLogStreams.
@@ -61,7 +64,9 @@ func (s *Service) DeleteLogGroup(ctx context.Context, in *api.DeleteLogGroupInpu
 		if err != nil {
 			return err
 		}
-		for _, prefix := range [][]byte{streamPrefix(row.ID), groupEventPrefix(row.ID)} {
+		for _, prefix := range [][]byte{
+			streamPrefix(row.ID), groupEventPrefix(row.ID), metricFilterPrefix(row.ID), subscriptionPrefix(row.ID),
+		} {
 			if err := tx.Set(trashKey(prefix), nil); err != nil {
 				return err
 			}
@@ -132,7 +137,7 @@ func (row *groupRow) describe(sc scope, name string, stored int64) api.LogGroup 
 	g := api.LogGroup{
 		LogGroupName:      new(name),
 		CreationTime:      new(row.CreationTime),
-		MetricFilterCount: new(int32(0)),
+		MetricFilterCount: new(row.MetricFilters),
 		Arn:               new(sc.groupARN(name) + ":*"),
 		LogGroupArn:       new(sc.groupARN(name)),
 		StoredBytes:       new(stored),

@@ -44,7 +44,10 @@ func (s *Service) clean(ctx context.Context) error {
 	if err := s.emptyTrash(ctx); err != nil {
 		return err
 	}
-	return s.expire(ctx)
+	if err := s.expire(ctx); err != nil {
+		return err
+	}
+	return s.forgetPoints(ctx, maxPoints)
 }
 
 func (s *Service) emptyTrash(ctx context.Context) error {

@@ -11,12 +11,19 @@ import (
 //	logs g ACCOUNT REGION NAME   → groupRow, JSON
 //	logs s g NAME                → streamRow, JSON
 //	logs e g s TIMESTAMP NUMBER  → ingestion time, message (event.go)
+//	logs f g NAME                → metricFilterRow, JSON
+//	logs u g NAME                → subscriptionRow, JSON
+//	logs m ACCOUNT REGION NAMESPACE NAME MINUTE DIMENSIONS s → point, JSON (metricpoints.go)
 //	logs t PREFIX                → nothing: what lies under PREFIX is to be removed (janitor.go)
 const (
 	tagGroup  = 'g'
 	tagStream = 's'
 	tagEvent  = 'e'
 	tagTrash  = 't'
+
+	tagMetricFilter = 'f'
+	tagSubscription = 'u'
+	tagPoint        = 'm'
 )
 
 func table(tag byte) []byte { return tuple.AppendByte(tuple.AppendString(nil, "logs"), tag) }
@@ -74,6 +81,42 @@ func parseEventKey(key []byte) (group, stream uint64, at position, err error) {
 	group, stream = r.Uint64(), r.Uint64()
 	at = position{r.Int64(), r.Uint64()}
 	return group, stream, at, r.End()
+}
+
+func filterPrefix(tag byte, group uint64) []byte { return tuple.AppendUint64(table(tag), group) }
+
+func metricFilterPrefix(group uint64) []byte { return filterPrefix(tagMetricFilter, group) }
+
+func metricFilterKey(group uint64, name string) []byte {
+	return tuple.AppendString(metricFilterPrefix(group), name)
+}
+
+func subscriptionPrefix(group uint64) []byte { return filterPrefix(tagSubscription, group) }
+
+func subscriptionKey(group uint64, name string) []byte {
+	return tuple.AppendString(subscriptionPrefix(group), name)
+}
+
+func parseFilterKey(tag byte, key []byte) (group uint64, name string, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tag)))
+	group, name = r.Uint64(), r.String()
+	return group, name, r.End()
+}
+
+func pointAccount(account string) []byte { return tuple.AppendString(table(tagPoint), account) }
+
+func pointRowKey(sc scope, k pointKey, stream uint64) []byte {
+	b := tuple.AppendString(pointAccount(sc.account), sc.region)
+	b = tuple.AppendString(tuple.AppendString(b, k.namespace), k.name)
+	return tuple.AppendUint64(tuple.AppendString(tuple.AppendInt64(b, k.minute), k.dimensions), stream)
+}
+
+func parsePointKey(key []byte) (sc scope, k pointKey, stream uint64, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagPoint)))
+	sc.account, sc.region = r.String(), r.String()
+	k = pointKey{r.String(), r.String(), r.Int64(), r.String()}
+	stream = r.Uint64()
+	return sc, k, stream, r.End()
 }
 
 func trashKey(prefix []byte) []byte { return tuple.AppendBytes(table(tagTrash), prefix) }

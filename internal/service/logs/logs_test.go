@@ -33,7 +33,7 @@ func newService(t testing.TB) (*Service, context.Context) {
 		}
 	})
 	ctx := call.With(t.Context(), &call.Info{Account: "000000000000", Region: "us-east-1"})
-	return New(store, slog.New(slog.DiscardHandler)), ctx
+	return New(Options{Store: store, Log: slog.New(slog.DiscardHandler), Functions: new(functions)}), ctx
 }
 
 func must[T any](v T, err error) T {
@@ -388,6 +388,16 @@ func TestKeysRoundTrip(t *testing.T) {
 		}
 		if id, got, err := parseStreamKey(streamKey(7, name)); err != nil || id != 7 || got != name {
 			t.Errorf("stream %q: %d %q %v", name, id, got, err)
+		}
+		if id, got, err := parseFilterKey(tagMetricFilter, metricFilterKey(7, name)); err != nil || id != 7 || got != name {
+			t.Errorf("metric filter %q: %d %q %v", name, id, got, err)
+		}
+		if id, got, err := parseFilterKey(tagSubscription, subscriptionKey(7, name)); err != nil || id != 7 || got != name {
+			t.Errorf("subscription %q: %d %q %v", name, id, got, err)
+		}
+		k := pointKey{name, "m", -60, name}
+		if gotScope, got, stream, err := parsePointKey(pointRowKey(sc, k, 9)); err != nil || gotScope != sc || got != k || stream != 9 {
+			t.Errorf("point %q: %v %v %d %v", name, gotScope, got, stream, err)
 		}
 		if got, err := parseTrashKey(trashKey([]byte(name))); err != nil || string(got) != name {
 			t.Errorf("trash %q: %q %v", name, got, err)

@@ -1,4 +1,5 @@
-// Package logs is Amazon CloudWatch Logs: groups, streams, events, retention, tags and filtering by patterns.
+// Package logs is Amazon CloudWatch Logs: groups, streams, events, retention, tags, filtering by
+// patterns, metric filters, and subscriptions of functions.
 //
 // An event that PutLogEvents accepted is durable. Events of a stream come back in the order of their timestamps, and
 // those of one timestamp in the order they were put. A deleted group or stream is gone at once; the room that its events
@@ -14,11 +15,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 
 	api "brume/internal/api/logs"
 	"brume/internal/awserr"
 	"brume/internal/call"
 	"brume/internal/kv"
+	"brume/internal/recent"
+	"brume/internal/service/logs/pattern"
 )
 
 // Service implements the operations. Create it with New.
@@ -28,13 +33,32 @@ type Service struct {
 	log   *slog.Logger
 	// work tells Run that something was deleted.
 	work chan struct{}
+
+	patterns  *recent.Map[string, *pattern.Pattern] // of filters, by their text
+	functions Functions
+	pending   atomic.Int64 // deliveries to subscriptions that wait
+	dropped   atomic.Int64 // events that subscriptions did not get
+	disabled  sync.Map     // until when nothing is delivered to a function, by its ARN
+}
+
+// Options configure a Service.
+type Options struct {
+	Store     kv.Store
+	Log       *slog.Logger
+	Functions Functions
 }
 
 var _ api.Service = (*Service)(nil)
 
-// New returns the service over store.
-func New(store kv.Store, log *slog.Logger) *Service {
-	return &Service{store: store, log: log, work: make(chan struct{}, 1)}
+// maxPatterns is how many compiled patterns are kept.
+const maxPatterns = 1000
+
+// New returns the service.
+func New(o Options) *Service {
+	return &Service{
+		store: o.Store, log: o.Log, work: make(chan struct{}, 1),
+		patterns: recent.NewMap[string, *pattern.Pattern](maxPatterns), functions: o.Functions,
+	}
 }
 
 // scope is whose state a call acts on.

@@ -101,6 +101,10 @@ func (c *envCmd) Run() error {
 		return err
 	}
 	for _, v := range vars {
+		if v.Value == "" {
+			fmt.Println("unset", v.Name)
+			continue
+		}
 		fmt.Printf("export %s='%s'\n", v.Name, v.Value)
 	}
 	return nil
@@ -127,11 +131,7 @@ func (c *execCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	env := os.Environ()
-	for _, v := range vars {
-		env = append(env, v.Name+"="+v.Value)
-	}
-	return syscall.Exec(path, args, env)
+	return syscall.Exec(path, args, app.Environ(os.Environ(), vars))
 }
 
 type versionCmd struct{}

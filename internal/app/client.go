@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // clientFile tells clients on this machine how to reach the server: it holds the root access key, so its mode is 0600.
@@ -21,10 +23,11 @@ type client struct {
 	SecretAccessKey string `json:"secretAccessKey"`
 }
 
-// A Variable is an environment variable.
+// A Variable is an environment variable; one without a value is to be unset.
 type Variable struct{ Name, Value string }
 
-// ClientEnv is the environment that points AWS clients to the server on dataDir, which need not be running.
+// ClientEnv is the environment that points AWS clients to the server on dataDir, which need not be running. What clients
+// would mix with it is unset: the token of another session, and the profile whose settings some of them prefer.
 func ClientEnv(dataDir string) ([]Variable, error) {
 	c, err := readClient(dataDir)
 	if err != nil {
@@ -37,8 +40,27 @@ func ClientEnv(dataDir string) ([]Variable, error) {
 		{"AWS_ENDPOINT_URL", c.Endpoint},
 		{"AWS_ACCESS_KEY_ID", c.AccessKeyID},
 		{"AWS_SECRET_ACCESS_KEY", c.SecretAccessKey},
+		{"AWS_REGION", c.Region}, // all that the SDKs for JavaScript and Java read
 		{"AWS_DEFAULT_REGION", c.Region},
+		{"AWS_SESSION_TOKEN", ""},
+		{"AWS_SECURITY_TOKEN", ""},
+		{"AWS_PROFILE", ""},
 	}, nil
+}
+
+// Environ is environ with vars in the place of its variables of these names: of two with one name, programs differ in
+// which they take.
+func Environ(environ []string, vars []Variable) []string {
+	environ = slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.ContainsFunc(vars, func(v Variable) bool { return v.Name == name })
+	})
+	for _, v := range vars {
+		if v.Value != "" {
+			environ = append(environ, v.Name+"="+v.Value)
+		}
+	}
+	return environ
 }
 
 // readClient reads the file in dataDir; the zero value if there is none.

@@ -32,6 +32,15 @@ func validation(format string, args ...any) error {
 	return awserr.New("ValidationError", format, args...)
 }
 
+// checkARN refuses what is no ARN, such as a role's name, in AWS's words:
+// https://github.com/crossplane-contrib/provider-aws/issues/517
+func checkARN(roleARN string) error {
+	if !strings.HasPrefix(roleARN, "arn:") || strings.Count(roleARN, ":") < 5 {
+		return validation("Request ARN is invalid")
+	}
+	return nil
+}
+
 // mayNotAssume says of a role that does not exist what is said of one that may not be assumed.
 func mayNotAssume(p *call.Principal, roleARN string) error {
 	return accessDenied("User: %s is not authorized to perform: sts:AssumeRole on resource: %s", p.ARN, roleARN)

@@ -75,8 +75,11 @@ func (s *Service) assumeRoleChecks(ctx context.Context, in *api.AssumeRoleInput)
 	if len(in.ProvidedContexts) > 0 {
 		return nil, awserr.NotImplemented("AssumeRole with ProvidedContexts")
 	}
+	if err := checkARN(str(in.RoleArn)); err != nil {
+		return nil, err
+	}
 	caller := &call.From(ctx).Principal
-	role, err := s.assumable(ctx, caller, str(in.RoleArn))
+	role, err := s.assumable(ctx, caller, *in.RoleArn)
 	if err != nil {
 		return nil, err
 	}

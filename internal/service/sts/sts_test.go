@@ -263,6 +263,13 @@ func TestAssumeRoleIsRefused(t *testing.T) {
 	fails(t, err, "AccessDenied", "User: "+eve.ARN+" is not authorized to perform: sts:AssumeRole on resource: "+roleARN+" because no role trust policy allows the sts:AssumeRole action")
 	_, err = f.assume(root(), &api.AssumeRoleInput{})
 	fails(t, err, "AccessDenied", "Roles may not be assumed by root accounts.")
+	for _, arn := range []string{"worker-with-a-long-name", "arn:aws:iam:role/worker", `"` + roleARN + `"`} {
+		_, err = f.assume(bob(), &api.AssumeRoleInput{RoleArn: &arn})
+		fails(t, err, "ValidationError", "Request ARN is invalid")
+		_, err = run[api.AssumeRoleWithWebIdentityOutput](f, call.Principal{}, "AssumeRoleWithWebIdentity",
+			&api.AssumeRoleWithWebIdentityInput{RoleArn: &arn, RoleSessionName: new("work"), WebIdentityToken: new("token")})
+		fails(t, err, "ValidationError", "Request ARN is invalid")
+	}
 
 	// Another account's user needs its own account's permission too.
 	f.role(t, trusting(`{"AWS":"`+foreign+`"}`, `"sts:AssumeRole"`, `{"StringEquals":{"sts:ExternalId":"s3cret"}}`))

@@ -83,6 +83,9 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, in *api.AssumeR
 	if in.ProviderId != nil {
 		return nil, awserr.NotImplemented("AssumeRoleWithWebIdentity with ProviderId")
 	}
+	if err := checkARN(*in.RoleArn); err != nil {
+		return nil, err
+	}
 	role, err := s.identities.Role(ctx, *in.RoleArn)
 	if err != nil {
 		return nil, err

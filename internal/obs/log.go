@@ -29,16 +29,16 @@ type Log struct {
 func NewLog(w io.Writer, format string, level slog.Leveler) (*Log, error) {
 	bw := &bufferedWriter{w: w}
 	opts := &slog.HandlerOptions{Level: level}
-	var h slog.Handler
+	h := flushOnError{w: bw}
 	switch format {
 	case "text":
-		h = slog.NewTextHandler(bw, opts)
+		h.Handler, h.calls = slog.NewTextHandler(bw, opts), asText
 	case "json":
-		h = slog.NewJSONHandler(bw, opts)
+		h.Handler, h.calls = slog.NewJSONHandler(bw, opts), asJSON
 	default:
 		return nil, fmt.Errorf("unknown log format %q: want text or json", format)
 	}
-	return &Log{Logger: slog.New(flushOnError{h, bw}), w: bw}, nil
+	return &Log{Logger: slog.New(h), w: bw}, nil
 }
 
 // Close writes the waiting records. Records logged later are written at once.
@@ -47,7 +47,8 @@ func (l *Log) Close() error { return l.w.close() }
 // flushOnError writes errors through.
 type flushOnError struct {
 	slog.Handler
-	w *bufferedWriter
+	w     *bufferedWriter
+	calls callForm
 }
 
 func (h flushOnError) Handle(ctx context.Context, r slog.Record) error {
@@ -59,11 +60,11 @@ func (h flushOnError) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h flushOnError) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return flushOnError{h.Handler.WithAttrs(attrs), h.w}
+	return flushOnError{Handler: h.Handler.WithAttrs(attrs), w: h.w}
 }
 
 func (h flushOnError) WithGroup(name string) slog.Handler {
-	return flushOnError{h.Handler.WithGroup(name), h.w}
+	return flushOnError{Handler: h.Handler.WithGroup(name), w: h.w}
 }
 
 // bufferedWriter collects writes. The first write into an empty buffer arms a timer, so an idle logger costs nothing.
@@ -83,6 +84,12 @@ type bufferedWriter struct {
 func (b *bufferedWriter) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	b.buf.Write(p)
+	b.unlock()
+	return len(p), nil
+}
+
+// unlock unlocks mu after something was added to buf, and sees to it that it is written.
+func (b *bufferedWriter) unlock() {
 	full := b.closed || b.buf.Len() > maxBuffer
 	if !full && !b.armed {
 		b.armed = true
@@ -92,7 +99,6 @@ func (b *bufferedWriter) Write(p []byte) (int, error) {
 	if full {
 		b.flush()
 	}
-	return len(p), nil
 }
 
 func (b *bufferedWriter) flush() {

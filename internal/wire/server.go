@@ -382,17 +382,10 @@ func (s *Server) finish(r *http.Request, x *exchange, status int, code string, s
 	}
 	d := s.Now().Sub(x.start)
 	s.Metrics.Call(service, operation, status, code, d)
-	attrs := [...]slog.Attr{
-		slog.String("service", service), slog.String("operation", operation), slog.Int("status", status),
-		slog.Duration("duration", d), slog.Int("bytes", size), slog.String("request_id", x.info.RequestID),
-		slog.String("principal", x.info.Principal.ARN), slog.String("region", x.info.Region),
-		slog.String("source", x.info.SourceIP.String()), slog.String("error", code),
-	}
-	n := len(attrs)
-	if code == "" {
-		n--
-	}
-	s.Log.LogAttrs(r.Context(), slog.LevelInfo, "call", attrs[:n]...)
+	obs.LogCall(r.Context(), s.Log, &obs.Call{
+		Service: service, Operation: operation, Status: status, Start: x.start, Duration: d, Bytes: size,
+		RequestID: x.info.RequestID, Principal: x.info.Principal.ARN, Region: x.info.Region, Source: x.info.SourceIP, Error: code,
+	})
 }
 
 // asKnown finds the error for the client in err. Whether that is a fault of ours goes into the log.

@@ -218,8 +218,8 @@ func (s *Service) trimLogs(ctx context.Context) error {
 		return err
 	}
 	for _, l := range logs {
-		for more := true; more; {
-			if more, err = s.trimLog(ctx, l.id, l.from); err != nil {
+		for from := logTimePrefix(l.id); from != nil; {
+			if from, err = s.trimLog(ctx, l.id, from, l.from); err != nil {
 				return err
 			}
 		}
@@ -227,18 +227,21 @@ func (s *Service) trimLogs(ctx context.Context) error {
 	return nil
 }
 
-// trimLog removes some changes up to a moment, and reports whether there may be more.
-func (s *Service) trimLog(ctx context.Context, id uint64, until time.Time) (more bool, err error) {
+// trimLog removes some changes, from a key on and up to a moment, and returns where there may be more, nil for nowhere.
+func (s *Service) trimLog(ctx context.Context, id uint64, from []byte, until time.Time) (next []byte, err error) {
 	err = s.update(ctx, func(tx kv.Tx) error {
+		next = nil
 		var keys [][]byte
-		rng := kv.Range{Start: logTimePrefix(id), End: logTimeKey(id, moment(until)+1, nil), Limit: chunk}
+		rng := kv.Range{Start: from, End: logTimeKey(id, moment(until)+1, nil), Limit: chunk}
 		for pair, err := range tx.Scan(rng) {
 			if err != nil {
 				return err
 			}
 			keys = append(keys, bytes.Clone(pair.Key))
 		}
-		more = len(keys) == chunk
+		if len(keys) == chunk {
+			next = keys[chunk-1] // what is removed is stepped over no more
+		}
 		for _, key := range keys {
 			at, suffix, err := parseLogTimeKey(id, key)
 			if err != nil {
@@ -250,5 +253,5 @@ func (s *Service) trimLog(ctx context.Context, id uint64, until time.Time) (more
 		}
 		return nil
 	})
-	return more, err
+	return next, err
 }

@@ -109,18 +109,21 @@ func (s *Service) removeRange(ctx context.Context, r kv.Range) error {
 
 // expire forgets the tokens whose time is over.
 func (s *Service) expire(ctx context.Context) error {
-	for more := true; more; {
+	for from := rows(tagExpiry); from != nil; {
+		var next []byte
 		err := s.update(ctx, func(tx kv.Tx) error {
-			more = false
+			next = nil
 			now := tx.Now()
 			var expired []kv.Pair
-			for pair, err := range tx.Scan(kv.Range{Start: rows(tagExpiry), End: expiryKey(now, nil), Limit: chunk}) {
+			for pair, err := range tx.Scan(kv.Range{Start: from, End: expiryKey(now, nil), Limit: chunk}) {
 				if err != nil {
 					return err
 				}
 				expired = append(expired, pair)
 			}
-			more = len(expired) == chunk
+			if len(expired) == chunk {
+				next = bytes.Clone(expired[chunk-1].Key) // what is removed is stepped over no more
+			}
 			for _, pair := range expired {
 				if err := expireToken(tx, pair.Key, now); err != nil {
 					return err
@@ -131,6 +134,7 @@ func (s *Service) expire(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		from = next
 	}
 	return nil
 }

@@ -470,3 +470,19 @@ func TestStreamChecks(t *testing.T) {
 		t.Error("an operation of tables is mapped")
 	}
 }
+
+// An item may hold as many numbers as it counts bytes for, whatever their text: two images of it are one record.
+func TestLargestNumbers(t *testing.T) {
+	b := newBench(t)
+	b.create("table", "pk:S")
+	b.stream("table", "NEW_AND_OLD_IMAGES")
+	for _, n := range []string{"0." + strings.Repeat("0", 37) + "1", "0." + strings.Repeat("0", 17) + "12", "1" + strings.Repeat("0", 37), strings.Repeat("7", 38)} {
+		list := make(api.L, (item.MaxSize-100)/(1+item.ValueSize(api.N(n))))
+		for i := range list {
+			list[i] = api.N(n)
+		}
+		for i := range 2 {
+			b.put("table", M{"pk": api.S("a"), "list": list, "i": api.N(fmt.Sprint(i))})
+		}
+	}
+}

@@ -245,14 +245,15 @@ func (s *Service) sweep(ctx context.Context) (any bool, err error) {
 	if err != nil {
 		return true, err
 	}
+	var failed error // of one table does not hold up the others
 	for _, id := range due {
-		for more := true; more; {
-			if more, err = s.removeExpired(ctx, id); err != nil {
-				return true, err
-			}
+		err = nil
+		for from := ttlPrefix(id); from != nil && err == nil; {
+			from, err = s.removeExpired(ctx, id, from)
 		}
+		failed = errors.Join(failed, err)
 	}
-	return any, nil
+	return any, failed
 }
 
 // expired is the range of the expiry rows whose time is over.
@@ -260,10 +261,10 @@ func expired(id uint64, now time.Time) kv.Range {
 	return kv.Range{Start: ttlPrefix(id), End: ttlKey(id, uint64(max(0, now.Unix())), nil)}
 }
 
-// removeExpired removes the items of some expiry rows, and reports whether there may be more.
-func (s *Service) removeExpired(ctx context.Context, id uint64) (more bool, err error) {
+// removeExpired removes the items of some expiry rows from a key on, and returns where there may be more, nil for nowhere.
+func (s *Service) removeExpired(ctx context.Context, id uint64, from []byte) (next []byte, err error) {
 	err = s.write(ctx, func(tx *writeTx) error {
-		more = false
+		next = nil
 		tx.byService = true
 		data, ok, err := tx.Get(ttlTableKey(id))
 		if err != nil || !ok {
@@ -281,7 +282,7 @@ func (s *Service) removeExpired(ctx context.Context, id uint64) (more bool, err 
 			return nil
 		}
 		rng := expired(id, tx.Now())
-		rng.Limit = expireStep
+		rng.Start, rng.Limit = from, expireStep
 		var keys [][]byte
 		for pair, err := range tx.Scan(rng) {
 			if err != nil {
@@ -289,33 +290,41 @@ func (s *Service) removeExpired(ctx context.Context, id uint64) (more bool, err 
 			}
 			keys = append(keys, bytes.Clone(pair.Key))
 		}
-		more = len(keys) == expireStep
+		if len(keys) == expireStep {
+			next = keys[len(keys)-1] // what is removed is stepped over no more
+		}
+		size := 0
 		for _, key := range keys {
 			if err := tx.Delete(key); err != nil {
 				return err
 			}
-			if err := t.expire(tx, key); err != nil {
+			n, err := t.expire(tx, key)
+			if err != nil {
 				return err
+			}
+			if size += n; size > jobStepSize {
+				next = key
+				break
 			}
 		}
 		return nil
 	})
-	return more, err
+	return next, err
 }
 
-// expire removes the item of an expiry row.
-func (t *table) expire(tx *writeTx, expiryRow []byte) error {
+// expire removes the item of an expiry row, and returns its size.
+func (t *table) expire(tx *writeTx, expiryRow []byte) (size int, err error) {
 	_, suffix, err := parseTTLKey(t.TTL.ID, expiryRow)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	key := append(itemPrefix(t.ID), suffix...)
 	old, _, err := tx.Get(key)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if _, ok, err := t.TTL.expiry(old, tx.Now()); err != nil || !ok {
-		return err // too long ago: Brume did not run
+		return 0, err // too long ago: Brume did not run
 	}
-	return t.replace(tx, key, old, nil, nil, nil)
+	return len(old), t.replace(tx, key, old, nil, nil, nil)
 }

@@ -204,3 +204,33 @@ func (r *countingReader) Scan(rng kv.Range) iter.Seq2[kv.Pair, error] {
 		}
 	}
 }
+
+// Many items that expire at once go in steps of bounded size.
+func TestManyItemsExpire(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	b := newBenchAt(t, func() time.Time { return now })
+	b.create("table", "pk:S")
+	if err := b.setTTL("table", "ttl", true); err != nil {
+		t.Fatal(err)
+	}
+	big := api.B(make([]byte, 390_000))
+	b.fill("table", 3*expireStep, func(i int) M {
+		m := M{"pk": api.S(fmt.Sprint(i)), "ttl": api.N(fmt.Sprint(now.Unix() + int64(i)))}
+		if i < 25 {
+			m["x"] = big
+		}
+		return m
+	})
+	now = now.Add(time.Hour)
+	steps := 0
+	for from := ttlPrefix(b.table("table").TTL.ID); from != nil; steps++ {
+		var err error
+		if from, err = b.removeExpired(b.ctx, b.table("table").TTL.ID, from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The large items fill two steps with 4 MB each and begin the third.
+	if n := b.rowsUnder(rows(tagItem)) + b.rowsUnder(rows(tagTTL)); n != 0 || steps != 5 {
+		t.Errorf("%d rows are left after %d steps", n, steps)
+	}
+}

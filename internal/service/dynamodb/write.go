@@ -190,7 +190,7 @@ func (w *write) update(t *table, old item.Encoded) (item.Map, item.Encoded, erro
 	}
 	size := item.Size(m)
 	if size > item.MaxSize || w.alone && w.change != nil && w.change.WrittenSize(m) > item.MaxSize {
-		return nil, nil, awserr.Validation("Item size to update has exceeded the maximum allowed size")
+		return nil, nil, item.UpdateTooLarge()
 	}
 	return m, item.Append(make([]byte, 0, size+size/4+32), m, size), nil
 }

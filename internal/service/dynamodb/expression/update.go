@@ -257,10 +257,15 @@ func invalidPath() error {
 // others have found their places. The size of the result is for the caller to check.
 func (c *Change) Apply(old item.Map) (item.Map, error) {
 	results := make([]result, len(c.paths))
+	elements := 0 // each counts a byte at least
 	for i, path := range c.paths {
 		var err error
 		if results[i], err = c.result(i, path, path[1:].in(old[path.Head()]), old); err != nil {
 			return nil, err
+		}
+		l, _ := results[i].value.(api.L)
+		if elements += len(l); elements > item.MaxSize {
+			return nil, item.UpdateTooLarge()
 		}
 	}
 	updated := make(item.Map, len(old)+len(c.paths))
@@ -413,6 +418,10 @@ func (n *node) updateOperand(old item.Map) (api.AttributeValue, error) {
 		r, okR := right.(api.L)
 		if !okL || !okR {
 			return nil, wrongOperand()
+		}
+		// A short expression could ask for lists that do not fit into memory. An item has no room for so many elements.
+		if len(l)+len(r) > item.MaxSize {
+			return nil, item.UpdateTooLarge()
 		}
 		return slices.Concat(l, r), nil
 	}

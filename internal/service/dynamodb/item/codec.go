@@ -36,8 +36,9 @@ const (
 	tagM
 )
 
-// maxNumberText is the longest text of a number that is stored as such.
-const maxNumberText = number.MaxDigits + 3
+// maxNumberText is the longest text of a number that is stored as such. Longer ones would make an encoding many times as
+// large as the item counts: a number of few digits and many zeros counts two bytes.
+const maxNumberText = number.MaxKeySize
 
 var errCorrupt = errors.New("item: corrupt encoding")
 

@@ -124,6 +124,11 @@ func tooDeep() error {
 	return awserr.Validation("Nesting Levels have exceeded supported limits")
 }
 
+// UpdateTooLarge is DynamoDB's error for an update that makes an item larger than MaxSize.
+func UpdateTooLarge() error {
+	return awserr.Validation("Item size to update has exceeded the maximum allowed size")
+}
+
 // TooDeep returns DynamoDB's error if v, put below depth lists and maps, nests deeper than MaxDepth.
 func TooDeep(v api.AttributeValue, depth int) error {
 	switch v := v.(type) {

@@ -125,7 +125,8 @@ func (x *exchange) route() bool {
 // methodARN is what a caller asks to invoke: the path as it was sent, not the resource's.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-control-access-using-iam-policies-to-invoke-api.html
 func (x *exchange) methodARN() string {
-	return "arn:aws:execute-api:" + x.stage.region + ":" + x.stage.account + ":" + x.stage.apiID + "/" + x.stage.name + "/" + x.httpMethod + x.path()
+	return "arn:aws:execute-api:" + x.stage.region + ":" + x.stage.account + ":" + x.stage.apiID + "/" + x.stage.name + "/" + x.httpMethod +
+		x.method.resource.pathOf(x.params)
 }
 
 // info says who calls, for the evaluation of policies.

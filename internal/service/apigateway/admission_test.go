@@ -306,6 +306,8 @@ func TestResourcePolicyAndIAM(t *testing.T) {
 		{"a policy lets the network in", allowNet, open, "/pets", "192.0.2.7", nil, 200, ""},
 		{"and nobody else", allowNet, open, "/pets", "198.51.100.1", nil, 403, `{"Message":"User: anonymous is not authorized to perform: execute-api:Invoke on resource: arn:aws:execute-api:us-east-1:********9012:ID/dev/GET/pets`},
 		{"a deny wins", denyNet, open, "/secret", "192.0.2.7", nil, 403, "with an explicit deny"},
+		{"a deny wins however the path is encoded", denyNet, open, "/%73ecret", "192.0.2.7", nil, 403, "with an explicit deny"},
+		{"and however it ends", denyNet, open, "/secret/", "192.0.2.7", nil, 403, "with an explicit deny"},
 		{"other paths are open", denyNet, open, "/pets", "192.0.2.7", nil, 200, ""},
 		{"no signature", "", signed, "/pets", "192.0.2.7", fault(SignatureFault{"MISSING_AUTHENTICATION_TOKEN", "MissingAuthenticationTokenException", "Missing Authentication Token"}), 403, `{"message":"Missing Authentication Token"}`},
 		{"a wrong signature", "", signed, "/pets", "192.0.2.7", fault(SignatureFault{"INVALID_SIGNATURE", "InvalidSignatureException", "wrong"}), 403, `{"message":"wrong"}`},

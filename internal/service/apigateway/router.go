@@ -84,6 +84,39 @@ func (rt *router) match(path string) (*resource, []Field) {
 	return r, params
 }
 
+// pathOf is the path that led to the resource with these parameters in the one form that policies see, however it was
+// encoded: only slashes and percent signs inside of a segment are.
+func (r *resource) pathOf(params []Field) string {
+	var b strings.Builder
+	for _, segment := range splitPath(r.path) {
+		b.WriteByte('/')
+		if _, _, isParam := paramName(segment); isParam && len(params) > 0 {
+			segment, params = canonical(params[0].Value), params[1:]
+		}
+		b.WriteString(segment)
+	}
+	if b.Len() == 0 {
+		return "/"
+	}
+	return b.String()
+}
+
+// canonical undoes the percent-encoding of part of a path, but for slashes and percent signs. What is not well formed stays.
+func canonical(path string) string {
+	if !strings.Contains(path, "%") {
+		return path
+	}
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if s, err := url.PathUnescape(part); err == nil {
+			parts[i] = encodedSlashes.Replace(s)
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+var encodedSlashes = strings.NewReplacer("%", "%25", "/", "%2F")
+
 // match visits every node at most once, as the depth of a node is that of its segment.
 func (n *routeNode) match(segments, values []string) (*resource, []string) {
 	if len(segments) == 0 {

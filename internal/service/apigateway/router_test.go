@@ -101,3 +101,24 @@ func BenchmarkRouter(b *testing.B) {
 		})
 	}
 }
+
+// Policies see one path for all that lead to the same place.
+func TestPathsAsPoliciesSeeThem(t *testing.T) {
+	rt := &router{}
+	for _, path := range []string{"/", "/admin", "/pets/{id}", "/files/{proxy+}"} {
+		rt.add(&resource{path: path})
+	}
+	for path, want := range map[string]string{
+		"/": "/", "": "/", "/admin": "/admin", "/admin/": "/admin", "/%61dmin": "/admin", "/ad%6Din/": "/admin",
+		"/pets/1": "/pets/1", "/pets/%31": "/pets/1", "/pets/a%20b": "/pets/a b", "/pets/a%2fb": "/pets/a%2Fb", "/pets/a%252Fb": "/pets/a%252Fb",
+		"/pets/%zz": "/pets/%zz", "/pets/%2A": "/pets/*",
+		"/files/a/b": "/files/a/b", "/files/%61/b%2Fc/": "/files/a/b%2Fc",
+	} {
+		r, params := rt.match(path)
+		if r == nil {
+			t.Errorf("%s leads nowhere", path)
+		} else if got := r.pathOf(params); got != want {
+			t.Errorf("%s is %s, want %s", path, got, want)
+		}
+	}
+}

@@ -207,6 +207,14 @@ func TestConditionKeys(t *testing.T) {
 	if c := find(in, "CreateFunction", "iam:PassRole"); c.Resource != roleARN || c.Context["iam:AssociatedResourceArn"][0] != fnARN+"f" {
 		t.Errorf("%+v", c)
 	}
+	// A layer has one ARN, however it is written.
+	layered := &api.UpdateFunctionConfigurationInput{FunctionName: new("f"), Layers: []string{
+		"arn:aws-x:lambda:eu-central-1:123456789012:layer:l:1", "arn:aws:lambda:eu-central-1:123456789012:layer:l:01"}}
+	if c := find(layered, "UpdateFunctionConfiguration", "lambda:UpdateFunctionConfiguration").Context["lambda:Layer"]; slices.ContainsFunc(c, func(arn string) bool {
+		return arn != "arn:aws:lambda:eu-central-1:123456789012:layer:l:1"
+	}) || len(c) != 2 {
+		t.Errorf("%v", c)
+	}
 	find(&api.UpdateFunctionCodeInput{FunctionName: new("f"), Publish: new(true)}, "UpdateFunctionCode", "lambda:PublishVersion")
 	if c := find(&api.AddPermissionInput{FunctionName: new("f"), Principal: new("s3.amazonaws.com"), FunctionUrlAuthType: new("NONE")}, "AddPermission", "lambda:AddPermission").Context; c["lambda:Principal"][0] != "s3.amazonaws.com" || c["lambda:FunctionUrlAuthType"][0] != "NONE" {
 		t.Errorf("%v", c)

@@ -522,17 +522,20 @@ func (s *Service) usesLayers(ctx context.Context, checks []policy.Check, arns []
 	if len(arns) == 0 {
 		return checks, nil
 	}
-	also(&checks[0], "lambda:Layer", arns...)
-	for _, arn := range arns {
+	named := make([]string, len(arns))
+	for i, arn := range arns {
+		named[i] = arn
 		l, ok := parseLayerARN(arn)
 		if !ok || l.number == 0 {
 			continue // the operation refuses it
 		}
+		named[i] = l.arn() // which has but one spelling
 		check, err := s.layerCheck(ctx, "lambda:GetLayerVersion", l)
 		if err != nil {
 			return nil, err
 		}
 		checks = append(checks, check)
 	}
+	also(&checks[0], "lambda:Layer", named...)
 	return checks, nil
 }

@@ -7,7 +7,7 @@ import (
 
 // freezeDelay is how long an environment runs on after an invocation. Freezing takes longer than many an invocation, so
 // environments under load are left alone between two.
-const freezeDelay = 10 * time.Millisecond
+const freezeDelay = 100 * time.Millisecond
 
 // A freezer stops an environment between invocations, as Lambda does: what a function has left running in the background
 // goes on with the next one.

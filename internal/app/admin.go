@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +19,7 @@ import (
 
 	"brume/internal/accesskey"
 	"brume/internal/kv/pebblekv"
+	"brume/internal/service/cloudtrail"
 	"brume/internal/service/iam"
 )
 
@@ -133,11 +135,16 @@ func runAlone(ctx context.Context, order Order, dataDir, account string) (key *R
 	if of, ok := accesskey.Account(c.AccessKeyID); ok {
 		account = of
 	}
-	return replaceRoot(ctx, order, iam.New(store, box, quiet), dataDir, account, c)
+	// The bound is the server's to keep.
+	audit := cloudtrail.New(cloudtrail.Options{Store: store, Log: quiet, MaxBytes: math.MaxInt64})
+	defer func() { err = errors.Join(err, audit.Close()) }()
+	return replaceRoot(ctx, order, iam.New(store, box, quiet), audit, dataDir, account, c)
 }
 
 // replaceRoot gives an account's root a new key, and writes it to where clients look, with the rest of c.
-func replaceRoot(ctx context.Context, order Order, identities *iam.Service, dataDir, account string, c client) (*RootKey, error) {
+func replaceRoot(
+	ctx context.Context, order Order, identities *iam.Service, audit *cloudtrail.Service, dataDir, account string, c client,
+) (*RootKey, error) {
 	// A master key that is not the one of this directory would seal what nobody can open.
 	if _, _, _, err := identities.AccessKey(ctx, c.AccessKeyID); err != nil {
 		return nil, fmt.Errorf("the master key is not that of %s: %w", dataDir, err)
@@ -155,6 +162,7 @@ func replaceRoot(ctx context.Context, order Order, identities *iam.Service, data
 	if err != nil {
 		return nil, err
 	}
+	recordRootKey(ctx, audit, order, key, c.Region)
 	c.AccessKeyID, c.SecretAccessKey = key.AccessKeyID, key.SecretAccessKey
 	if err := c.write(dataDir); err != nil {
 		return nil, fmt.Errorf("root has the new access key %s, but %s could not be written; it will be at the next start of the server: %w",
@@ -227,7 +235,7 @@ func (h *host) carryOut(w http.ResponseWriter, r *http.Request, order Order) {
 		return
 	}
 	c.AccessKeyID = known.AccessKeyID
-	key, err := replaceRoot(context.WithoutCancel(r.Context()), order, h.stack.identities, h.config.DataDir, h.config.AccountID, c)
+	key, err := replaceRoot(context.WithoutCancel(r.Context()), order, h.stack.identities, h.stack.audit, h.config.DataDir, h.config.AccountID, c)
 	if err != nil {
 		refuse(err)
 		return

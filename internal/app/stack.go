@@ -61,6 +61,7 @@ type stack struct {
 	dispatcher *dispatch.Dispatcher
 	services   []*schema.Service
 	identities *iam.Service
+	audit      *cloudtrail.Service
 	log        *slog.Logger
 	// missing are the protections that functions do not have on this machine, one line each.
 	missing   []string
@@ -126,6 +127,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	s.dispatcher = dispatcher
 	// It is closed after all that makes calls, and before the store.
 	audit := cloudtrail.New(cloudtrail.Options{Store: store, Log: log, MaxBytes: c.TrailBytes})
+	s.audit = audit
 	s.onClose(audit.Close)
 	dispatcher.SetTrail(trail{audit})
 	add := func(svc *schema.Service, handlers []schema.Handler, checks dispatch.Checks) {

@@ -304,12 +304,12 @@ func TestWebIdentity(t *testing.T) {
 	}
 }
 
-// Whatever is named like a secret is hidden, in every operation of every service.
+// Whatever is named like a secret is hidden, in every operation of every service. RemovePrivateKey is the id of a key.
 func TestWhatIsNamedLikeASecretIsHidden(t *testing.T) {
 	secret := regexp.MustCompile(`(?i)secret|password|private_?key|token|seed|authenticationcode|assertion|zipfile`)
 	harmless := regexp.MustCompile(`(?i)nexttoken|clienttoken|(request|client)token$|sequencetoken|(forward|backward)token|nextpagetoken|continuationtoken|patterntoken|` +
 		`^tokenstring$|^dynamictoken|Id$|^SubjectFromWebIdentityToken$|^GlobalEndpointTokenVersion$|^EventSourceToken$|^PasswordReset|^PasswordLast|` +
-		`PasswordPolicy|TokenVersion|Arn$|ARN$|^idempotencytoken$|TokenHash`)
+		`PasswordPolicy|TokenVersion|Arn$|ARN$|^idempotencytoken$|TokenHash|^AssertionEncryptionMode$|^RemovePrivateKey$`)
 	for _, svc := range []*schema.Service{apigatewayapi.Schema(), api.Schema(), dynamodbapi.Schema(), streamsapi.Schema(), iamapi.Schema(),
 		lambdaapi.Schema(), logsapi.Schema(), stsapi.Schema()} {
 		for i := range svc.Shapes {

@@ -8,8 +8,12 @@ import (
 	"brume/internal/service/dynamodb/item"
 )
 
-// maxCollectionRows bounds how many rows of an item collection are counted; a larger one is said to be smaller than it is.
-const maxCollectionRows = 100_000
+// How many rows and bytes of an item collection are counted, since each write may ask for it; a larger one is said to be
+// smaller than it is.
+const (
+	maxCollectionRows = 10_000
+	maxCollectionSize = 64 << 20
+)
 
 // collections are the metrics of the item collections that writes touched, by table, if the request wants them: of tables
 // with local secondary indexes alone, and as they are some time after the writes.
@@ -63,12 +67,12 @@ func (t *table) collection(r kv.Reader, partition []byte, m item.Map) (*api.Item
 	}
 	bytes, rest := int64(0), maxCollectionRows
 	for _, prefix := range prefixes {
-		if rest == 0 {
+		if rest == 0 || bytes > maxCollectionSize {
 			break
 		}
 		rng := kv.Prefix(prefix)
 		rng.Limit = rest
-		n, _, err := countRows(r, rng)
+		n, _, err := countRows(r, rng, maxCollectionSize-bytes)
 		if err != nil {
 			return nil, err
 		}

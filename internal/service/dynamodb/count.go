@@ -3,6 +3,7 @@ package dynamodb
 import (
 	"bytes"
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 const (
 	// smallTable is how many rows DescribeTable counts at once.
 	smallTable = 2000
+	// smallSize is how many bytes of items it looks at.
+	smallSize = 8 << 20
 	// countLife is how long a count of a larger table is good. AWS counts about every six hours.
 	countLife = 10 * time.Minute
 	// maxCounts bounds how many counts are kept.
@@ -50,12 +53,14 @@ func (c *counter) forget(table uint64) {
 // is too long ago, Run counts again.
 func (s *Service) sizes(r kv.Reader, t *table) (*tableSizes, error) {
 	sizes := &tableSizes{indexes: map[uint32]rowCount{}}
-	rest := smallTable
+	rest, restSize := smallTable, int64(smallSize)
 	count := func(prefix []byte) (rowCount, error) {
 		rng := kv.Prefix(prefix)
 		rng.Limit = rest + 1
-		n, _, err := countRows(r, rng)
-		rest -= int(n.Items)
+		n, _, err := countRows(r, rng, restSize)
+		if rest, restSize = rest-int(n.Items), restSize-n.Bytes; restSize < 0 {
+			rest = -1
+		}
 		return n, err
 	}
 	var err error
@@ -92,8 +97,8 @@ func (s *Service) sizes(r kv.Reader, t *table) (*tableSizes, error) {
 	return new(known.sizes), nil
 }
 
-// countRows counts the rows of a range, and returns the last key, nil if there was none.
-func countRows(r kv.Reader, rng kv.Range) (n rowCount, last []byte, err error) {
+// countRows counts the rows of a range until they have more than most bytes, and returns the last key, nil if there was none.
+func countRows(r kv.Reader, rng kv.Range, most int64) (n rowCount, last []byte, err error) {
 	for pair, err := range r.Scan(rng) {
 		if err != nil {
 			return n, nil, err
@@ -105,6 +110,9 @@ func countRows(r kv.Reader, rng kv.Range) (n rowCount, last []byte, err error) {
 		n.Items++
 		n.Bytes += int64(size)
 		last = pair.Key
+		if n.Bytes > most {
+			break
+		}
 	}
 	return n, bytes.Clone(last), nil
 }
@@ -158,7 +166,7 @@ func (s *Service) countAll(ctx context.Context, prefix []byte) (rowCount, error)
 			last []byte
 		)
 		err := s.view(ctx, func(r kv.Reader) (err error) {
-			n, last, err = countRows(r, rng)
+			n, last, err = countRows(r, rng, math.MaxInt64)
 			return err
 		})
 		if err != nil {

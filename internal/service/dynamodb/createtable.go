@@ -69,6 +69,9 @@ func (s *Service) CreateTable(ctx context.Context, in *api.CreateTableInput) (*a
 
 // newTable makes a row of the request, complete but for the time.
 func newTable(sc scope, name string, in *api.CreateTableInput) (*tableRow, error) {
+	if err := checkKeyLengths(in); err != nil {
+		return nil, err
+	}
 	row := &tableRow{
 		Name: name, ID: newTableID(), UUID: newUUID(), Protected: deref(in.DeletionProtectionEnabled),
 		InfrequentAccess: deref(in.TableClass) == "STANDARD_INFREQUENT_ACCESS",
@@ -141,6 +144,28 @@ func newTable(sc scope, name string, in *api.CreateTableInput) (*tableRow, error
 		return nil, invalid("List of GlobalSecondaryIndexes is empty")
 	}
 	return row, row.checkIndexes()
+}
+
+// checkKeyLengths refuses keys of more than two attributes, which only global secondary indexes may have, so that the model
+// does not bound them all.
+func checkKeyLengths(in *api.CreateTableInput) error {
+	var faults []string
+	check := func(at string, key []api.KeySchemaElement) {
+		if len(key) <= 2 {
+			return
+		}
+		var parts []string
+		for _, e := range key {
+			parts = append(parts, fmt.Sprintf("KeySchemaElement(attributeName=%s, keyType=%s)", *e.AttributeName, *e.KeyType))
+		}
+		faults = append(faults, fmt.Sprintf("Value '[%s]' at '%s' failed to satisfy constraint: Member must have length less than or equal to 2",
+			strings.Join(parts, ", "), at))
+	}
+	check("keySchema", in.KeySchema)
+	for i := range in.LocalSecondaryIndexes {
+		check(fmt.Sprintf("localSecondaryIndexes.%d.member.keySchema", i+1), in.LocalSecondaryIndexes[i].KeySchema)
+	}
+	return violations(faults)
 }
 
 func checkTableThroughput(payPerRequest bool, t *api.ProvisionedThroughput) error {
@@ -216,7 +241,7 @@ func (row *tableRow) checkDefinitions() error {
 	for i, a := range row.Attributes {
 		for _, b := range row.Attributes[:i] {
 			if a.Name == b.Name {
-				return invalid("Duplicate AttributeName in AttributeDefinitions: %s", a.Name)
+				return awserr.Validation("Attribute Name is duplicated: %s", a.Name)
 			}
 		}
 	}
@@ -314,6 +339,11 @@ func (row *tableRow) addIndex(x *index, key []api.KeySchemaElement, projection *
 		return invalid("ProjectionType is %s, but NonKeyAttributes is specified", x.Projection)
 	case x.Projection == "INCLUDE" && len(x.NonKey) == 0:
 		return invalid("ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
+	}
+	for i, name := range x.NonKey {
+		if slices.Contains(x.NonKey[:i], name) {
+			return invalid("Duplicate element in NonKeyAttributes: %s", name)
+		}
 	}
 	if row.index(x.Name) != nil {
 		return invalid("Duplicate index name: %s", x.Name)

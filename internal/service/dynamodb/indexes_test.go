@@ -370,10 +370,6 @@ func TestMultiAttributeKeys(t *testing.T) {
 	in.GlobalSecondaryIndexes[0].KeySchema[2].KeyType = new("HASH")
 	_, err = b.CreateTable(b.ctx, in)
 	wantError(t, err, invalidParams+"All HASH key attributes must precede RANGE key attributes in the KeySchema")
-	_, err = b.CreateTable(b.ctx, createInput("other", "pk:S,a:S+b:S"))
-	wantError(t, err, invalidParams+"The KeySchema exceeds the maximum allowed number of RANGE key attributes")
-	_, err = b.CreateTable(b.ctx, createInput("other", "pk:S,a:S", "local lsi pk:S,b:S+c:S ALL"))
-	wantError(t, err, invalidParams+"The KeySchema exceeds the maximum allowed number of RANGE key attributes")
 }
 
 // Limits and combinations of UpdateTable.

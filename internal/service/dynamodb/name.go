@@ -33,6 +33,11 @@ func checkTableName(name string) error {
 	if len(name) > 255 {
 		add("Member must have length less than or equal to 255")
 	}
+	return violations(faults)
+}
+
+// violations is the error of violated constraints, nil if there are none.
+func violations(faults []string) error {
 	switch len(faults) {
 	case 0:
 		return nil

@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"brume/internal/awserr"
@@ -142,6 +143,28 @@ func (pg *page) checkProjected(t *table, x *index) error {
 	return nil
 }
 
+// checkFiltered refuses to query by what an index does not hold.
+func (pg *page) checkFiltered(t *table, x *index) error {
+	if x == nil || pg.filter == nil {
+		return nil
+	}
+	var missing []string
+	for _, path := range pg.filter.Paths() {
+		if name := path.Head(); !t.projects(x, name) && !slices.Contains(missing, name) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.Sort(missing)
+	return unprojectedFilter(x, missing)
+}
+
+func unprojectedFilter(x *index, missing []string) error {
+	return invalid("Secondary index %s does not project one or more filter attributes: [%s]", x.Name, strings.Join(missing, ", "))
+}
+
 func invalidStart() error { return awserr.Validation("The provided starting key is invalid") }
 
 // hasStartSize reports whether the start has as many attributes as the keys of the table and the index together.
@@ -198,7 +221,7 @@ func (pg *page) read(r kv.Reader, t *table, x *index, rng kv.Range, used *consum
 		f.items = []item.Map{}
 	}
 	fetch := pg.fetches(t, x)
-	size := 0
+	size, fetched := 0, 0
 	for pair, err := range r.Scan(rng) {
 		if err != nil {
 			return nil, err
@@ -220,11 +243,12 @@ func (pg *page) read(r kv.Reader, t *table, x *index, rng kv.Range, used *consum
 				return nil, err
 			}
 			used.add(readUnits(whole, pg.consistent))
+			fetched += whole
 		}
 		if err := pg.take(f, row); err != nil {
 			return nil, err
 		}
-		if int(f.scanned) == pg.limit || size >= maxPageSize {
+		if int(f.scanned) == pg.limit || max(size, fetched) >= maxPageSize {
 			if f.last, err = t.keyOf(last, x); err != nil {
 				return nil, err
 			}

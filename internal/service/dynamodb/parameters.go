@@ -113,19 +113,31 @@ func predicate(p *expression.Placeholders, e exprParam) (*expression.Predicate, 
 }
 
 // A selection is which attributes a read returns: all of them if it has no paths.
-type selection struct{ paths []expression.Path }
+type selection struct {
+	paths     []expression.Path
+	projector *expression.Projector
+}
+
+func selectionOf(paths []expression.Path) *selection {
+	if len(paths) == 0 {
+		return new(selection)
+	}
+	return &selection{paths, expression.NewProjector(paths)}
+}
 
 // newSelection parses ProjectionExpression or its forerunner AttributesToGet.
 func newSelection(p *expression.Placeholders, projection *string, attributesToGet []string) (*selection, error) {
+	var paths []expression.Path
 	if projection != nil {
-		paths, err := p.Projection(*projection)
-		return &selection{paths}, err
+		var err error
+		if paths, err = p.Projection(*projection); err != nil {
+			return nil, err
+		}
 	}
-	sel := new(selection)
 	for _, name := range attributesToGet {
-		sel.paths = append(sel.paths, expression.Path{{Name: name}})
+		paths = append(paths, expression.Path{{Name: name}})
 	}
-	return sel, nil
+	return selectionOf(paths), nil
 }
 
 func checkAttributesToGet(names []string) error {
@@ -144,21 +156,11 @@ func (sel *selection) decode(enc item.Encoded) (item.Map, error) {
 	if sel == nil || sel.paths == nil {
 		return item.Decode(enc)
 	}
-	heads := make(item.Map, len(sel.paths))
-	for _, path := range sel.paths {
-		name := path.Head()
-		if _, ok := heads[name]; ok {
-			continue
-		}
-		v, err := enc.Attribute(name)
-		if err != nil {
-			return nil, err
-		}
-		if v != nil {
-			heads[name] = v
-		}
+	heads, err := enc.Select(sel.projector.Heads())
+	if err != nil {
+		return nil, err
 	}
-	return expression.Project(heads, sel.paths), nil
+	return sel.projector.Project(heads), nil
 }
 
 // conditionFailed is the error of a condition that an item does not meet; it holds the item if the request wants that.

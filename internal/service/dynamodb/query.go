@@ -111,6 +111,9 @@ func (s *Service) Query(ctx context.Context, in *api.QueryInput) (*api.QueryOutp
 		if err := pg.checkProjected(t, x); err != nil {
 			return err
 		}
+		if err := pg.checkFiltered(t, x); err != nil {
+			return err
+		}
 		if pg.filter != nil {
 			if err := t.checkScalarKeys(pg.filter.Paths()); err != nil {
 				return err

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	api "brume/internal/api/dynamodb"
+	"brume/internal/kv"
 	"brume/internal/service/dynamodb/item"
 )
 
@@ -449,5 +451,91 @@ func TestIndexesAgree(t *testing.T) {
 		if len(want) == 0 || !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, want %v", name, got, want)
 		}
+	}
+}
+
+// Not many small rows of an index, but what they stand for fills a page.
+func TestPageOfFetchedItems(t *testing.T) {
+	b := newBench(t)
+	b.create("table", "pk:S,sk:N", "local lsi pk:S,l:N KEYS_ONLY")
+	for i := range 6 {
+		b.put("table", M{"pk": api.S("a"), "sk": api.N(fmt.Sprint(i)), "l": api.N(fmt.Sprint(i)), "x": api.S(strings.Repeat("x", 300_000))})
+	}
+	in := api.QueryInput{
+		IndexName: new("lsi"), Select: new("ALL_ATTRIBUTES"), KeyConditionExpression: new("pk = :k"), ExpressionAttributeValues: M{":k": api.S("a")},
+	}
+	_, out, err := b.query(in)
+	if err != nil || *out.Count != 4 || show(out.LastEvaluatedKey) != "{l=3, pk=a, sk=3}" {
+		t.Fatalf("got %d, %s, %v", *out.Count, show(out.LastEvaluatedKey), err)
+	}
+	in.ExclusiveStartKey = out.LastEvaluatedKey
+	if _, out, err = b.query(in); err != nil || *out.Count != 2 || out.LastEvaluatedKey != nil {
+		t.Fatalf("the second page: %v, %v", out, err)
+	}
+}
+
+// A query cannot be filtered by what its index does not hold; a Scan finds nothing there.
+// https://github.com/paritysuite/dynamodb-conformance (tests/tier3/error-messages/partiqlIndexQualifier.test.ts)
+func TestFilterOfUnprojected(t *testing.T) {
+	b := newBench(t)
+	b.create("table", "pk:S,sk:N", "local lsi pk:S,l:N KEYS_ONLY", "gsi g:S INCLUDE y")
+	b.put("table", M{"pk": api.S("a"), "sk": api.N("1"), "l": api.N("1"), "g": api.S("a"), "x": api.S("x"), "y": api.S("y")})
+	for _, c := range []struct{ index, key, filter, err string }{
+		{"gsi", "g", "y = :k OR sk < :k", "no error"},
+		{"gsi", "g", "x = :k OR l = :k OR y = :k OR x < :k", invalidParams + "Secondary index gsi does not project one or more filter attributes: [l, x]"},
+		{"lsi", "pk", "x = :k", invalidParams + "Secondary index lsi does not project one or more filter attributes: [x]"},
+	} {
+		_, _, err := b.query(api.QueryInput{
+			IndexName: &c.index, KeyConditionExpression: new(c.key + " = :k"), FilterExpression: &c.filter, ExpressionAttributeValues: M{":k": api.S("a")},
+		})
+		wantError(t, err, c.err)
+		must(b.Scan(b.ctx, &api.ScanInput{
+			TableName: new("table"), IndexName: &c.index, FilterExpression: &c.filter, ExpressionAttributeValues: M{":k": api.S("a")},
+		}))(t)
+	}
+}
+
+// A long projection costs an item little more than a short one.
+func TestLongProjection(t *testing.T) {
+	b := newBench(t)
+	b.create("table", "pk:S,sk:N")
+	b.fill("table", 5000, func(i int) M { return M{"pk": api.S("a"), "sk": api.N(fmt.Sprint(i))} })
+	var names []string
+	for i := range 1000 {
+		names = append(names, fmt.Sprintf("x%x", i+256)[:3]+string(rune('a'+i%16)))
+	}
+	slices.Sort(names)
+	paths := strings.Join(slices.Compact(names)[:700], ",") + ",sk"
+	start := time.Now()
+	out := must(b.Scan(b.ctx, &api.ScanInput{TableName: new("table"), ProjectionExpression: &paths}))(t)
+	// It took more than 3 s when each item made its own order of the paths.
+	if took := time.Since(start); *out.Count != 5000 || len(out.Items[0]) != 1 || took > 2*time.Second {
+		t.Errorf("%d items, %v", *out.Count, took)
+	}
+}
+
+// What DescribeTable and writes look at is bounded by bytes too.
+func TestCountsAreBounded(t *testing.T) {
+	b := newBench(t)
+	b.create("table", "pk:S,sk:N", "local lsi pk:S,l:N ALL")
+	b.fill("table", 30, func(i int) M {
+		return M{"pk": api.S("a"), "sk": api.N(fmt.Sprint(i)), "l": api.N("1"), "x": api.B(make([]byte, 390_000))}
+	})
+	err := b.view(b.ctx, func(r kv.Reader) error {
+		n, _, err := countRows(r, kv.Prefix(b.table("table").rows(nil)), smallSize)
+		if n.Items != 22 {
+			t.Errorf("%d rows were counted", n.Items)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.describe("table")
+	if err := b.count(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if d := b.describe("table"); *d.ItemCount != 30 || *d.LocalSecondaryIndexes[0].ItemCount != 30 {
+		t.Errorf("%d and %d items", *d.ItemCount, *d.LocalSecondaryIndexes[0].ItemCount)
 	}
 }

@@ -93,7 +93,7 @@ func (s *Service) planSelect(r kv.Reader, sc scope, name string, stmt *partiql.S
 	if err != nil {
 		return nil, err
 	}
-	plan := &selectPlan{table: t, page: &page{selection: new(selection), consistent: deref(consistent)}}
+	plan := &selectPlan{table: t, page: &page{consistent: deref(consistent)}}
 	k := &t.Key
 	if stmt.Index != nil {
 		if plan.index = t.index(*stmt.Index); plan.index == nil {
@@ -117,9 +117,11 @@ func (s *Service) planSelect(r kv.Reader, sc scope, name string, stmt *partiql.S
 	if plan.page.filter, err = statementPredicate(plan.rest); err != nil {
 		return nil, err
 	}
+	var heads []expression.Path
 	for _, path := range stmt.Paths {
-		plan.page.selection.paths = append(plan.page.selection.paths, path[:1])
+		heads = append(heads, path[:1])
 	}
+	plan.page.selection = selectionOf(heads)
 	return plan, plan.order(k, stmt)
 }
 
@@ -147,7 +149,7 @@ func (plan *selectPlan) checkProjected(stmt *partiql.Select) error {
 		return invalid("Global secondary index %s does not project [%s]", x.Name, strings.Join(selected, ", "))
 	}
 	if len(filtered) > 0 {
-		return invalid("Secondary index %s does not project one or more filter attributes: [%s]", x.Name, strings.Join(filtered, ", "))
+		return unprojectedFilter(x, filtered)
 	}
 	return nil
 }

@@ -83,6 +83,16 @@ func TestCreateTableValidation(t *testing.T) {
 			v + "Invalid KeySchema: The first KeySchemaElement is not a HASH key type"},
 		{"two hash keys", "pk:S,sk:S", nil, func(in *api.CreateTableInput) { in.KeySchema[1].KeyType = new("HASH") },
 			v + "Invalid KeySchema: The second KeySchemaElement is not a RANGE key type"},
+		{"three attributes in the key", "pk:S,sk:S,x:S", nil, nil,
+			v + "1 validation error detected: Value '[KeySchemaElement(attributeName=pk, keyType=HASH), KeySchemaElement(attributeName=sk, keyType=RANGE), " +
+				"KeySchemaElement(attributeName=x, keyType=RANGE)]' at 'keySchema' failed to satisfy constraint: Member must have length less than or equal to 2"},
+		{"three attributes in the key of a local index", "pk:S,sk:S", []string{"local lsi pk:S,l:S,m:S ALL"}, nil,
+			v + "1 validation error detected: Value '[KeySchemaElement(attributeName=pk, keyType=HASH), KeySchemaElement(attributeName=l, keyType=RANGE), " +
+				"KeySchemaElement(attributeName=m, keyType=RANGE)]' at 'localSecondaryIndexes.1.member.keySchema' failed to satisfy constraint: Member must have length less than or equal to 2"},
+		{"two definitions of one attribute", "pk:S", nil, func(in *api.CreateTableInput) {
+			in.AttributeDefinitions = append(in.AttributeDefinitions, api.AttributeDefinition{AttributeName: new("pk"), AttributeType: new("N")})
+		}, v + "Attribute Name is duplicated: pk"},
+		{"INCLUDE twice", "pk:S", []string{"gsi g:S INCLUDE x y x"}, nil, invalidParams + "Duplicate element in NonKeyAttributes: x"},
 		{"undefined key", "pk:S,sk:S", nil, func(in *api.CreateTableInput) { in.AttributeDefinitions = in.AttributeDefinitions[:1] },
 			invalidParams + "Some index key attributes are not defined in AttributeDefinitions. Keys: [pk, sk], AttributeDefinitions: [pk]"},
 		{"unused definition", "pk:S", nil, func(in *api.CreateTableInput) {

@@ -83,7 +83,7 @@ func (w *write) updated(m item.Map) item.Map {
 	if w.change == nil || m == nil {
 		return nil
 	}
-	if m = expression.Project(m, w.change.Paths()); len(m) == 0 {
+	if m = expression.NewProjector(w.change.Paths()).Project(m); len(m) == 0 {
 		return nil
 	}
 	return m

@@ -44,3 +44,33 @@ func TestHugeLists(t *testing.T) {
 		}
 	}
 }
+
+// An attribute that a condition names many times is decoded once.
+func TestMemo(t *testing.T) {
+	var parts []string
+	for i := range 20 {
+		parts = append(parts, fmt.Sprintf("m.a%d = :v", i))
+	}
+	p, err := NewPlaceholders(nil, item.Map{":v": api.S("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.Predicate(Filter, strings.Join(parts, " OR "))
+	if err != nil {
+		t.Fatal(err)
+	}
+	it := &counted{item: item.Map{"m": api.M{"a19": api.S("x")}}}
+	if ok, err := c.Eval(it); !ok || err != nil || it.asked != 1 {
+		t.Errorf("got %v, %v; the item was asked %d times", ok, err, it.asked)
+	}
+}
+
+type counted struct {
+	item  item.Map
+	asked int
+}
+
+func (c *counted) Attribute(name string) (api.AttributeValue, error) {
+	c.asked++
+	return c.item[name], nil
+}

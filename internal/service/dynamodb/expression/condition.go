@@ -3,6 +3,7 @@ package expression
 import (
 	"slices"
 
+	api "brume/internal/api/dynamodb"
 	"brume/internal/service/dynamodb/item"
 )
 
@@ -10,13 +11,54 @@ import (
 type Predicate struct {
 	root  *node
 	paths []Path
+	// repeats says that some attribute is used so often that it pays to keep it.
+	repeats bool
+}
+
+func newPredicate(root *node) *Predicate {
+	c := &Predicate{root: root, paths: root.appendPaths(nil)}
+	if len(c.paths) <= manyUses {
+		return c
+	}
+	uses := map[string]int{}
+	for _, path := range c.paths {
+		uses[path.Head()]++
+		c.repeats = c.repeats || uses[path.Head()] > manyUses
+	}
+	return c
+}
+
+// manyUses is how often an attribute is decoded for one item. A condition may name parts of a large one many times.
+const manyUses = 4
+
+// A memo keeps the attributes that it was asked for.
+type memo struct {
+	Attributes
+	known item.Map
+}
+
+func (m *memo) Attribute(name string) (api.AttributeValue, error) {
+	v, ok := m.known[name]
+	if ok {
+		return v, nil
+	}
+	v, err := m.Attributes.Attribute(name)
+	if err == nil {
+		m.known[name] = v
+	}
+	return v, err
 }
 
 // Paths are the document paths that stand in the condition, with repetitions.
 func (c *Predicate) Paths() []Path { return c.paths }
 
 // Eval reports whether the item meets the condition. Errors are those of it.
-func (c *Predicate) Eval(it Attributes) (bool, error) { return c.root.truth(it) }
+func (c *Predicate) Eval(it Attributes) (bool, error) {
+	if c.repeats {
+		it = &memo{it, item.Map{}}
+	}
+	return c.root.truth(it)
+}
 
 // Predicate parses a condition or filter.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html
@@ -31,7 +73,7 @@ func (p *Placeholders) Predicate(parameter Parameter, src string) (*Predicate, e
 	if err := c.finish(faultParens, faultFunction, faultMisuse, faultReserved, faultCondition); err != nil {
 		return nil, err
 	}
-	return &Predicate{root: root, paths: root.appendPaths(nil)}, nil
+	return newPredicate(root), nil
 }
 
 func (n *node) appendPaths(paths []Path) []Path {

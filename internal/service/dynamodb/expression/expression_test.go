@@ -218,7 +218,7 @@ func TestProjections(t *testing.T) {
 		paths, err := c.placeholders(t).Projection(c.src)
 		var got item.Map
 		if err == nil {
-			got = Project(c.item, paths)
+			got = NewProjector(paths).Project(c.item)
 			if !strings.HasPrefix(c.want, "!") && item.EqualMap(got, parseItem(t, c.want)) {
 				continue
 			}

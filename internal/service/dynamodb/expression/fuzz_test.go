@@ -86,7 +86,7 @@ func FuzzUpdate(f *testing.F) {
 		if err := item.CanonicalMap(got); err != nil || string(item.Append(nil, got, 0)) != string(enc) {
 			t.Fatalf("%q made an item that is not canonical: %v", src, err)
 		}
-		Project(got, change.Paths())
+		NewProjector(change.Paths()).Project(got)
 	})
 }
 
@@ -99,7 +99,7 @@ func FuzzProjection(f *testing.F) {
 			return
 		}
 		checkTopLevel(t, Projection, src, paths)
-		once := Project(it, paths)
+		once := NewProjector(paths).Project(it)
 		for name, v := range once {
 			if item.Type(v) != item.Type(it[name]) {
 				t.Fatalf("%q made a %s of a %s", src, item.Type(v), item.Type(it[name]))

@@ -89,7 +89,7 @@ func combined(nodes []*node, anyOf bool) *Predicate {
 			root.op = opOr
 		}
 	}
-	return &Predicate{root: root, paths: root.appendPaths(nil)}
+	return newPredicate(root)
 }
 
 // operandTypes are the types that an operator takes, nil for all.

@@ -95,13 +95,35 @@ func (p Path) relate(q Path) relation {
 	return overlapping
 }
 
+// A Projector finds what stands at some paths. It is made once and used for many items.
+type Projector struct {
+	heads    []string // sorted
+	branches map[string]*branch
+}
+
+// NewProjector returns the projector of paths, of which no two overlap or conflict.
+func NewProjector(paths []Path) *Projector {
+	p := &Projector{branches: make(map[string]*branch, len(paths))}
+	for _, b := range group(paths) {
+		p.heads = append(p.heads, b.element.Name)
+		p.branches[b.element.Name] = &b
+	}
+	slices.Sort(p.heads)
+	return p
+}
+
+// Heads are the names of the top-level attributes that the paths begin with, sorted.
+func (p *Projector) Heads() []string { return p.heads }
+
 // Project returns what stands at the paths, in maps and lists that hold nothing else: the elements of a list keep their
 // order and close ranks. Paths that lead nowhere are left out.
-func Project(it item.Map, paths []Path) item.Map {
+func (p *Projector) Project(it item.Map) item.Map {
 	out := item.Map{}
-	for _, b := range group(paths) {
-		if v := b.project(it[b.element.Name]); v != nil {
-			out[b.element.Name] = v
+	for name, v := range it {
+		if b := p.branches[name]; b != nil {
+			if v := b.project(v); v != nil {
+				out[name] = v
+			}
 		}
 	}
 	return out

@@ -59,6 +59,60 @@ func (e Encoded) Attribute(name string) (api.AttributeValue, error) {
 	return lookup(e, name)
 }
 
+// Select returns those attributes that the item has of names, which are sorted, without decoding the others.
+func (e Encoded) Select(names []string) (Map, error) {
+	if len(e) == 0 {
+		return nil, nil
+	}
+	_, b, err := cutHeader(e)
+	if err != nil {
+		return nil, err
+	}
+	count, n := binary.Uvarint(b)
+	if n <= 0 {
+		return nil, errCorrupt
+	}
+	b = b[n:]
+	m := make(Map, min(uint64(len(names)), count))
+	for ; count > 0 && len(names) > 0; count-- {
+		at, value, rest, ok := cutAttribute(b)
+		if !ok {
+			return nil, errCorrupt
+		}
+		b = rest
+		i, found := slices.BinarySearchFunc(names, at, func(name string, at []byte) int {
+			switch {
+			case name < string(at):
+				return -1
+			case name > string(at):
+				return 1
+			}
+			return 0
+		})
+		if names = names[i:]; !found {
+			continue
+		}
+		if m[names[0]], err = DecodeValue(value); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// cutAttribute returns the name and the encoded value at the start of encoded attributes, and what follows.
+func cutAttribute(b []byte) (name, value, rest []byte, ok bool) {
+	l, n := binary.Uvarint(b)
+	if n <= 0 || l > uint64(len(b)-n) {
+		return nil, nil, nil, false
+	}
+	name, b = b[n:n+int(l)], b[n+int(l):]
+	size, ok := encodedLen(b)
+	if !ok {
+		return nil, nil, nil, false
+	}
+	return name, b[:size], b[size:], true
+}
+
 // Size returns the size that was kept with the item, 0 for one that does not exist.
 func (e Encoded) Size() (int, error) {
 	if len(e) == 0 {
@@ -211,23 +265,16 @@ func lookup(b []byte, name string) (api.AttributeValue, error) {
 	}
 	b = b[n:]
 	for ; count > 0; count-- {
-		l, n := binary.Uvarint(b)
-		if n <= 0 || l > uint64(len(b)-n) {
-			return nil, errCorrupt
-		}
-		at := b[n : n+int(l)]
-		b = b[n+int(l):]
-		size, ok := encodedLen(b)
-		if !ok {
-			return nil, errCorrupt
-		}
+		at, value, rest, ok := cutAttribute(b)
 		switch {
+		case !ok:
+			return nil, errCorrupt
 		case string(at) == name:
-			return DecodeValue(b[:size])
+			return DecodeValue(value)
 		case string(at) > name:
 			return nil, nil
 		}
-		b = b[size:]
+		b = rest
 	}
 	return nil, nil
 }

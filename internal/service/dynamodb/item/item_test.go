@@ -388,3 +388,24 @@ func BenchmarkCanonicalAndSize(b *testing.B) {
 		}
 	}
 }
+
+func TestSelect(t *testing.T) {
+	m := Map{"a": api.S("1"), "b": api.L{api.N("2")}, "d": api.BOOL(true), "é": api.NULL(true)}
+	enc := Encoded(Append(nil, m, Size(m)))
+	for _, names := range [][]string{nil, {"a"}, {"b", "c", "d"}, {"", "z"}, {"a", "b", "c", "d", "e", "é", "ê"}, {"d", "é"}} {
+		want := Map{}
+		for _, name := range names {
+			if v := m[name]; v != nil {
+				want[name] = v
+			}
+		}
+		if got, err := enc.Select(names); err != nil || !EqualMap(got, want) {
+			t.Errorf("%q: got %v, %v, want %v", names, got, err, want)
+		}
+	}
+	for n := range len(enc) {
+		if _, err := enc[:n].Select([]string{"é"}); err == nil && n > 0 {
+			t.Errorf("an encoding cut to %d bytes is fine", n)
+		}
+	}
+}

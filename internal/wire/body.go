@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"brume/internal/awserr"
+	"brume/internal/wire/pace"
 )
 
 const (
@@ -15,16 +16,7 @@ const (
 	bigBody = 16 << 10
 	// firstPart is how much of a body gets room before any of it has come, in bytes.
 	firstPart = 1 << 20
-	// patience is how long a client may take for a body of no size, and slowest the rate, in bytes a second, at which
-	// the rest has to follow; for what it sends and for what it takes.
-	patience = 30 * time.Second
-	slowest  = 64 << 10
 )
-
-// deadline is by when a body of n bytes has to be through.
-func deadline(n int64) time.Time {
-	return time.Now().Add(patience + time.Duration(n)*time.Second/slowest)
-}
 
 // isBig reports whether the body of r is or may be a big one.
 func isBig(r *http.Request) bool { return r.ContentLength < 0 || r.ContentLength > bigBody }
@@ -39,19 +31,13 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 		leaveBody(w, r)
 		return nil, tooLarge(limit)
 	}
-	size := r.ContentLength
-	if size < 0 {
-		size = limit
-	}
-	conn := http.NewResponseController(w)
-	// Not every ResponseWriter has a connection.
-	_ = conn.SetReadDeadline(deadline(size))
+	done := pace.Reading(w, r, limit)
 	body, err := readAll(w, r, limit)
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		return nil, bodyError(err, limit)
 	}
-	_ = conn.SetReadDeadline(time.Time{})
+	done()
 	return body, nil
 }
 

@@ -17,6 +17,7 @@ import (
 
 	dynamodbapi "brume/internal/api/dynamodb"
 	"brume/internal/schema"
+	"brume/internal/wire/pace"
 	"brume/internal/wire/sigv4"
 )
 
@@ -186,7 +187,7 @@ func TestSlowBodies(t *testing.T) {
 				if resp.StatusCode != 400 || !bytes.Contains(body, []byte("#RequestTimeout")) || !resp.Close {
 					t.Errorf("%s %v %s", resp.Status, resp.Header, body)
 				}
-				if d, want := time.Since(start), patience+time.Duration(length)*time.Second/slowest; d != want {
+				if d, want := time.Since(start), pace.Patience+time.Duration(length)*time.Second/pace.Slowest; d != want {
 					t.Errorf("after %v, want %v", d, want)
 				}
 			})
@@ -235,7 +236,7 @@ func TestSlowReaders(t *testing.T) {
 		c := l.dial()
 		defer c.Close()
 		io.WriteString(c, head(&rootKey, 2, "{}")+"{}")
-		time.Sleep(patience + time.Minute)
+		time.Sleep(pace.Patience + time.Minute)
 		if n, err := io.Copy(io.Discard, c); n > 200_000 {
 			t.Errorf("%d bytes came after the deadline, %v", n, err)
 		}

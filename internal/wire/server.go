@@ -31,6 +31,7 @@ import (
 	"brume/internal/wire/awsjson"
 	"brume/internal/wire/awsquery"
 	"brume/internal/wire/codec"
+	"brume/internal/wire/pace"
 	"brume/internal/wire/restjson"
 	"brume/internal/wire/sigv4"
 )
@@ -363,7 +364,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, x *exchange, resp 
 	big := len(resp.Body) > bigBody
 	conn := http.NewResponseController(w)
 	if big {
-		_ = conn.SetWriteDeadline(deadline(int64(len(resp.Body))))
+		_ = conn.SetWriteDeadline(pace.Deadline(int64(len(resp.Body))))
 	}
 	w.WriteHeader(status)
 	// A client that is gone is no error of ours; net/http closes its connection.

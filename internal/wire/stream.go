@@ -10,6 +10,7 @@ import (
 	"brume/internal/wire/codec"
 	"brume/internal/wire/eventstream"
 	"brume/internal/wire/jsonvalue"
+	"brume/internal/wire/pace"
 )
 
 // stream answers a call whose output is a stream of events. An error before the first event is answered as that of any call,
@@ -34,7 +35,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, x *exchange, res
 		}
 		message = eventstream.Append(message[:0], headers, payload)
 		size += len(message)
-		_ = conn.SetWriteDeadline(deadline(int64(len(message))))
+		_ = conn.SetWriteDeadline(pace.Deadline(int64(len(message))))
 		_, err := w.Write(message)
 		if err == nil {
 			err = conn.Flush()

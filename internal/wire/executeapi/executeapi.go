@@ -21,6 +21,7 @@ import (
 
 	"brume/internal/call"
 	"brume/internal/service/apigateway"
+	"brume/internal/wire/pace"
 	"brume/internal/wire/sigv4"
 )
 
@@ -128,10 +129,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := time.Now()
-	body, err := readBody(r)
+	body, err := readBody(w, r)
+	if err != nil {
+		w.Header().Set("Connection", "close") // what is left of the body is not read
+	}
 	switch {
 	case errors.Is(err, errTooLong):
-		w.Header().Set("Connection", "close") // what is left of the body is not read
 		write(w, r, apigateway.RequestTooLong())
 		return
 	case err != nil:
@@ -193,8 +196,8 @@ func signatureFault(e *sigv4.Error) *apigateway.SignatureFault {
 
 var errTooLong = errors.New("executeapi: the body is too long")
 
-// readBody reads the body. It takes no memory for what a client merely announces.
-func readBody(r *http.Request) ([]byte, error) {
+// readBody reads the body. It takes no memory for what a client merely announces, and does not wait for long.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > apigateway.MaxBody {
 		return nil, errTooLong
 	}
@@ -205,10 +208,12 @@ func readBody(r *http.Request) ([]byte, error) {
 	if r.ContentLength > 0 {
 		buf.Grow(int(min(r.ContentLength, 64<<10)) + bytes.MinRead)
 	}
+	done := pace.Reading(w, r, apigateway.MaxBody)
 	n, err := buf.ReadFrom(io.LimitReader(r.Body, apigateway.MaxBody+1))
 	if err != nil {
 		return nil, err
 	}
+	done()
 	if n > apigateway.MaxBody {
 		return nil, errTooLong
 	}

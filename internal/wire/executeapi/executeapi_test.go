@@ -12,8 +12,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -191,6 +194,47 @@ func TestBodyLimit(t *testing.T) {
 				t.Errorf("%s %v", w.Body, w.Header())
 			}
 		}
+	}
+}
+
+// deadlines is a connection that knows by when its client has to be done.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	read time.Time
+}
+
+func (d *deadlines) SetReadDeadline(at time.Time) error { d.read = at; return nil }
+
+// timed is a body that must be read under a deadline.
+type timed struct {
+	t *testing.T
+	w *deadlines
+	io.Reader
+}
+
+func (b timed) Read(p []byte) (int, error) {
+	if b.w.read.IsZero() {
+		b.t.Error("a body is waited for without end")
+	}
+	return b.Reader.Read(p)
+}
+
+// A client does not keep what it has sent of a body here for as long as it likes; the call itself may take its time.
+func TestBodiesAreNotWaitedForLong(t *testing.T) {
+	e := &echo{}
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	r := httptest.NewRequest("POST", "http://a1.execute-api.localhost/dev", timed{t, w, strings.NewReader("abc")})
+	r.ContentLength = 3
+	New(e, nil).ServeHTTP(w, r)
+	if e.last == nil || string(e.last.Body) != "abc" || !w.read.IsZero() {
+		t.Errorf("%+v, %v", e.last, w.read)
+	}
+	e.last = nil
+	r = httptest.NewRequest("POST", "http://a1.execute-api.localhost/dev", timed{t, w, iotest.ErrReader(os.ErrDeadlineExceeded)})
+	r.ContentLength = 3
+	New(e, nil).ServeHTTP(w, r)
+	if e.last != nil || w.Header().Get("Connection") != "close" {
+		t.Errorf("%+v, %v", e.last, w.Header())
 	}
 }
 

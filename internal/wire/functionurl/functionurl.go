@@ -22,6 +22,7 @@ import (
 	"brume/internal/call"
 	"brume/internal/obs"
 	"brume/internal/service/lambda"
+	"brume/internal/wire/pace"
 	"brume/internal/wire/sigv4"
 )
 
@@ -108,8 +109,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	info.Account, info.Region = u.Account, u.Region
+	done := pace.Reading(w, r, maxBody)
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
+		w.Header().Set("Connection", "close") // what is left of the body is not read
 		refuse(w, http.StatusBadRequest, `{"Message":"Bad Request"}`)
 		return
 	}
@@ -118,6 +121,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusRequestEntityTooLarge, `{"Message":"Request Entity Too Large"}`)
 		return
 	}
+	done()
 	if u.Signed && !isPreflight(r) {
 		result, err := h.verifier.Verify(r.Context(), r, body, "lambda", info.Time)
 		if err != nil || result.Region != u.Region {

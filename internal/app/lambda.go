@@ -134,6 +134,7 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 		Packages:     packages,
 		Links:        s.codeLinks,
 		Authorizer:   p.dispatcher,
+		Principals:   p.identities,
 		Streams:      newTableStreams(p.dispatcher, p.identities, p.streams),
 		Destinations: destinations{p.identities, p.dispatcher},
 		Logger:       s.log,

@@ -161,6 +161,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	add(logsapi.Schema(), logsapi.Handlers(cloudWatchLogs), cloudWatchLogs.Checks)
 
 	tables := dynamodb.New(store, log)
+	tables.SetPrincipals(identities)
 	s.loop(background, tables.Run)
 	add(dynamodbapi.Schema(), dynamodbapi.Handlers(tables), tables.Checks)
 

@@ -35,6 +35,12 @@ func (s *Service) CreateTable(ctx context.Context, in *api.CreateTableInput) (*a
 	if err != nil {
 		return nil, err
 	}
+	var ids map[string]string
+	if in.ResourcePolicy != nil {
+		if ids, err = s.principalIDs(ctx, *in.ResourcePolicy); err != nil {
+			return nil, err
+		}
+	}
 	var t *table
 	err = s.update(ctx, func(tx kv.Tx) error {
 		if t, err = s.findTable(tx, sc, name); err != nil {
@@ -47,7 +53,7 @@ func (s *Service) CreateTable(ctx context.Context, in *api.CreateTableInput) (*a
 		t.Created = tx.Now()
 		if in.ResourcePolicy != nil {
 			s.policies.expect()
-			if t.Policy, _, err = newPolicy(*in.ResourcePolicy, nil, tx.Now().UnixMilli()); err != nil {
+			if t.Policy, _, err = newPolicy(*in.ResourcePolicy, ids, nil, tx.Now().UnixMilli()); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package dynamodb
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,14 +25,54 @@ const (
 )
 
 // A resourcePolicy is the policy on a table, which is that of its indexes too, or on a stream.
-type resourcePolicy struct{ Document, Revision string }
+type resourcePolicy struct {
+	Document, Revision string
+	// IDs holds the unique ids that the users and roles in it had when it was put, by their ARNs, so that nobody who later
+	// gets one of their names is meant.
+	IDs map[string]string `json:",omitempty"`
+}
+
+// Principals knows whom policies name.
+type Principals interface {
+	// PrincipalID returns the unique id of the user or role that an ARN names now, empty if it names none.
+	PrincipalID(ctx context.Context, arn string) (string, error)
+}
+
+// SetPrincipals has policies mean whom p knows by the names in them. It must be set before the first call.
+func (s *Service) SetPrincipals(p Principals) { s.principals = p }
+
+// principalIDs are those of a policy. One that is not well formed has none, and is refused later.
+func (s *Service) principalIDs(ctx context.Context, document string) (map[string]string, error) {
+	parsed, err := policy.Parse(document, policy.Resource)
+	if err != nil || s.principals == nil {
+		return nil, nil //nolint:nilerr // see above
+	}
+	ids := map[string]string{}
+	for _, el := range parsed.Principals() {
+		if el.Type != "AWS" || !strings.HasPrefix(el.Value, "arn:") {
+			continue
+		}
+		id, err := s.principals.PrincipalID(ctx, el.Value)
+		if err != nil {
+			return nil, err
+		}
+		if id != "" {
+			ids[el.Value] = id
+		}
+	}
+	return ids, nil
+}
 
 // parse returns the policy as evaluation takes it, nil if there is none.
 func (p *resourcePolicy) parse() (*policy.Document, error) {
 	if p == nil {
 		return nil, nil
 	}
-	return policy.Parse(p.Document, policy.Resource)
+	doc, err := policy.Parse(p.Document, policy.Resource)
+	if err != nil {
+		return nil, err
+	}
+	return doc.Bind(p.IDs), nil
 }
 
 // A policyHint knows whether any table has a policy. Most stores have none, and then no call need look for one.
@@ -97,7 +138,7 @@ func (sc scope) policyResource(arn string) (policyResource, error) {
 }
 
 // newPolicy checks a document and returns it with the revision that it has after old.
-func newPolicy(document string, old *resourcePolicy, millis int64) (*resourcePolicy, *policy.Document, error) {
+func newPolicy(document string, ids map[string]string, old *resourcePolicy, millis int64) (*resourcePolicy, *policy.Document, error) {
 	if len(document) > maxPolicySize {
 		return nil, nil, invalid("Maximum policy size of %d bytes exceeded", maxPolicySize)
 	}
@@ -110,14 +151,14 @@ func newPolicy(document string, old *resourcePolicy, millis int64) (*resourcePol
 			"ensure least-privilege form of access")
 	}
 	if old != nil {
-		if old.Document == document {
+		if old.Document == document && maps.Equal(old.IDs, ids) {
 			return old, parsed, nil
 		}
 		if last, err := strconv.ParseInt(old.Revision, 10, 64); err == nil && millis <= last {
 			millis = last + 1
 		}
 	}
-	return &resourcePolicy{document, strconv.FormatInt(millis, 10)}, parsed, nil
+	return &resourcePolicy{document, strconv.FormatInt(millis, 10), ids}, parsed, nil
 }
 
 // isPublic reports whether a well-formed policy gives something to everybody without a condition.
@@ -213,12 +254,16 @@ func (s *Service) PutResourcePolicy(ctx context.Context, in *api.PutResourcePoli
 	arn := *in.ResourceArn
 	out := new(api.PutResourcePolicyOutput)
 	s.policies.expect()
-	err := s.update(ctx, func(tx kv.Tx) error {
+	ids, err := s.principalIDs(ctx, *in.Policy)
+	if err != nil {
+		return nil, err
+	}
+	err = s.update(ctx, func(tx kv.Tx) error {
 		return s.withPolicy(tx, scopeOf(ctx), arn, func(old *resourcePolicy) (*resourcePolicy, error) {
 			if err := checkRevision(arn, old, in.ExpectedRevisionId); err != nil {
 				return nil, err
 			}
-			p, parsed, err := newPolicy(*in.Policy, old, tx.Now().UnixMilli())
+			p, parsed, err := newPolicy(*in.Policy, ids, old, tx.Now().UnixMilli())
 			if err != nil {
 				return nil, err
 			}

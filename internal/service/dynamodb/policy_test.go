@@ -191,7 +191,7 @@ func FuzzPublicPolicy(f *testing.F) {
 	f.Add(allow("*", "dynamodb:*", "*"))
 	f.Add(allow(friend, "dynamodb:*", "*"))
 	f.Fuzz(func(t *testing.T, document string) {
-		p, _, err := newPolicy(document, nil, 1)
+		p, _, err := newPolicy(document, nil, nil, 1)
 		if err != nil {
 			return
 		}
@@ -208,4 +208,47 @@ func FuzzPublicPolicy(f *testing.F) {
 			t.Errorf("%s lets anybody in", document)
 		}
 	})
+}
+
+// people are the ids of users by their ARNs.
+type people map[string]string
+
+func (p people) PrincipalID(_ context.Context, arn string) (string, error) { return p[arn], nil }
+
+// A policy is for whom it named when it was put: not for somebody who gets that name later.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-users
+func TestPoliciesOutliveNobody(t *testing.T) {
+	b, known := newBench(t), people{}
+	b.SetPrincipals(known)
+	b.create("table", "pk:S")
+	const user = "arn:aws:iam::000000000000:user/u"
+	may := func(id string) bool {
+		info := &call.Info{Account: "000000000000", Region: "us-east-1", Principal: call.Principal{Type: call.User, Account: "000000000000", ARN: user, ID: id, Name: "u"}}
+		for _, in := range map[string]schema.Struct{
+			"GetItem": &api.GetItemInput{TableName: new("table"), Key: M{"pk": api.S("a")}}, "DescribeTable": &api.DescribeTableInput{TableName: new("table")},
+		} {
+			checks, _, err := b.Checks(call.With(b.ctx, info), "", in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checks[0].Action = "dynamodb:GetItem"
+			if policy.Authorize(info, new(policy.Policies), checks) != nil {
+				return false
+			}
+		}
+		return true
+	}
+	document := allow(user, "dynamodb:GetItem", tableARN)
+	known[user] = "AIDAFIRST"
+	first := must(b.putPolicy(tableARN, document, nil))(t)
+	if !may("AIDAFIRST") || may("AIDASECOND") {
+		t.Error("whom the policy named")
+	}
+	known[user] = "AIDASECOND"
+	if second := must(b.putPolicy(tableARN, document, nil))(t); second == first {
+		t.Error("the same policy for another user")
+	}
+	if may("AIDAFIRST") || !may("AIDASECOND") {
+		t.Error("whom the policy names")
+	}
 }

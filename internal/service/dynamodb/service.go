@@ -34,6 +34,8 @@ type Service struct {
 	// sequences are those of stream records.
 	sequences sequencer
 	policies  policyHint
+	// principals is nil if nobody knows whom policies name.
+	principals Principals
 	// work tells Run that there is something to remove or to count, jobs that a job was begun, expiries that items may expire.
 	work, jobs, expiries bell
 }

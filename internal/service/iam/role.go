@@ -89,6 +89,22 @@ func (r reader) principalID(el policy.PrincipalElement) (id string, ok bool, err
 	return i.ID, ok && i.arn(account) == el.Value, err
 }
 
+// PrincipalID returns the unique id of the user or role that an ARN names now, empty if it names none.
+func (s *Service) PrincipalID(ctx context.Context, principalARN string) (id string, err error) {
+	if strings.Count(principalARN, ":") < 5 {
+		return "", nil
+	}
+	err = s.viewAny(ctx, func(r reader) error {
+		var exists bool
+		id, exists, err = r.principalID(policy.PrincipalElement{Type: "AWS", Value: principalARN})
+		if !exists {
+			id = ""
+		}
+		return err
+	})
+	return id, err
+}
+
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
 func (s *Service) CreateRole(ctx context.Context, in *api.CreateRoleInput) (*api.CreateRoleOutput, error) {
 	tags, err := newTags(nil, in.Tags)

@@ -131,3 +131,20 @@ func TestTrustIsBoundToIDs(t *testing.T) {
 		t.Error("saving the policy again does not mean the user who has the name now")
 	}
 }
+
+// What other services keep of whom a policy names.
+func TestPrincipalID(t *testing.T) {
+	f := newFixture(t)
+	bob := call.From(f.user(t, "bob")).Principal
+	ok(t, f.do(root(), &api.CreateRoleInput{RoleName: new("r"), Path: new("/p/"), AssumeRolePolicyDocument: trusting(`{"AWS":"` + bob.ARN + `"}`)}))
+	role := must(f.Role(context.Background(), "arn:aws:iam::"+account+":role/p/r"))(t)
+	for arn, want := range map[string]string{
+		bob.ARN: bob.ID, role.ARN: role.ID,
+		"arn:aws:iam::" + account + ":role/r": "", "arn:aws:iam::" + account + ":user/BOB": "", "arn:aws:iam::999999999999:user/bob": "",
+		"arn:aws:iam::" + account + ":root": "", "arn:aws:sts::" + account + ":assumed-role/r/s": "", "arn:aws:iam": "", "arn:": "", "": "",
+	} {
+		if id, err := f.PrincipalID(context.Background(), arn); id != want || err != nil {
+			t.Errorf("%q: %q, %v", arn, id, err)
+		}
+	}
+}

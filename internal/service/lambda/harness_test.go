@@ -52,6 +52,7 @@ type fixture struct {
 	outbox   *outbox.Outbox
 	calls    *dispatch.Dispatcher
 	policies map[string]*policy.Policies // by the principal's ARN
+	ids      map[string]string           // likewise
 	roles    *fakeRoles
 	envs     *fakeEnvironments
 	to       *fakeDestinations
@@ -132,6 +133,9 @@ func (f *fixture) PoliciesFor(_ context.Context, p *call.Principal) (*policy.Pol
 	return &policy.Policies{}, nil
 }
 
+// PrincipalID knows the ids that a test has given.
+func (f *fixture) PrincipalID(_ context.Context, arn string) (string, error) { return f.ids[arn], nil }
+
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	store, err := pebblekv.Open(context.Background(), pebblekv.Options{Dir: "store", FS: vfs.NewMem()})
@@ -143,7 +147,7 @@ func newFixture(t testing.TB) *fixture {
 	})
 	dir := t.TempDir()
 	f := &fixture{
-		t: t, store: store, outbox: outbox.New(outbox.Options{Store: store}), policies: map[string]*policy.Policies{},
+		t: t, store: store, outbox: outbox.New(outbox.Options{Store: store}), policies: map[string]*policy.Policies{}, ids: map[string]string{},
 		roles: &fakeRoles{denied: map[string]bool{}}, envs: &fakeEnvironments{}, to: &fakeDestinations{}, streams: &fakeStreams{}, blobDir: filepath.Join(dir, "blobs"),
 	}
 	blobs, err := fileblob.Open(t.Context(), fileblob.Options{Dir: f.blobDir})
@@ -159,7 +163,7 @@ func newFixture(t testing.TB) *fixture {
 	f.links = NewSignedLinks("http://127.0.0.1:4566/", []byte("key"), packages)
 	f.calls = dispatch.New(f, obs.NewMetrics())
 	f.Service = New(Config{
-		Authorizer: f.calls, Destinations: f.to, Streams: f.streams,
+		Authorizer: f.calls, Principals: f, Destinations: f.to, Streams: f.streams,
 		Store: store, Sealer: box, Roles: f.roles, Runtimes: fakeRuntimes{}, Environments: f.envs, Packages: packages,
 		Links: f.links, Logger: slog.New(slog.DiscardHandler), Architecture: api.ArchitectureX8664,
 	})

@@ -412,6 +412,10 @@ func (s *Service) AddLayerVersionPermission(ctx context.Context, in *api.AddLaye
 	if in.OrganizationId != nil && *in.OrganizationId != "" && *in.Principal != "*" {
 		return nil, invalid("OrganizationId can only be given with the principal *.")
 	}
+	id, err := s.principalID(ctx, *in.Principal)
+	if err != nil {
+		return nil, err
+	}
 	out := &api.AddLayerVersionPermissionOutput{}
 	err = s.store.Update(ctx, func(tx kv.Tx) error {
 		row, err := getLayer(tx, l)
@@ -429,7 +433,7 @@ func (s *Service) AddLayerVersionPermission(ctx context.Context, in *api.AddLaye
 		} else if in.RevisionId != nil && row.Policy.RevisionID != *in.RevisionId {
 			return staleRevision("GetLayerVersionPolicy")
 		}
-		text, err := row.Policy.add(st)
+		text, err := row.Policy.add(st, *in.Principal, id)
 		if err != nil {
 			return err
 		}
@@ -506,11 +510,7 @@ func (s *Service) layerCheck(ctx context.Context, action string, l layerRef) (po
 		if err != nil || row.Policy == nil {
 			return err
 		}
-		text, err := row.Policy.document()
-		if err != nil {
-			return err
-		}
-		check.ResourcePolicy, err = policy.Parse(text, policy.Resource)
+		check.ResourcePolicy, err = row.Policy.parse()
 		return err
 	})
 	return check, err

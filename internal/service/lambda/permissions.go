@@ -21,6 +21,9 @@ const maxPolicySize = 20 << 10
 type policyRow struct {
 	RevisionID string      `json:"revisionId"`
 	Statements []statement `json:"statements"`
+	// IDs holds the unique ids that the users and roles had when they were named, by their ARNs, so that nobody who later
+	// gets one of their names is meant.
+	IDs map[string]string `json:"ids,omitempty"`
 }
 
 // statement is a statement of such a policy, as the API shows it.
@@ -42,13 +45,40 @@ func (p *policyRow) document() (string, error) {
 	return string(b), err
 }
 
-// add adds a statement to p, and returns it as the API shows it.
-func (p *policyRow) add(st *statement) (string, error) {
+// parse compiles p.
+func (p *policyRow) parse() (*policy.Document, error) {
+	text, err := p.document()
+	if err != nil {
+		return nil, err
+	}
+	doc, err := policy.Parse(text, policy.Resource)
+	if err != nil {
+		return nil, err
+	}
+	return doc.Bind(p.IDs), nil
+}
+
+// principalID is the unique id of the user or role that a permission names, empty if it names something else.
+func (s *Service) principalID(ctx context.Context, principal string) (string, error) {
+	if !strings.HasPrefix(principal, "arn:") {
+		return "", nil
+	}
+	return s.principals.PrincipalID(ctx, principal)
+}
+
+// add adds a statement to p for a principal that has a unique id, if it has one, and returns it as the API shows it.
+func (p *policyRow) add(st *statement, principal, id string) (string, error) {
 	if slices.ContainsFunc(p.Statements, func(other statement) bool { return other.Sid == st.Sid }) {
 		return "", conflict("The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", st.Sid)
 	}
 	p.Statements = append(p.Statements, *st)
 	p.RevisionID = newUUID()
+	if id != "" {
+		if p.IDs == nil {
+			p.IDs = map[string]string{}
+		}
+		p.IDs[principal] = id
+	}
 	text, err := p.document()
 	if err != nil {
 		return "", err
@@ -115,11 +145,7 @@ func (s *Service) resourcePolicy(rd kv.Reader, r ref) (*policy.Document, error) 
 		if err != nil {
 			return nil, err
 		}
-		text, err := row.document()
-		if err != nil {
-			return nil, err
-		}
-		return policy.Parse(text, policy.Resource)
+		return row.parse()
 	})
 }
 
@@ -139,7 +165,11 @@ func (s *Service) policyTarget(ctx context.Context, rd kv.Reader, name, qualifie
 // https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
 func (s *Service) AddPermission(ctx context.Context, in *api.AddPermissionInput) (*api.AddPermissionOutput, error) {
 	var out string
-	err := s.store.Update(ctx, func(tx kv.Tx) error {
+	id, err := s.principalID(ctx, *in.Principal)
+	if err != nil {
+		return nil, err
+	}
+	err = s.store.Update(ctx, func(tx kv.Tx) error {
 		r, err := s.policyTarget(ctx, tx, in.FunctionName, in.Qualifier)
 		if err != nil {
 			return err
@@ -158,7 +188,7 @@ func (s *Service) AddPermission(ctx context.Context, in *api.AddPermissionInput)
 		if err != nil {
 			return err
 		}
-		if out, err = row.add(st); err != nil {
+		if out, err = row.add(st, *in.Principal, id); err != nil {
 			return err
 		}
 		return putJSON(tx, policyKey(r.scope, r.name, r.qualifier), row)

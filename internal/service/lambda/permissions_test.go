@@ -130,3 +130,26 @@ func TestResourcePolicyDecides(t *testing.T) {
 	ok[api.RemovePermissionOutput](f, "RemovePermission", &api.RemovePermissionInput{FunctionName: new("f"), Qualifier: new("prod"), StatementId: new("x")})
 	expectError(t, invoke(fnARN+"f:prod"), "AccessDenied", "")
 }
+
+// A permission is for whom it named: not for somebody who gets that name later.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-users
+func TestPermissionsOutliveNobody(t *testing.T) {
+	f := newFixture(t)
+	f.create("f")
+	const arn = "arn:aws:iam::" + account + ":user/alice"
+	add := func(sid string) {
+		ok[api.AddPermissionOutput](f, "AddPermission", &api.AddPermissionInput{FunctionName: new("f"), StatementId: &sid, Action: new("lambda:InvokeFunction"), Principal: new(arn)})
+	}
+	invoke := func(id string) error {
+		_, err := do[api.InvokeOutput](f, as(call.Principal{Type: call.User, Account: account, ARN: arn, ID: id, Name: "alice"}), "Invoke", &api.InvokeInput{FunctionName: new("f")})
+		return err
+	}
+	f.ids[arn] = "AIDAFIRST"
+	add("first")
+	must(t, invoke("AIDAFIRST"))
+	expectError(t, invoke("AIDASECOND"), "AccessDenied", "lambda:InvokeFunction")
+	f.ids[arn] = "AIDASECOND"
+	add("second")
+	must(t, invoke("AIDASECOND"))
+	expectError(t, invoke("AIDAFIRST"), "AccessDenied", "lambda:InvokeFunction")
+}

@@ -42,6 +42,7 @@ type Service struct {
 	links        Links
 	objects      Objects
 	authorizer   Authorizer
+	principals   Principals
 	destinations Destinations
 	streams      eventsource.Stream
 	queues       eventsource.Queue
@@ -104,6 +105,12 @@ type Authorizer interface {
 	Authorize(ctx context.Context, checks []policy.Check) error
 }
 
+// Principals knows whom policies name.
+type Principals interface {
+	// PrincipalID returns the unique id of the user or role that an ARN names now, empty if it names none.
+	PrincipalID(ctx context.Context, arn string) (string, error)
+}
+
 // ErrNoObject says that there is no such object in S3.
 var ErrNoObject = errors.New("lambda: no such object")
 
@@ -129,6 +136,7 @@ type Config struct {
 	Packages     *Packages
 	Links        Links
 	Authorizer   Authorizer
+	Principals   Principals
 	// Destinations may be nil: then nothing can be sent anywhere.
 	Destinations Destinations
 	// Streams are the event sources.
@@ -155,7 +163,7 @@ func New(c Config) *Service {
 	}
 	return &Service{
 		store: c.Store, sealer: c.Sealer, roles: c.Roles, runtimes: c.Runtimes, environments: c.Environments,
-		packages: c.Packages, links: c.Links, objects: c.Objects, authorizer: c.Authorizer, destinations: c.Destinations, streams: c.Streams, queues: c.Queues, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
+		packages: c.Packages, links: c.Links, objects: c.Objects, authorizer: c.Authorizer, principals: c.Principals, destinations: c.Destinations, streams: c.Streams, queues: c.Queues, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
 	}
 }
 

@@ -509,3 +509,40 @@ func TestPointInTimeIsConsistent(t *testing.T) {
 		}
 	}
 }
+
+// A point in time before many items were deleted or changed has all of them, however many steps the restore takes.
+func TestPointBeforeManyChanges(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	b := newBenchAt(t, func() time.Time { return now })
+	b.create("table", "pk:S", "gsi n:N ALL")
+	must(b.setRecovery("table", true, nil))(t)
+	const items = 3*jobStep + 10
+	b.fill("table", items, func(i int) M { return M{"pk": api.S(fmt.Sprint(i)), "n": api.N("1")} })
+	now = now.Add(time.Minute)
+	at := now
+	now = now.Add(time.Minute)
+	for i := range 2 * items {
+		if i < items && i%3 == 0 {
+			must(b.DeleteItem(b.ctx, &api.DeleteItemInput{TableName: new("table"), Key: M{"pk": api.S(fmt.Sprint(i))}}))(t)
+		} else {
+			b.put("table", M{"pk": api.S(fmt.Sprint(i)), "n": api.N("2")})
+		}
+	}
+	now = now.Add(time.Minute)
+	if err := b.restoreTo("table", "restored", at); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.finishJobs(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, m := range b.scanAll(api.ScanInput{TableName: new("restored")}) {
+		if n++; m["n"] != api.N("1") {
+			t.Errorf("%s", show(m))
+		}
+	}
+	if n != items {
+		t.Errorf("%d items of %d were restored", n, items)
+	}
+	b.agree("restored", "gsi", "n")
+}

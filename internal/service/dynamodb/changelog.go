@@ -121,6 +121,7 @@ func (t *table) stateAt(r kv.Reader, at time.Time, from []byte) (items []kv.Pair
 	// What was changed later, from one changed item to the next.
 	before := map[string][]byte{}
 	cursor := append(bytes.Clone(logged), from...)
+	var last []byte // changed item that was looked at
 	size = 0
 	for n := 0; ; n++ {
 		suffix, err := t.nextLogged(r, cursor)
@@ -131,9 +132,10 @@ func (t *table) stateAt(r kv.Reader, at time.Time, from []byte) (items []kv.Pair
 			break
 		}
 		if n == jobStep || size > jobStepSize {
-			bound = suffix
+			bound = last // of items behind it the changes are not known
 			break
 		}
+		last = suffix
 		all := append(bytes.Clone(logged), suffix...)
 		first := kv.Range{Start: logKey(t.Log, suffix, moment(at)+1), End: kv.PrefixEnd(all), Limit: 1}
 		for pair, err := range r.Scan(first) {
@@ -162,7 +164,8 @@ func (t *table) stateAt(r kv.Reader, at time.Time, from []byte) (items []kv.Pair
 	if bound == nil {
 		return out, nil, nil
 	}
-	return out, append(bytes.Clone(bound), 0), nil
+	// No key is a prefix of another, so that this is before the next item and behind all changes of this one.
+	return out, kv.PrefixEnd(bound), nil
 }
 
 // nextLogged returns the key, behind that of the table, of the first changed item at or after a key of the log.

@@ -68,10 +68,15 @@ func (p *poller) deliver(ctx context.Context, c *call, batch []Record) bool {
 		}
 		p.host.Processed(ctx, ResultFailed)
 		last = outcome
-		if failed > 0 { // what comes before it is done with, and what is left is another batch
-			batch, tries, pause = batch[failed:], 0, minPause
-		}
-		if p.Bisect && len(batch) > 1 {
+		switch {
+		case failed > 0: // what comes before it is done with, and what is left is another batch
+			if c.done != nil {
+				c.done(outcome.Response)
+			}
+			if batch, tries, pause = batch[failed:], 0, minPause; p.Bisect {
+				continue // so it was cut already, which is no retry
+			}
+		case p.Bisect && len(batch) > 1:
 			half := len(batch) / 2
 			return p.deliver(ctx, c, batch[:half]) && p.deliver(ctx, c, batch[half:])
 		}

@@ -7,7 +7,8 @@
 //     retried too often: then it was discarded first, which the Host is told.
 //   - The records of one item are handed over in their order, whatever the parallelization: a batch is over, or discarded,
 //     before the next one with the same item begins.
-//   - What was dealt with is behind the checkpoint, which is saved before more is read. After a crash a poller begins there.
+//   - The checkpoint is saved as soon as it moves, and moves over what was dealt with up to the first record that was not. After
+//     a crash a poller begins there.
 //   - A failing function is called with longer and longer pauses, and an empty stream is not looked at until it has news.
 //
 // https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html

@@ -114,31 +114,10 @@ func (p *poller) shard(ctx context.Context, id string) bool {
 	if !known && !p.begin(ctx, id, &at) {
 		return false
 	}
-	for !at.Ended {
-		c := p.collect(ctx, id, at.Position, wake)
-		if c == nil {
-			return false
-		}
-		var ok bool
-		if p.Tumbling > 0 {
-			ok = p.aggregate(ctx, id, &at, c.records)
-		} else {
-			ok = p.process(ctx, id, c.records)
-		}
-		if !ok {
-			return false
-		}
-		if at.Position != c.next || c.ended {
-			at.Position, at.Ended = c.next, c.ended
-			if !p.save(ctx, id, at) {
-				return false
-			}
-		}
-		if c.drained && !at.Ended && !p.wait(ctx, wake, &at) {
-			return false
-		}
+	if p.Tumbling > 0 {
+		return p.windows(ctx, id, &at, wake)
 	}
-	return true
+	return p.spread(ctx, id, &at, wake)
 }
 
 // begin fixes where a shard is read from, so that what comes after LATEST is not lost to a crash.
@@ -162,13 +141,9 @@ func (p *poller) save(ctx context.Context, id string, at Checkpoint) bool {
 	return p.insist(ctx, func() error { return p.host.Save(ctx, id, at) })
 }
 
-// wait waits for news of the stream, or for the end of the open tumbling window.
-func (p *poller) wait(ctx context.Context, wake <-chan struct{}, at *Checkpoint) bool {
-	d := time.Duration(look)
-	if p.Tumbling > 0 && !at.Window.IsZero() {
-		d = min(d, max(time.Until(at.Window.Add(p.Tumbling+lateness)), 0))
-	}
-	timer := time.NewTimer(d)
+// news waits for news of the stream, at most so long, and says whether ctx lasts.
+func (*poller) news(ctx context.Context, wake <-chan struct{}, most time.Duration) bool {
+	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {
 	case <-wake:
@@ -179,7 +154,7 @@ func (p *poller) wait(ctx context.Context, wake <-chan struct{}, at *Checkpoint)
 	return true
 }
 
-// collected is what was read for one round.
+// collected is what was read at one time.
 type collected struct {
 	records []Record // those that the filters let through
 	next    string   // the position behind them
@@ -250,37 +225,6 @@ func (p *poller) lets(r Record) bool {
 		}
 	}
 	return false
-}
-
-// process hands records to the function, those of one item in their order, and says whether all were dealt with.
-func (p *poller) process(ctx context.Context, shard string, records []Record) bool {
-	lanes := make([][]Record, p.Parallel)
-	for _, r := range records {
-		lane := 0
-		if p.Parallel > 1 {
-			lane = int(maphash.String(p.seed, r.Key) % uint64(p.Parallel))
-		}
-		lanes[lane] = append(lanes[lane], r)
-	}
-	results := make([]bool, p.Parallel)
-	var wg sync.WaitGroup
-	for i, lane := range lanes {
-		wg.Go(func() {
-			results[i] = true
-			for len(lane) > 0 && results[i] {
-				n := p.cut(lane)
-				results[i] = p.deliver(ctx, &call{shard: shard, payload: plainPayload}, lane[:n])
-				lane = lane[n:]
-			}
-		})
-	}
-	wg.Wait()
-	for _, ok := range results {
-		if !ok {
-			return false
-		}
-	}
-	return true
 }
 
 // cut says how many records from the first on make a batch: at least one, however large it is.

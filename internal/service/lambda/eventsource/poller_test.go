@@ -58,6 +58,12 @@ func (s *fakeStream) Read(_ context.Context, _ Reader, _, position string, limit
 	return b, nil
 }
 
+func (s *fakeStream) readings() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads
+}
+
 func (s *fakeStream) Watch(_ context.Context, _ Reader, wake func()) (func(), error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,6 +182,12 @@ func poll(t *testing.T, m *Mapping, answer func(payload string) (*Outcome, error
 	})
 }
 
+func (h *fakeHost) called() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.calls)
+}
+
 func (h *fakeHost) expect(t *testing.T, calls ...string) {
 	t.Helper()
 	h.mu.Lock()
@@ -194,9 +206,9 @@ func TestBatches(t *testing.T) {
 		if c := h.saved["shard"]; c.Position != "0007" || h.result != ResultOK {
 			t.Errorf("%+v, %s", c, h.result)
 		}
-		reads := s.reads
+		reads := s.readings()
 		pass(10 * time.Minute)
-		if n := s.reads - reads; n > 25 {
+		if n := s.readings() - reads; n > 25 {
 			t.Errorf("an empty stream was read %d times in ten minutes", n)
 		}
 	})
@@ -345,6 +357,15 @@ func TestReports(t *testing.T) {
 			h.expect(t, want...)
 		})
 	}
+	// A batch that failed in part is cut where it failed, also if others are halved; one that failed as a whole is halved.
+	poll(t, &Mapping{Report: true, Bisect: true, Retries: 5}, reports(`{"batchItemFailures":[{"itemIdentifier":"0002"}]}`), func(s *fakeStream, h *fakeHost) {
+		pass(time.Minute)
+		h.expect(t, "1 2 3", "2 3")
+	})
+	poll(t, &Mapping{Report: true, Bisect: true, Retries: 5}, reports(`{"batchItemFailures":[{"itemIdentifier":"0001"}]}`), func(s *fakeStream, h *fakeHost) {
+		pass(time.Minute)
+		h.expect(t, "1 2 3", "1", "2 3")
+	})
 	poll(t, &Mapping{Retries: 5}, reports(`{"batchItemFailures":[{"itemIdentifier":"0002"}]}`), func(s *fakeStream, h *fakeHost) {
 		pass(time.Minute)
 		h.expect(t, "1 2 3") // nobody asked for reports
@@ -389,6 +410,42 @@ func TestParallel(t *testing.T) {
 		}
 		if seen != 103 || most < 2 || most > 4 {
 			t.Errorf("%d records, up to %d at one time", seen, most)
+		}
+	})
+}
+
+// A failing item holds up the others neither for ever nor from the checkpoint on; what is behind it is read only so far.
+func TestParallelFailure(t *testing.T) {
+	answer := func(payload string) (*Outcome, error) {
+		return &Outcome{Failed: slices.Contains(strings.Fields(payload), "1")}, nil
+	}
+	poll(t, &Mapping{BatchSize: 1, Parallel: 10, Retries: -1}, answer, func(s *fakeStream, h *fakeHost) {
+		for i := range 60 {
+			s.put(fmt.Sprint("k", i))
+		}
+		pass(time.Second)
+		seen := map[string]bool{}
+		for _, c := range h.called() {
+			seen[c] = true
+		}
+		if len(seen) < 40 { // all but those in the lane of the first record
+			t.Errorf("%d records of 63 came past a failing one", len(seen))
+		}
+		if at, saved, err := h.Load(t.Context(), "shard"); err != nil || saved && at.Position != "0001" {
+			t.Errorf("the checkpoint is at %s", at.Position)
+		}
+		for i := range 3000 { // no more than a few of these share the lane of the first record
+			s.put(fmt.Sprint("k", i))
+		}
+		pass(time.Hour)
+		read := 0
+		for _, c := range h.called() {
+			var n int
+			fmt.Sscan(c, &n)
+			read = max(read, n)
+		}
+		if read < minAhead/2 || read > 2*minAhead {
+			t.Errorf("read up to record %d past a failing one", read)
 		}
 	})
 }
@@ -442,6 +499,31 @@ func TestTumblingWindows(t *testing.T) {
 		synctest.Wait()
 		if len(early) != 1 {
 			t.Errorf("%q", early)
+		}
+	})
+}
+
+// What a window's function has counted before it failed in part stays counted.
+func TestTumblingReport(t *testing.T) {
+	calls := 0
+	var states []string
+	poll(t, &Mapping{Tumbling: time.Minute, Report: true, Retries: 5}, func(payload string) (*Outcome, error) {
+		var e struct {
+			State   json.RawMessage
+			Records []struct{ N string }
+		}
+		if err := json.Unmarshal([]byte(payload), &e); err != nil {
+			return nil, err
+		}
+		states = append(states, fmt.Sprintf("%s+%d", e.State, len(e.Records)))
+		if calls++; calls == 1 {
+			return &Outcome{Response: []byte(`{"state":{"n":1},"batchItemFailures":[{"itemIdentifier":"0002"}]}`)}, nil
+		}
+		return &Outcome{Response: []byte(`{"state":{"n":3},"batchItemFailures":[]}`)}, nil
+	}, func(s *fakeStream, h *fakeHost) {
+		pass(2 * time.Minute)
+		if want := `[{}+3 {"n":1}+2 {"n":3}+0]`; fmt.Sprint(states) != want {
+			t.Errorf("%v, want %s", states, want)
 		}
 	})
 }

@@ -27,6 +27,33 @@ type tumblingEvent struct {
 	Terminated bool            `json:"isWindowTerminatedEarly"`
 }
 
+// windows reads a shard for a function that keeps a state, and says whether its end was reached.
+func (p *poller) windows(ctx context.Context, id string, at *Checkpoint, wake <-chan struct{}) bool {
+	for !at.Ended {
+		c := p.collect(ctx, id, at.Position, wake)
+		if c == nil || !p.aggregate(ctx, id, at, c.records) {
+			return false
+		}
+		if at.Position != c.next || c.ended {
+			at.Position, at.Ended = c.next, c.ended
+			if !p.save(ctx, id, *at) {
+				return false
+			}
+		}
+		if !c.drained || at.Ended {
+			continue
+		}
+		d := time.Duration(look)
+		if !at.Window.IsZero() {
+			d = min(d, max(time.Until(at.Window.Add(p.Tumbling+lateness)), 0))
+		}
+		if !p.news(ctx, wake, d) {
+			return false
+		}
+	}
+	return true
+}
+
 // aggregate hands records to a function that keeps a state over windows of time. The state is saved with the position up to
 // which it counts, so that after a crash no record counts twice in a state that was saved.
 // https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html

@@ -303,8 +303,10 @@ var madeUp = map[string]map[string]string{
 		"OpenIDConnectProviderArn": "arn:aws:iam::000000000000:oidc-provider/name", "SAMLProviderArn": "arn:aws:iam::000000000000:saml-provider/name",
 		"PolicySourceArn": "arn:aws:iam::000000000000:user/name", "Arn": "arn:aws:iam::000000000000:user/name",
 	},
-	"sts":  {"arnType": "arn:aws:iam::000000000000:role/name"},
-	"logs": {"AmazonResourceName": "arn:aws:logs:us-east-1:000000000000:log-group:name"},
+	"sts": {"arnType": "arn:aws:iam::000000000000:role/name"},
+	"logs": {
+		"AmazonResourceName": "arn:aws:logs:us-east-1:000000000000:log-group:name", "LogGroupIdentifier": "arn:aws:logs:us-east-1:000000000000:log-group:name",
+	},
 	"dynamodb": {
 		"ResourceArnString": "arn:aws:dynamodb:us-east-1:000000000000:table/name",
 		"BackupArn":         "arn:aws:dynamodb:us-east-1:000000000000:table/name/backup/01234567890123-abcdefab",

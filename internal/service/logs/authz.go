@@ -39,6 +39,15 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		return onStream(&group, stream)
 	}
 	// An identifier may be a bare name, or end in ":*": policies see the ARN.
+	onGroups := func(names []string) (checks []policy.Check) {
+		for _, name := range names {
+			checks = append(checks, policy.Check{Action: "logs:" + operation, Resource: sc.streamARN(name, "")})
+		}
+		return checks
+	}
+	onAll := func() ([]policy.Check, bool, error) {
+		return []policy.Check{{Action: "logs:" + operation, Resource: "*"}}, true, nil
+	}
 	onARN := func(identifier *string, keys map[string][]string) ([]policy.Check, bool, error) {
 		name, err := groupName(sc, *identifier)
 		if err != nil {
@@ -107,8 +116,38 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		return onGroup(in.LogGroupName)
 	case *api.DescribeSubscriptionFiltersInput:
 		return onGroup(in.LogGroupName)
+	case *api.StartLiveTailInput:
+		var checks []policy.Check
+		for _, identifier := range in.LogGroupIdentifiers {
+			group, err := tailGroup(sc, identifier)
+			if err != nil {
+				return nil, true, err
+			}
+			checks = append(checks, policy.Check{Action: "logs:StartLiveTail", Resource: sc.streamARN(group, "")})
+		}
+		return checks, true, nil
+	case *api.StartQueryInput:
+		groups, err := queryGroups(sc, in)
+		return onGroups(groups), true, err
+	case *api.GetQueryResultsInput:
+		groups, err := s.groupsOfQuery(sc, *in.QueryId)
+		if err != nil {
+			return onGroup(new("")) // the operation says so
+		}
+		return onGroups(groups), true, nil
+	case *api.GetLogRecordInput:
+		p, err := parsePointer(*in.LogRecordPointer)
+		if err != nil {
+			return onGroup(new("")) // likewise
+		}
+		return onGroup(&p.Group)
+	case *api.GetLogGroupFieldsInput:
+		return onIdentified(in.LogGroupName, in.LogGroupIdentifier, nil)
+	case *api.StopQueryInput, *api.DescribeQueriesInput, *api.PutQueryDefinitionInput, *api.DescribeQueryDefinitionsInput,
+		*api.DeleteQueryDefinitionInput:
+		return onAll()
 	case *api.TestMetricFilterInput:
-		return []policy.Check{{Action: "logs:TestMetricFilter", Resource: "*"}}, true, nil
+		return onAll()
 	}
 	return nil, false, nil
 }

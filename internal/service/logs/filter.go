@@ -51,12 +51,12 @@ func (s *Service) FilterLogEvents(ctx context.Context, in *api.FilterLogEventsIn
 		if err != nil {
 			return err
 		}
-		streams, err := chooseStreams(tx, group, in)
+		streams, err := chooseStreams(tx, group, name, in)
 		if err != nil {
 			return err
 		}
 		scanned, size := 0, 0
-		for found, err := range merge(tx, group, streams, from, to) {
+		for found, err := range merge(tx, streams, from, to, false) {
 			if err != nil {
 				return err
 			}
@@ -86,13 +86,13 @@ func (s *Service) FilterLogEvents(ctx context.Context, in *api.FilterLogEventsIn
 	return out, err
 }
 
-func chooseStreams(tx kv.Reader, group *groupRow, in *api.FilterLogEventsInput) ([]namedStream, error) {
+func chooseStreams(tx kv.Reader, group *groupRow, groupName string, in *api.FilterLogEventsInput) ([]namedStream, error) {
 	if len(in.LogStreamNames) == 0 {
 		prefix := ""
 		if in.LogStreamNamePrefix != nil {
 			prefix = *in.LogStreamNamePrefix
 		}
-		return listStreams(tx, group, prefix)
+		return listStreams(tx, group, groupName, prefix)
 	}
 	var streams []namedStream
 	names := slices.Sorted(slices.Values(in.LogStreamNames))
@@ -101,7 +101,7 @@ func chooseStreams(tx kv.Reader, group *groupRow, in *api.FilterLogEventsInput) 
 		if err != nil {
 			return nil, err
 		}
-		streams = append(streams, namedStream{name, *row})
+		streams = append(streams, namedStream{name, *row, group.ID, groupName})
 	}
 	return streams, nil
 }
@@ -142,10 +142,10 @@ type found struct {
 	stream *namedStream
 }
 
-// merge yields the events of several streams in the order of their cursors.
-func merge(tx kv.Reader, group *groupRow, streams []namedStream, from, to position) iter.Seq2[found, error] {
+// merge yields the events of several streams in the order of their cursors, or in the reverse order.
+func merge(tx kv.Reader, streams []namedStream, from, to position, reverse bool) iter.Seq2[found, error] {
 	return func(yield func(found, error) bool) {
-		var h sourceHeap
+		h := sourceHeap{reverse: reverse}
 		for i := range streams {
 			st := &streams[i]
 			// A stream that the window cannot touch needs no scan.
@@ -153,7 +153,7 @@ func merge(tx kv.Reader, group *groupRow, streams []namedStream, from, to positi
 				continue
 			}
 			next, stop := iter.Pull2(tx.Scan(kv.Range{
-				Start: eventKey(group.ID, st.ID, from), End: eventKey(group.ID, st.ID, to),
+				Start: eventKey(st.group, st.ID, from), End: eventKey(st.group, st.ID, to), Reverse: reverse,
 			}))
 			defer stop()
 			src := &source{stream: st, next: next}
@@ -161,12 +161,12 @@ func merge(tx kv.Reader, group *groupRow, streams []namedStream, from, to positi
 				yield(found{}, err)
 				return
 			} else if ok {
-				h = append(h, src)
+				h.list = append(h.list, src)
 			}
 		}
 		heap.Init(&h)
-		for len(h) > 0 {
-			src := h[0]
+		for len(h.list) > 0 {
+			src := h.list[0]
 			if !yield(found{src.head, src.stream}, nil) {
 				return
 			}
@@ -199,18 +199,24 @@ func (s *source) advance() (bool, error) {
 	return true, err
 }
 
-type sourceHeap []*source
-
-func (h sourceHeap) Len() int      { return len(h) }
-func (h sourceHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h sourceHeap) Less(i, j int) bool {
-	a, b := cursor{h[i].head.position, h[i].stream.ID}, cursor{h[j].head.position, h[j].stream.ID}
-	return a.compare(b) < 0
+type sourceHeap struct {
+	list    []*source
+	reverse bool
 }
-func (h *sourceHeap) Push(x any) { *h = append(*h, x.(*source)) }
+
+func (h *sourceHeap) Len() int      { return len(h.list) }
+func (h *sourceHeap) Swap(i, j int) { h.list[i], h.list[j] = h.list[j], h.list[i] }
+func (h *sourceHeap) Less(i, j int) bool {
+	a, b := h.list[i], h.list[j]
+	if h.reverse {
+		a, b = b, a
+	}
+	return cursor{a.head.position, a.stream.ID}.compare(cursor{b.head.position, b.stream.ID}) < 0
+}
+func (h *sourceHeap) Push(x any) { h.list = append(h.list, x.(*source)) }
 func (h *sourceHeap) Pop() any {
-	last := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
+	last := h.list[len(h.list)-1]
+	h.list = h.list[:len(h.list)-1]
 	return last
 }
 

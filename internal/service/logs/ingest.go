@@ -163,8 +163,9 @@ func (s *Service) passOn(tx kv.Tx, b *batch) (jobs int, dropped int64, err error
 	return jobs, dropped, nil
 }
 
-// passedOn is for after the commit of passOn's transaction.
+// passedOn is for after the commit of passOn's transaction: it shows the batch to Live Tail, and counts.
 func (s *Service) passedOn(ctx context.Context, b *batch, jobs int, dropped int64) {
+	s.tails.publish(b)
 	s.pending.Add(int64(jobs))
 	if dropped > 0 {
 		s.drop(ctx, b.name, dropped, "too many deliveries wait, or an event is too large for one")

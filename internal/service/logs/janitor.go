@@ -3,6 +3,7 @@ package logs
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"brume/internal/kv"
@@ -16,8 +17,13 @@ const (
 	chunk = 1000
 )
 
-// Run removes the events of deleted groups and streams and those that have expired, until ctx ends.
+// Run removes the events of deleted groups and streams and those that have expired, and works on queries, until ctx ends.
 func (s *Service) Run(ctx context.Context) {
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	for range queryWorkers {
+		workers.Go(func() { s.runQueries(ctx) })
+	}
 	ticker := time.NewTicker(retentionInterval)
 	defer ticker.Stop()
 	for {
@@ -124,7 +130,7 @@ func (s *Service) expire(ctx context.Context) error {
 			if group.RetentionDays == 0 {
 				continue
 			}
-			streams, err := listStreams(tx, &group, "")
+			streams, err := listStreams(tx, &group, "", "")
 			if err != nil {
 				return err
 			}

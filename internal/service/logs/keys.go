@@ -14,6 +14,7 @@ import (
 //	logs f g NAME                → metricFilterRow, JSON
 //	logs u g NAME                → subscriptionRow, JSON
 //	logs m ACCOUNT REGION NAMESPACE NAME MINUTE DIMENSIONS s → point, JSON (metricpoints.go)
+//	logs d ACCOUNT REGION ID     → definitionRow, JSON
 //	logs t PREFIX                → nothing: what lies under PREFIX is to be removed (janitor.go)
 const (
 	tagGroup  = 'g'
@@ -24,6 +25,7 @@ const (
 	tagMetricFilter = 'f'
 	tagSubscription = 'u'
 	tagPoint        = 'm'
+	tagDefinition   = 'd'
 )
 
 func table(tag byte) []byte { return tuple.AppendByte(tuple.AppendString(nil, "logs"), tag) }
@@ -117,6 +119,18 @@ func parsePointKey(key []byte) (sc scope, k pointKey, stream uint64, err error) 
 	k = pointKey{r.String(), r.String(), r.Int64(), r.String()}
 	stream = r.Uint64()
 	return sc, k, stream, r.End()
+}
+
+func definitionScope(sc scope) []byte {
+	return tuple.AppendString(tuple.AppendString(table(tagDefinition), sc.account), sc.region)
+}
+
+func definitionKey(sc scope, id string) []byte { return tuple.AppendString(definitionScope(sc), id) }
+
+func parseDefinitionKey(key []byte) (sc scope, id string, err error) {
+	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagDefinition)))
+	sc.account, sc.region, id = r.String(), r.String(), r.String()
+	return sc, id, r.End()
 }
 
 func trashKey(prefix []byte) []byte { return tuple.AppendBytes(table(tagTrash), prefix) }

@@ -1,5 +1,5 @@
 // Package logs is Amazon CloudWatch Logs: groups, streams, events, retention, tags, filtering by
-// patterns, metric filters, and subscriptions of functions.
+// patterns, metric filters, subscriptions of functions, Live Tail, and queries of Logs Insights.
 //
 // An event that PutLogEvents accepted is durable. Events of a stream come back in the order of their timestamps, and
 // those of one timestamp in the order they were put. A deleted group or stream is gone at once; the room that its events
@@ -38,7 +38,9 @@ type Service struct {
 	functions Functions
 	pending   atomic.Int64 // deliveries to subscriptions that wait
 	dropped   atomic.Int64 // events that subscriptions did not get
-	disabled  sync.Map     // until when nothing is delivered to a function, by its ARN
+	queries   *queries
+	tails     tails
+	disabled  sync.Map // until when nothing is delivered to a function, by its ARN
 }
 
 // Options configure a Service.
@@ -57,7 +59,7 @@ const maxPatterns = 1000
 func New(o Options) *Service {
 	return &Service{
 		store: o.Store, log: o.Log, work: make(chan struct{}, 1),
-		patterns: recent.NewMap[string, *pattern.Pattern](maxPatterns), functions: o.Functions,
+		patterns: recent.NewMap[string, *pattern.Pattern](maxPatterns), functions: o.Functions, queries: newQueries(),
 	}
 }
 

@@ -74,14 +74,16 @@ func getStream(tx kv.Reader, group *groupRow, name string) (*streamRow, error) {
 	return row, err
 }
 
-// namedStream is a stream with its name.
+// namedStream is a stream with its name and its group.
 type namedStream struct {
 	name string
 	streamRow
+	group     uint64
+	groupName string
 }
 
 // listStreams returns the streams of a group whose names begin with prefix, by name.
-func listStreams(tx kv.Reader, group *groupRow, prefix string) ([]namedStream, error) {
+func listStreams(tx kv.Reader, group *groupRow, groupName, prefix string) ([]namedStream, error) {
 	var list []namedStream
 	for pair, err := range tx.Scan(kv.Prefix(streamKeyPrefix(group.ID, prefix))) {
 		if err != nil {
@@ -91,7 +93,7 @@ func listStreams(tx kv.Reader, group *groupRow, prefix string) ([]namedStream, e
 		if err != nil {
 			return nil, err
 		}
-		s := namedStream{name: name}
+		s := namedStream{name: name, group: group.ID, groupName: groupName}
 		if _, err := getJSON(tx, pair.Key, &s.streamRow); err != nil {
 			return nil, err
 		}
@@ -131,7 +133,7 @@ func (s *Service) DescribeLogStreams(ctx context.Context, in *api.DescribeLogStr
 		if err != nil {
 			return err
 		}
-		list, err := listStreams(tx, group, prefix)
+		list, err := listStreams(tx, group, name, prefix)
 		if err != nil {
 			return err
 		}

@@ -17,10 +17,6 @@ import (
 	"brume/test/story"
 )
 
-// gatewayRate is below what an account may send through API Gateway: 10,000 requests a second.
-// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
-const gatewayRate = 8000
-
 // source is the cheapest function: what is measured is the way to it.
 var source = map[string]struct{ file, handler, source string }{
 	"python": {"f.py", "f.handler", "def handler(event, context):\n    return {'statusCode': 200, 'body': 'ok'}\n"},
@@ -53,16 +49,24 @@ func (b *bench) functions(ctx context.Context) error {
 		if err := b.measure("Lambda Invoke, "+rt.Name, 0, [][]byte{invoke}); err != nil {
 			return err
 		}
-		path, key, err := b.createAPI(ctx, kind, arn)
+		api, err := b.createAPI(ctx, "bench-"+kind, &apigateway.PutIntegrationInput{Type: agtypes.IntegrationTypeAwsProxy,
+			IntegrationHttpMethod: aws.String("POST"),
+			Uri:                   aws.String("arn:aws:apigateway:" + b.server.Region + ":lambda:path/2015-03-31/functions/" + arn + "/invocations"),
+		})
 		if err != nil {
 			return err
 		}
-		req, err := http.NewRequest(http.MethodPost, b.server.Endpoint+path, nil)
+		if _, err := lambda.NewFromConfig(b.cfg).AddPermission(ctx, &lambda.AddPermissionInput{
+			FunctionName: &arn, StatementId: aws.String("api"), Action: aws.String("lambda:InvokeFunction"),
+			Principal: aws.String("apigateway.amazonaws.com"),
+		}); err != nil {
+			return err
+		}
+		req, err := b.keyed(ctx, api, "bench-"+kind, nil)
 		if err != nil {
 			return err
 		}
-		req.Header.Set("x-api-key", key)
-		if err := b.measure("API Gateway, key, "+rt.Name, gatewayRate, [][]byte{rawRequest(req, []byte(`{}`))}); err != nil {
+		if err := b.measure("API Gateway, key, "+rt.Name, gatewayRate, [][]byte{req}); err != nil {
 			return err
 		}
 	}
@@ -90,48 +94,4 @@ func (b *bench) createFunction(ctx context.Context, kind, runtime, role string) 
 		return "", err
 	}
 	return *out.FunctionArn, nil
-}
-
-// createAPI puts a function behind a method that needs a key, in a plan that does not hold the load up.
-func (b *bench) createAPI(ctx context.Context, kind, function string) (path, key string, err error) {
-	client := apigateway.NewFromConfig(b.cfg)
-	restAPI, err := client.CreateRestApi(ctx, &apigateway.CreateRestApiInput{Name: aws.String("bench-" + kind)})
-	if err != nil {
-		return "", "", err
-	}
-	if _, err := client.PutMethod(ctx, &apigateway.PutMethodInput{RestApiId: restAPI.Id, ResourceId: restAPI.RootResourceId,
-		HttpMethod: aws.String("POST"), AuthorizationType: aws.String("NONE"), ApiKeyRequired: true}); err != nil {
-		return "", "", err
-	}
-	if _, err := client.PutIntegration(ctx, &apigateway.PutIntegrationInput{RestApiId: restAPI.Id, ResourceId: restAPI.RootResourceId,
-		HttpMethod: aws.String("POST"), Type: agtypes.IntegrationTypeAwsProxy, IntegrationHttpMethod: aws.String("POST"),
-		Uri: aws.String("arn:aws:apigateway:" + b.server.Region + ":lambda:path/2015-03-31/functions/" + function + "/invocations"),
-	}); err != nil {
-		return "", "", err
-	}
-	if _, err := lambda.NewFromConfig(b.cfg).AddPermission(ctx, &lambda.AddPermissionInput{
-		FunctionName: &function, StatementId: aws.String("api"), Action: aws.String("lambda:InvokeFunction"),
-		Principal: aws.String("apigateway.amazonaws.com"),
-	}); err != nil {
-		return "", "", err
-	}
-	if _, err := client.CreateDeployment(ctx, &apigateway.CreateDeploymentInput{RestApiId: restAPI.Id, StageName: aws.String("b")}); err != nil {
-		return "", "", err
-	}
-	plan, err := client.CreateUsagePlan(ctx, &apigateway.CreateUsagePlanInput{
-		Name: aws.String("bench-" + kind), ApiStages: []agtypes.ApiStage{{ApiId: restAPI.Id, Stage: aws.String("b")}},
-	})
-	if err != nil {
-		return "", "", err
-	}
-	apiKey, err := client.CreateApiKey(ctx, &apigateway.CreateApiKeyInput{Name: aws.String("bench-" + kind), Enabled: true})
-	if err != nil {
-		return "", "", err
-	}
-	if _, err := client.CreateUsagePlanKey(ctx, &apigateway.CreateUsagePlanKeyInput{
-		UsagePlanId: plan.Id, KeyId: apiKey.Id, KeyType: aws.String("API_KEY"),
-	}); err != nil {
-		return "", "", err
-	}
-	return "/restapis/" + *restAPI.Id + "/b/_user_request_/", *apiKey.Value, nil
 }

@@ -36,8 +36,9 @@ func rawRequest(r *http.Request, body []byte) []byte {
 // A request sends the i-th request of a load and waits for its answer, which must be a success.
 type request func(i int) error
 
-// raw sends requests in turn over a connection for each worker.
-func (b *bench) raw(addr string, requests [][]byte) func() (request, func() error, error) {
+// raw sends requests in turn over a connection for each worker. A response with the status refused is as good as one with
+// 200.
+func (b *bench) raw(addr string, requests [][]byte, refused ...int) func() (request, func() error, error) {
 	return func() (request, func() error, error) {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
@@ -45,17 +46,17 @@ func (b *bench) raw(addr string, requests [][]byte) func() (request, func() erro
 		}
 		r := bufio.NewReaderSize(conn, 64<<10)
 		return func(i int) error {
-			return exchange(conn, r, requests[i%len(requests)])
+			return exchange(conn, r, requests[i%len(requests)], refused...)
 		}, conn.Close, nil
 	}
 }
 
 // exchange sends a request and reads the answer, through a buffer that belongs to the connection.
-func exchange(conn net.Conn, r *bufio.Reader, request []byte) error {
+func exchange(conn net.Conn, r *bufio.Reader, request []byte, refused ...int) error {
 	if _, err := conn.Write(request); err != nil {
 		return err
 	}
-	return readResponse(r)
+	return readResponse(r, refused...)
 }
 
 // noEcho is the cost of an echo where there is none to compare with.
@@ -137,7 +138,7 @@ func (b *bench) loadOne(connect func() (request, func() error, error), worker, p
 }
 
 // readResponse reads a response with a Content-Length, which all that is measured here have.
-func readResponse(r *bufio.Reader) error {
+func readResponse(r *bufio.Reader, refused ...int) error {
 	status, err := r.ReadString('\n')
 	if err != nil {
 		return err
@@ -160,7 +161,8 @@ func readResponse(r *bufio.Reader) error {
 	if length < 0 {
 		return fmt.Errorf("no Content-Length in the response %q", status)
 	}
-	if !strings.HasPrefix(status, "HTTP/1.1 200") {
+	good := func(code int) bool { return strings.HasPrefix(status, fmt.Sprint("HTTP/1.1 ", code)) }
+	if !good(http.StatusOK) && !slices.ContainsFunc(refused, good) {
 		body := make([]byte, length)
 		if _, err := io.ReadFull(r, body); err != nil {
 			return err

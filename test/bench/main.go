@@ -86,6 +86,7 @@ var parts = []struct {
 	measure func(*bench, context.Context) error
 }{
 	{"dynamodb", (*bench).dynamoDB},
+	{"gateway", (*bench).gateway},
 	{"functions", (*bench).functions},
 	{"lambda", (*bench).lambda},
 }

@@ -103,7 +103,7 @@ type outgoing struct {
 }
 
 // outgoing maps the request parameters of an integration and takes in what the template has overridden.
-func (x *exchange) outgoing(vars *vtl.Map, body []byte) *outgoing {
+func (x *exchange) outgoing(vars *lazyContext, body []byte) *outgoing {
 	in := x.method.integration
 	out := &outgoing{path: map[string]string{}, body: body}
 	for _, m := range in.parameters {
@@ -118,8 +118,7 @@ func (x *exchange) outgoing(vars *vtl.Map, body []byte) *outgoing {
 			}
 		}
 	}
-	override, _ := vars.Get("requestOverride")
-	if m, ok := override.(*vtl.Map); ok {
+	if m := vars.override("requestOverride"); m != nil {
 		eachText(m, "path", func(name, v string) { out.path[name] = v })
 		eachText(m, "querystring", func(name, v string) { out.query = append(withoutField(out.query, name), Field{name, v}) })
 		eachText(m, "header", func(name, v string) { out.header = append(withoutField(out.header, name), Field{name, v}) })
@@ -277,7 +276,7 @@ func encodeQuery(fields []Field) string {
 // httpProxy hands the whole request to an endpoint and takes the whole answer from it.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/setup-http-integrations.html
 func (s *Service) httpProxy(ctx context.Context, x *exchange) *Response {
-	out := x.outgoing(x.contextMap(), x.req.Body)
+	out := x.outgoing(&lazyContext{x: x}, x.req.Body)
 	for _, f := range x.req.Query {
 		if _, mapped := last(out.query, f.Name); !mapped {
 			out.query = append(out.query, f)
@@ -302,7 +301,7 @@ func (s *Service) httpProxy(ctx context.Context, x *exchange) *Response {
 
 // httpCustom maps the request to an endpoint's, and its answer to the response of the method.
 func (s *Service) httpCustom(ctx context.Context, x *exchange) *Response {
-	vars := x.contextMap()
+	vars := &lazyContext{x: x}
 	payload, err := x.integrationRequest(vars)
 	if err != nil {
 		return s.failMapping(ctx, x, err)
@@ -370,7 +369,7 @@ func (s *Service) sendHTTP(ctx context.Context, x *exchange, out *outgoing) (*HT
 // callService calls another service of AWS.
 func (s *Service) callService(ctx context.Context, x *exchange) *Response {
 	in := x.method.integration
-	vars := x.contextMap()
+	vars := &lazyContext{x: x}
 	payload, err := x.integrationRequest(vars)
 	if err != nil {
 		return s.failMapping(ctx, x, err)
@@ -416,7 +415,7 @@ func (s *Service) callService(ctx context.Context, x *exchange) *Response {
 }
 
 // mapResult maps an endpoint's answer to the response of the method: selection patterns match its status.
-func (s *Service) mapResult(ctx context.Context, x *exchange, vars *vtl.Map, result *HTTPResult) *Response {
+func (s *Service) mapResult(ctx context.Context, x *exchange, vars *lazyContext, result *HTTPResult) *Response {
 	r, err := x.methodResponse(vars, &integrationResult{selector: strconv.Itoa(result.Status), status: result.Status, header: result.Header, body: result.Body})
 	if err != nil {
 		return s.failMapping(ctx, x, err)

@@ -205,7 +205,7 @@ func (x *exchange) customised(c *customResponse, g *gatewayResponse) (*Response,
 		if t == nil {
 			media, t = c.first, c.templates[c.first]
 		}
-		body, err := x.render(t, vars, x.req.Body)
+		body, err := x.render(t, &lazyContext{x, vars}, x.req.Body)
 		if err != nil {
 			return nil, err
 		}

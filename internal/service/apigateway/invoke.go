@@ -85,7 +85,7 @@ func (s *Service) failMapping(ctx context.Context, x *exchange, err error) *Resp
 // mock answers by the request template, which says which status the integration had.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-mock-integration.html
 func (s *Service) mock(ctx context.Context, x *exchange) *Response {
-	vars := x.contextMap()
+	vars := &lazyContext{x: x}
 	payload, err := x.integrationRequest(vars)
 	if err != nil {
 		return s.failMapping(ctx, x, err)
@@ -143,7 +143,7 @@ func (s *Service) lambdaProxy(ctx context.Context, x *exchange) *Response {
 // lambdaCustom maps the request to a function's input, and its output to the response.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/getting-started-lambda-non-proxy-integration.html
 func (s *Service) lambdaCustom(ctx context.Context, x *exchange) *Response {
-	vars := x.contextMap()
+	vars := &lazyContext{x: x}
 	payload, err := x.integrationRequest(vars)
 	if err != nil {
 		return s.failMapping(ctx, x, err)

@@ -226,10 +226,36 @@ func (x *exchange) contextMap() *vtl.Map {
 	return m
 }
 
+// A lazyContext is the $context of one run of an integration, made when something looks at it: many templates do not.
+type lazyContext struct {
+	x    *exchange
+	vars *vtl.Map // nil until then
+}
+
+func (c *lazyContext) get() *vtl.Map {
+	if c.vars == nil {
+		c.vars = c.x.contextMap()
+	}
+	return c.vars
+}
+
+// override returns what templates have set of one of the overrides, nil if no template has run.
+func (c *lazyContext) override(name string) *vtl.Map {
+	if c.vars == nil {
+		return nil
+	}
+	v, _ := c.vars.Get(name)
+	m, _ := v.(*vtl.Map)
+	return m
+}
+
 // render runs a mapping template over body.
-func (x *exchange) render(t *vtl.Template, vars *vtl.Map, body []byte) ([]byte, error) {
+func (x *exchange) render(t *vtl.Template, vars *lazyContext, body []byte) ([]byte, error) {
+	if text, ok := t.Text(); ok {
+		return []byte(text), nil
+	}
 	out, err := t.Execute(vtl.Scope{
-		"input": &templateInput{x: x, body: body}, "context": vars, "stageVariables": lenientMap(x.stage.variableFields), "util": templateUtil{},
+		"input": &templateInput{x: x, body: body}, "context": vars.get(), "stageVariables": lenientMap(x.stage.variableFields), "util": templateUtil{},
 	})
 	return []byte(out), err
 }
@@ -239,7 +265,7 @@ var errUnsupportedMedia = misconfigured("Unsupported media type")
 // integrationRequest makes the payload of an integration that is no proxy: by the template for the request's content type,
 // or as it came, as the passthrough behaviour says.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-passthrough-behaviors.html
-func (x *exchange) integrationRequest(vars *vtl.Map) ([]byte, error) {
+func (x *exchange) integrationRequest(vars *lazyContext) ([]byte, error) {
 	in := x.method.integration
 	contentType, _ := x.req.header("Content-Type")
 	media := mediaType(contentType)
@@ -271,7 +297,7 @@ type integrationResult struct {
 
 // methodResponse maps an integration's result to the response of the method.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-integration-settings-integration-response.html
-func (x *exchange) methodResponse(vars *vtl.Map, result *integrationResult) (*Response, error) {
+func (x *exchange) methodResponse(vars *lazyContext, result *integrationResult) (*Response, error) {
 	chosen := x.method.integration.selectResponse(result.selector)
 	if chosen == nil {
 		return nil, misconfigured("No match for output mapping and no default output mapping configured. Endpoint Response Status Code: %d", result.status)
@@ -335,7 +361,7 @@ func (x *exchange) methodResponse(vars *vtl.Map, result *integrationResult) (*Re
 
 // responseParameter evaluates the right side of a response parameter.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/request-response-data-mappings.html
-func (x *exchange) responseParameter(source string, vars *vtl.Map, result *integrationResult) (string, bool, error) {
+func (x *exchange) responseParameter(source string, vars *lazyContext, result *integrationResult) (string, bool, error) {
 	if len(source) >= 2 && source[0] == '\'' && source[len(source)-1] == '\'' {
 		return source[1 : len(source)-1], true, nil
 	}
@@ -360,7 +386,7 @@ func (x *exchange) responseParameter(source string, vars *vtl.Map, result *integ
 		value, ok := x.stage.variables[strings.TrimPrefix(source, "stageVariables.")]
 		return value, ok, nil
 	case strings.HasPrefix(source, "context."):
-		text, ok := contextText(vars, strings.TrimPrefix(source, "context."))
+		text, ok := contextText(vars.get(), strings.TrimPrefix(source, "context."))
 		return text, ok, nil
 	}
 	switch v := v.(type) {
@@ -375,10 +401,9 @@ func (x *exchange) responseParameter(source string, vars *vtl.Map, result *integ
 
 // overrideResponse applies $context.responseOverride, which a template may have set.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-override-request-response-parameters.html
-func overrideResponse(r *Response, vars *vtl.Map) error {
-	v, _ := vars.Get("responseOverride")
-	override, ok := v.(*vtl.Map)
-	if !ok {
+func overrideResponse(r *Response, vars *lazyContext) error {
+	override := vars.override("responseOverride")
+	if override == nil {
 		return nil
 	}
 	if v, ok := override.Get("status"); ok && v != nil {
@@ -389,7 +414,7 @@ func overrideResponse(r *Response, vars *vtl.Map) error {
 		}
 		r.Status = status
 	}
-	v, _ = override.Get("header")
+	v, _ := override.Get("header")
 	if headers, ok := v.(*vtl.Map); ok {
 		for _, name := range headers.Keys {
 			v, _ := headers.Get(name)

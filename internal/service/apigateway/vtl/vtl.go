@@ -69,6 +69,18 @@ type Object interface {
 	Call(method string, args []any) (result any, ok bool, err error)
 }
 
+// Text returns what t renders to if that is the same in every scope, and false if it may not be.
+func (t *Template) Text() (string, bool) {
+	switch len(t.nodes) {
+	case 0:
+		return "", true
+	case 1:
+		text, ok := t.nodes[0].(textNode)
+		return string(text), ok
+	}
+	return "", false
+}
+
 // Execute runs t. The template cannot change scope, but it can change lists and maps in it.
 func (t *Template) Execute(scope Scope) (string, error) {
 	x := &execution{scope: scope, deadline: time.Now().Add(maxTime)}

@@ -379,3 +379,25 @@ func TestJSONPath(t *testing.T) {
 		}
 	}
 }
+
+func TestText(t *testing.T) {
+	for _, test := range []struct {
+		source string
+		fixed  bool
+	}{
+		{"", true}, {`{"statusCode": 200}`, true}, {"costs 5$ #1", true},
+		{"$a", false}, {"x $!{a.b} y", false}, {"#set($a = 1)", false}, {"a #stop b", false}, {"#if(true)a#end", false},
+	} {
+		template, err := Parse(test.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, fixed := template.Text()
+		if fixed != test.fixed {
+			t.Errorf("%q: %v", test.source, fixed)
+		}
+		if want, err := template.Execute(Scope{}); err != nil || fixed && text != want {
+			t.Errorf("%q: %q, but it renders to %q, %v", test.source, text, want, err)
+		}
+	}
+}

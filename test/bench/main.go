@@ -80,15 +80,17 @@ func numbers(list string) (out []int, err error) {
 	return out, nil
 }
 
-// parts are what is measured under load, each beside an echo of its own.
+// parts are what is measured under load, each beside an echo of its own: under as many requests a second, as a server that
+// sleeps and wakes up between them pays for that.
 var parts = []struct {
-	name    string
-	measure func(*bench, context.Context) error
+	name      string
+	perSecond int
+	measure   func(*bench, context.Context) error
 }{
-	{"dynamodb", (*bench).dynamoDB},
-	{"gateway", (*bench).gateway},
-	{"functions", (*bench).functions},
-	{"lambda", (*bench).lambda},
+	{"dynamodb", 0, (*bench).dynamoDB},
+	{"gateway", gatewayRate, (*bench).gateway},
+	{"functions", 0, (*bench).functions},
+	{"lambda", 0, (*bench).lambda},
 }
 
 func (b *bench) run(ctx context.Context, brume, only string) (err error) {
@@ -130,7 +132,7 @@ func (b *bench) run(ctx context.Context, brume, only string) (err error) {
 			continue
 		}
 		b.echo = 0
-		if err := b.load("net/http echo", echo.Process.Pid, 0, echoes); err != nil {
+		if err := b.load("net/http echo", echo.Process.Pid, part.perSecond, echoes); err != nil {
 			return err
 		}
 		if err := part.measure(b, ctx); err != nil {

@@ -15,6 +15,9 @@ import (
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html
 const maxPageSize = 1 << 20
 
+// leastRow is what a row takes of a page at least, so that a page of the smallest items still fits into memory.
+const leastRow = 16
+
 // A page is what Query and Scan have in common: they read rows in order, filter them, and stop somewhere.
 type page struct {
 	indexName *string
@@ -221,7 +224,7 @@ func (pg *page) read(r kv.Reader, t *table, x *index, rng kv.Range, used *consum
 		f.items = []item.Map{}
 	}
 	fetch := pg.fetches(t, x)
-	size, fetched := 0, 0
+	size, filled := 0, 0
 	for pair, err := range r.Scan(rng) {
 		if err != nil {
 			return nil, err
@@ -232,6 +235,7 @@ func (pg *page) read(r kv.Reader, t *table, x *index, rng kv.Range, used *consum
 			return nil, err
 		}
 		size += n
+		filled += max(n, leastRow)
 		f.scanned++
 		last := row
 		if fetch {
@@ -243,12 +247,12 @@ func (pg *page) read(r kv.Reader, t *table, x *index, rng kv.Range, used *consum
 				return nil, err
 			}
 			used.add(readUnits(whole, pg.consistent))
-			fetched += whole
+			filled += whole
 		}
 		if err := pg.take(f, row); err != nil {
 			return nil, err
 		}
-		if int(f.scanned) == pg.limit || max(size, fetched) >= maxPageSize {
+		if int(f.scanned) == pg.limit || filled >= maxPageSize {
 			if f.last, err = t.keyOf(last, x); err != nil {
 				return nil, err
 			}

@@ -539,3 +539,19 @@ func TestCountsAreBounded(t *testing.T) {
 		t.Errorf("%d and %d items", *d.ItemCount, *d.LocalSecondaryIndexes[0].ItemCount)
 	}
 }
+
+// The smallest items do not make pages of hundreds of thousands.
+func TestPageOfSmallItems(t *testing.T) {
+	b := newBench(t)
+	b.create("table", "p:N")
+	const most = maxPageSize / leastRow
+	b.fill("table", most+5, func(i int) M { return M{"p": api.N(fmt.Sprint(i))} })
+	out := must(b.Scan(b.ctx, &api.ScanInput{TableName: new("table"), Select: new("COUNT")}))(t)
+	if *out.Count != most || out.LastEvaluatedKey == nil {
+		t.Fatalf("%d items", *out.Count)
+	}
+	out = must(b.Scan(b.ctx, &api.ScanInput{TableName: new("table"), Select: new("COUNT"), ExclusiveStartKey: out.LastEvaluatedKey}))(t)
+	if *out.Count != 5 || out.LastEvaluatedKey != nil {
+		t.Fatalf("%d items", *out.Count)
+	}
+}

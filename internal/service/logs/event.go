@@ -48,6 +48,10 @@ func (s *Service) PutLogEvents(ctx context.Context, in *api.PutLogEventsInput) (
 		}
 		now := tx.Now()
 		accepted, rejected := acceptable(in.LogEvents, now, group.RetentionDays)
+		// Events that are rejected anyway do not count for the span.
+		if n := len(accepted); n > 0 && *accepted[n-1].Timestamp-*accepted[0].Timestamp > maxBatchSpan.Milliseconds() {
+			return invalidParameter("The batch of log events in a single PutLogEvents request cannot span more than 24 hours.")
+		}
 		out.RejectedLogEventsInfo = rejected
 		b.group, b.id, b.events = group, stream.ID, make([]event, 0, len(accepted))
 		for i := range accepted {
@@ -83,9 +87,6 @@ func checkBatch(events []api.InputLogEvent) error {
 	}
 	if size > maxBatchBytes {
 		return invalidParameter("Upload too large: %d bytes exceeds limit of %d", size, maxBatchBytes)
-	}
-	if n := len(events); n > 0 && *events[n-1].Timestamp-*events[0].Timestamp > maxBatchSpan.Milliseconds() {
-		return invalidParameter("The batch of log events in a single PutLogEvents request cannot span more than 24 hours.")
 	}
 	return nil
 }
@@ -196,6 +197,9 @@ func (s *Service) GetLogEvents(ctx context.Context, in *api.GetLogEventsInput) (
 		}
 		stream, err := getStream(tx, group, *in.LogStreamName)
 		if err != nil {
+			return err
+		}
+		if err := checkReadable(group); err != nil {
 			return err
 		}
 		events, err := readPage(tx, group, stream, from, to, !forward, eventLimit(in.Limit))

@@ -51,6 +51,9 @@ func (s *Service) FilterLogEvents(ctx context.Context, in *api.FilterLogEventsIn
 		if err != nil {
 			return err
 		}
+		if err := checkReadable(group); err != nil {
+			return err
+		}
 		streams, err := chooseStreams(tx, group, name, in)
 		if err != nil {
 			return err

@@ -246,6 +246,23 @@ func oneGroup(sc scope, name, identifier *string) (string, error) {
 	return "", invalidParameter("Either LogGroup name or LogGroup identifier must be provided.")
 }
 
+// checkReadable refuses to read events of groups that only queries may read.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatch_Logs_Log_Classes.html
+func checkReadable(group *groupRow) error {
+	if group.Class == api.LogGroupClassStandard {
+		return nil
+	}
+	return invalidParameter("The operation is not supported for log groups of the class %s.", group.Class)
+}
+
+// checkFilterable likewise refuses filters.
+func checkFilterable(group *groupRow) error {
+	if group.Class == api.LogGroupClassStandard {
+		return nil
+	}
+	return &api.InvalidOperationException{Message: new("Filters are not supported for log groups of the class " + group.Class + ".")}
+}
+
 func pageLimit(limit *int32) int {
 	if limit == nil {
 		return pageSize

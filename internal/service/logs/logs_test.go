@@ -204,6 +204,9 @@ func TestPutLogEventsKeepsItsLimits(t *testing.T) {
 	_, err = send(event(now.Add(-24*time.Hour-time.Millisecond)), event(now))
 	wantCode(t, err, "InvalidParameterException")
 
+	if out, err := send(event(now.Add(-15*24*time.Hour)), event(now)); err != nil || *out.RejectedLogEventsInfo.TooOldLogEventEndIndex != 1 {
+		t.Errorf("what is rejected counts for the span: %v", err)
+	}
 	out := must(send(event(now.Add(-15*24*time.Hour)), event(now.Add(-14*24*time.Hour-time.Minute))))
 	if out.RejectedLogEventsInfo == nil || *out.RejectedLogEventsInfo.TooOldLogEventEndIndex != 2 {
 		t.Errorf("too old: %+v", out.RejectedLogEventsInfo)
@@ -271,6 +274,27 @@ func TestPatternsAreTried(t *testing.T) {
 	wantCode(t, err, "InvalidParameterException")
 	_, err = s.FilterLogEvents(ctx, &api.FilterLogEventsInput{LogGroupName: new("g"), FilterPattern: new("{")})
 	wantCode(t, err, "InvalidParameterException")
+}
+
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatch_Logs_Log_Classes.html
+func TestInfrequentAccessGroupsAreForQueries(t *testing.T) {
+	s, ctx := newService(t)
+	running(t, s)
+	must(s.CreateLogGroup(ctx, &api.CreateLogGroupInput{LogGroupName: new("g"), LogGroupClass: new(api.LogGroupClassInfrequentAccess)}))
+	must(s.CreateLogStream(ctx, &api.CreateLogStreamInput{LogGroupName: new("g"), LogStreamName: new("s")}))
+	must(put(s, ctx, "g", "s", time.Now().Add(-time.Minute), "one"))
+	_, err := s.GetLogEvents(ctx, &api.GetLogEventsInput{LogGroupName: new("g"), LogStreamName: new("s")})
+	wantCode(t, err, "InvalidParameterException")
+	_, err = s.FilterLogEvents(ctx, &api.FilterLogEventsInput{LogGroupName: new("g")})
+	wantCode(t, err, "InvalidParameterException")
+	_, err = s.PutMetricFilter(ctx, &api.PutMetricFilterInput{LogGroupName: new("g"), FilterName: new("f"), FilterPattern: new("")})
+	wantCode(t, err, "InvalidOperationException")
+	wantCode(t, subscribe(s, ctx, "g", "f", "", subscriber), "InvalidOperationException")
+	_, err = s.StartLiveTail(ctx, &api.StartLiveTailInput{LogGroupIdentifiers: []string{"arn:aws:logs:us-east-1:000000000000:log-group:g"}})
+	wantCode(t, err, "InvalidOperationException")
+	if got := cells(results(t, s, ctx, *must(startQuery(s, ctx, "fields @message", "g")).QueryId).Results); got != "@message=one" {
+		t.Errorf("a query finds %q", got)
+	}
 }
 
 func FuzzTokens(f *testing.F) {

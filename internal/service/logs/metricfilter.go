@@ -80,6 +80,9 @@ func (s *Service) PutMetricFilter(ctx context.Context, in *api.PutMetricFilterIn
 		row.Transformations = append(row.Transformations, t)
 	}
 	err = s.updateFilters(ctx, *in.LogGroupName, func(tx kv.Tx, group *groupRow) error {
+		if err := checkFilterable(group); err != nil {
+			return err
+		}
 		key := metricFilterKey(group.ID, *in.FilterName)
 		_, exists, err := tx.Get(key)
 		if err != nil {

@@ -103,8 +103,11 @@ func (s *Service) PutSubscriptionFilter(ctx context.Context, in *api.PutSubscrip
 		return nil, err
 	}
 	if err := s.store.View(ctx, func(tx kv.Reader) error {
-		_, err := getGroup(tx, sc, *in.LogGroupName)
-		return err
+		group, err := getGroup(tx, sc, *in.LogGroupName)
+		if err != nil {
+			return err
+		}
+		return checkFilterable(group)
 	}); err != nil {
 		return nil, err
 	}

@@ -126,7 +126,7 @@ func TestAssumeRole(t *testing.T) {
 		code, reason string
 	}{
 		"no such role": {user, sts.AssumeRoleInput{RoleArn: aws.String(role + "x"), RoleSessionName: aws.String("ss")}, 403, "AccessDenied",
-			"User: " + arn + " is not authorized to perform: sts:AssumeRole on resource: " + role + "x"},
+			"User: " + arn + " is not authorized to perform: sts:AssumeRole on resource: " + role + "x because no role trust policy allows the sts:AssumeRole action"},
 		"root":                   {root, sts.AssumeRoleInput{RoleArn: &role, RoleSessionName: aws.String("ss")}, 403, "AccessDenied", "Roles may not be assumed by root accounts."},
 		"another account's root": {rootOf(newAccount()), sts.AssumeRoleInput{RoleArn: &role, RoleSessionName: aws.String("ss")}, 403, "AccessDenied", ""},
 		"too long": {user, sts.AssumeRoleInput{RoleArn: &role, RoleSessionName: aws.String("ss"), DurationSeconds: aws.Int32(7200)}, 400, "ValidationError",

@@ -50,6 +50,9 @@ func mayNotAssume(p *call.Principal, roleARN string) error {
 func (s *Service) AssumeRole(ctx context.Context, in *api.AssumeRoleInput) (*api.AssumeRoleOutput, error) {
 	caller := &call.From(ctx).Principal
 	role, err := s.assumable(ctx, caller, *in.RoleArn)
+	if err == nil && role == nil {
+		err = mayNotAssume(caller, *in.RoleArn)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +99,7 @@ func (c *Credentials) out() *api.Credentials {
 	}
 }
 
-// assumable returns the role that the caller wants to assume.
+// assumable returns the role that the caller wants to assume, nil if there is none.
 func (s *Service) assumable(ctx context.Context, caller *call.Principal, roleARN string) (*policy.Role, error) {
 	switch caller.Type {
 	case call.Account:
@@ -105,11 +108,7 @@ func (s *Service) assumable(ctx context.Context, caller *call.Principal, roleARN
 		// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html#api_getfederationtoken
 		return nil, mayNotAssume(caller, roleARN)
 	}
-	role, err := s.identities.Role(ctx, roleARN)
-	if err == nil && role == nil {
-		err = mayNotAssume(caller, roleARN)
-	}
-	return role, err
+	return s.identities.Role(ctx, roleARN)
 }
 
 func roleSessionDuration(caller *call.Principal, role *policy.Role, seconds *int32) (time.Duration, error) {

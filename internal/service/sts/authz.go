@@ -80,6 +80,9 @@ func (s *Service) assumeRoleChecks(ctx context.Context, in *api.AssumeRoleInput)
 	}
 	caller := &call.From(ctx).Principal
 	role, err := s.assumable(ctx, caller, *in.RoleArn)
+	if err == nil && role == nil {
+		role, err = unknownRole(*in.RoleArn) // whoever may not assume it does not learn that it is not there
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +118,12 @@ func (s *Service) assumeRoleChecks(ctx context.Context, in *api.AssumeRoleInput)
 		checks = append(checks, assumeCheck("sts:SetSourceIdentity", role, keys))
 	}
 	return checks, nil
+}
+
+// unknownRole stands for a role that does not exist, and trusts nobody: no principal has this id.
+func unknownRole(arn string) (*policy.Role, error) {
+	trust, err := policy.Parse(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"AROA0000000000000000"},"Action":"sts:AssumeRole"}}`, policy.Trust)
+	return &policy.Role{ARN: arn, Trust: trust}, err
 }
 
 // assumeCheck is the check of an action on a role that its trust policy has to allow.

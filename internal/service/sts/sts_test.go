@@ -256,9 +256,18 @@ func TestAssumeRoleIsRefused(t *testing.T) {
 	f := newFixture(t)
 	eve := bob()
 	eve.ARN, eve.ID, eve.Name = "arn:aws:iam::"+account+":user/eve", "AIDAEVEEVEEVEEVEEVEEV", "eve"
-	_, err := f.assume(bob(), &api.AssumeRoleInput{})
-	fails(t, err, "AccessDenied", "User: arn:aws:iam::"+account+":user/bob is not authorized to perform: sts:AssumeRole on resource: "+roleARN)
+	// Nobody can tell a role that does not exist from one that they may not assume.
+	unknown := func(err error) bool {
+		fails(t, err, "AccessDenied", "User: "+eve.ARN+" is not authorized to perform: sts:AssumeRole on resource: "+roleARN+" because no role trust policy allows the sts:AssumeRole action")
+		e, ok := errors.AsType[*awserr.Generic](err)
+		return ok && e.Explain != nil
+	}
+	_, err := f.assume(eve, &api.AssumeRoleInput{})
+	missing := unknown(err)
 	f.role(t, trustsBob)
+	if _, err = f.assume(eve, &api.AssumeRoleInput{}); unknown(err) != missing {
+		t.Error("the encoded message tells that there is the role")
+	}
 	_, err = f.assume(eve, &api.AssumeRoleInput{})
 	fails(t, err, "AccessDenied", "User: "+eve.ARN+" is not authorized to perform: sts:AssumeRole on resource: "+roleARN+" because no role trust policy allows the sts:AssumeRole action")
 	_, err = f.assume(root(), &api.AssumeRoleInput{})

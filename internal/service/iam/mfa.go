@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
-	"errors"
 	"iter"
 	"net/url"
 	"strings"
@@ -189,9 +188,6 @@ func (s *Service) synchronise(t txn, d *mfaRow, window int, code1, code2 string)
 
 // https://docs.aws.amazon.com/IAM/latest/APIReference/API_ResyncMFADevice.html
 func (s *Service) ResyncMFADevice(ctx context.Context, in *api.ResyncMFADeviceInput) (*api.ResyncMFADeviceOutput, error) {
-	if s.codeTries.blocked(*in.SerialNumber, time.Now()) {
-		return nil, tooManyTries()
-	}
 	err := s.update(ctx, func(t txn) error {
 		u, err := t.identity(kindUser, *in.UserName)
 		if err != nil {
@@ -201,15 +197,15 @@ func (s *Service) ResyncMFADevice(ctx context.Context, in *api.ResyncMFADeviceIn
 		if err != nil {
 			return err
 		}
+		if !s.codeTries.attempt(*in.SerialNumber, time.Now()) {
+			return tooManyTries()
+		}
 		return s.synchronise(t, d, resyncWindow, *in.AuthenticationCode1, *in.AuthenticationCode2)
 	})
-	var wrong *api.InvalidAuthenticationCodeException
-	if errors.As(err, &wrong) {
-		s.codeTries.failed(*in.SerialNumber, time.Now())
-	}
 	if err != nil {
 		return nil, err
 	}
+	s.codeTries.succeeded(*in.SerialNumber)
 	return &api.ResyncMFADeviceOutput{}, nil
 }
 
@@ -409,8 +405,6 @@ func (s *Service) ListMFADeviceTags(ctx context.Context, in *api.ListMFADeviceTa
 // CheckMFA says whether p, a user or a root, has the device, and whether code is what it shows now. With use, the code
 // counts this once and never again. After some wrong codes none is accepted for a while.
 func (s *Service) CheckMFA(ctx context.Context, p *call.Principal, serial, code string, use bool) (known, valid bool, err error) {
-	now := time.Now()
-	blocked := s.codeTries.blocked(serial, now)
 	check := func(kvr kv.Reader) (d *mfaRow, err error) {
 		known, valid = false, false
 		r := reader{kvr, p.Account}
@@ -420,7 +414,7 @@ func (s *Service) CheckMFA(ctx context.Context, p *call.Principal, serial, code 
 		}
 		known = true
 		seed, err := s.seed(p.Account, d)
-		if err != nil || blocked {
+		if err != nil || !s.codeTries.attempt(serial, time.Now()) {
 			return nil, err
 		}
 		at := totp.Counter(kvr.Now())
@@ -444,12 +438,10 @@ func (s *Service) CheckMFA(ctx context.Context, p *call.Principal, serial, code 
 			return err
 		})
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return false, false, err
-	case known && !valid && !blocked:
-		s.codeTries.failed(serial, now)
-	case valid && use:
+	}
+	if valid {
 		s.codeTries.succeeded(serial)
 	}
 	return known, valid, nil

@@ -229,7 +229,7 @@ func (s *Service) ChangePassword(ctx context.Context, in *api.ChangePasswordInpu
 	if p.Type != call.User {
 		return nil, &api.InvalidUserTypeException{Message: new("Only IAM Users can change their own password.")}
 	}
-	if s.passwordTries.blocked(p.ID, time.Now()) {
+	if !s.passwordTries.attempt(p.ID, time.Now()) {
 		return nil, tooManyTries()
 	}
 	wrong := false
@@ -259,13 +259,12 @@ func (s *Service) ChangePassword(ctx context.Context, in *api.ChangePasswordInpu
 		row.ResetRequired = false
 		return s.setPassword(ctx, t, u, row, *in.NewPassword)
 	})
-	if wrong {
-		s.passwordTries.failed(p.ID, time.Now())
+	if !wrong {
+		s.passwordTries.succeeded(p.ID)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.passwordTries.succeeded(p.ID)
 	return &api.ChangePasswordOutput{}, nil
 }
 
@@ -284,7 +283,7 @@ type SignIn struct {
 func (s *Service) CheckPassword(ctx context.Context, account, userName, password string) (*SignIn, error) {
 	now := time.Now()
 	who := account + "/" + fold(userName)
-	if len(password) > maxPassword || s.passwordTries.blocked(who, now) {
+	if len(password) > maxPassword || !s.passwordTries.attempt(who, now) {
 		return nil, nil
 	}
 	var (
@@ -326,7 +325,6 @@ func (s *Service) CheckPassword(ctx context.Context, account, userName, password
 		return nil, err
 	}
 	if !found || !same {
-		s.passwordTries.failed(who, now)
 		return nil, nil
 	}
 	s.passwordTries.succeeded(who)

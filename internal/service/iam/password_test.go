@@ -3,6 +3,8 @@ package iam
 import (
 	"context"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -186,23 +188,35 @@ func TestChangePassword(t *testing.T) {
 
 func TestTries(t *testing.T) {
 	tries, now := newTries(), time.Unix(1e9, 0)
-	for range freeTries {
-		if tries.blocked("bob", now) {
-			t.Fatal("blocked too early")
-		}
-		tries.failed("bob", now)
+	// It does not help to guess many at one time.
+	var made atomic.Int64
+	var all sync.WaitGroup
+	for range 10 * freeTries {
+		all.Go(func() {
+			if tries.attempt("bob", now) {
+				made.Add(1)
+			}
+		})
 	}
-	if !tries.blocked("bob", now) || tries.blocked("eve", now) || tries.blocked("bob", now.Add(time.Second)) {
-		t.Error("not blocked for a second")
+	if all.Wait(); made.Load() != freeTries {
+		t.Errorf("%d tries at one time", made.Load())
+	}
+	if tries.attempt("bob", now.Add(time.Second-1)) || !tries.attempt("eve", now) || !tries.attempt("bob", now.Add(time.Second)) {
+		t.Error("the first wait is not a second")
 	}
 	for range 100 {
-		tries.failed("bob", now)
+		now = now.Add(maxWait)
+		if !tries.attempt("bob", now) || tries.attempt("bob", now) {
+			t.Fatal("not one try after each wait")
+		}
 	}
-	if !tries.blocked("bob", now.Add(maxWait-1)) || tries.blocked("bob", now.Add(maxWait)) {
-		t.Error("not blocked for the longest wait")
+	if tries.attempt("bob", now.Add(maxWait-1)) || !tries.attempt("bob", now.Add(maxWait)) {
+		t.Error("the longest wait")
 	}
 	tries.succeeded("bob")
-	if tries.blocked("bob", now) {
-		t.Error("blocked after a success")
+	for range freeTries {
+		if !tries.attempt("bob", now) {
+			t.Fatal("blocked after a success")
+		}
 	}
 }

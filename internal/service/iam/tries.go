@@ -30,23 +30,24 @@ type failures struct {
 
 func newTries() *tries { return &tries{failures: recent.NewMap[string, failures](maxTried)} }
 
-// blocked says whether who must still wait.
-func (t *tries) blocked(who string, now time.Time) bool {
-	f, ok := t.failures.Get(who)
-	return ok && now.Before(f.until)
-}
-
-func (t *tries) failed(who string, now time.Time) {
+// attempt counts a try, and says whether it may be made. It counts before the outcome is known, so that it does not help to
+// guess many at one time.
+func (t *tries) attempt(who string, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f, _ := t.failures.Get(who)
+	if now.Before(f.until) {
+		return false
+	}
 	f.count++
 	if over := f.count - freeTries; over >= 0 {
 		f.until = now.Add(min(maxWait, time.Second<<min(over, 10)))
 	}
 	t.failures.Set(who, f)
+	return true
 }
 
+// succeeded says that the last try was right: those before it are forgotten.
 func (t *tries) succeeded(who string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

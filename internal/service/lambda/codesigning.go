@@ -301,9 +301,9 @@ func (s *Service) setSigning(ctx context.Context, name *string, arn string) (r r
 	})
 }
 
-// checkSigned refuses unsigned code, which all code is, where a configuration says so.
+// checkSigned refuses unsigned code, which all code is, where the configuration of a function says so.
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-codesigning.html
-func (s *Service) checkSigned(ctx context.Context, rd kv.Reader, arn string) error {
+func (s *Service) checkSigned(ctx context.Context, rd kv.Reader, r ref, arn string) error {
 	if arn == "" {
 		return nil
 	}
@@ -317,7 +317,7 @@ func (s *Service) checkSigned(ctx context.Context, rd kv.Reader, arn string) err
 	}
 	if row.Policy == api.CodeSigningPolicyEnforce {
 		return &api.CodeVerificationFailedException{Type: new(userFault), Message: new(
-			"Lambda cannot deploy the function. The function or layer might be signed using a signature that the client is not configured to accept. Check the provided signature for " + arn)}
+			"Lambda cannot deploy the function. The function or layer might be signed using a signature that the client is not configured to accept. Check the provided signature for " + r.function().arn() + ".")}
 	}
 	return nil
 }

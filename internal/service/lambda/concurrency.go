@@ -42,6 +42,16 @@ func (s *Service) reserve(ctx context.Context, name *string, n *int32) error {
 		if err != nil {
 			return err
 		}
+		provisioned := int32(0)
+		for _, row := range eachProvisioned(tx, provisionedPrefix(r.scope, r.name), &err) {
+			provisioned += row.Requested
+		}
+		if err != nil {
+			return err
+		}
+		if n != nil && *n < provisioned {
+			return invalid("ReservedConcurrentExecutions %d should not be lower than function's total provisioned concurrency [%d].", *n, provisioned)
+		}
 		f.Reserved = n
 		if err := s.setReserved(tx, r, n); err != nil {
 			return err

@@ -46,7 +46,7 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 		if in.RevisionId != nil && *in.RevisionId != v.RevisionID {
 			return staleRevision("GetFunction/GetAlias")
 		}
-		if err := s.checkSigned(ctx, tx, f.CodeSigning); err != nil {
+		if err := s.checkSigned(ctx, tx, r, f.CodeSigning); err != nil {
 			return err
 		}
 		before := v.Code

@@ -42,7 +42,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	}
 	signing := ""
 	set(&signing, in.CodeSigningConfigArn)
-	if err := s.store.View(ctx, func(rd kv.Reader) error { return s.checkSigned(ctx, rd, signing) }); err != nil {
+	if err := s.store.View(ctx, func(rd kv.Reader) error { return s.checkSigned(ctx, rd, r, signing) }); err != nil {
 		return nil, err
 	}
 	if err := checkTags(in.Tags); err != nil {

@@ -40,6 +40,11 @@ func TestProvisionedConcurrency(t *testing.T) {
 	if l := ok[api.ListProvisionedConcurrencyConfigsOutput](f, "ListProvisionedConcurrencyConfigs", &api.ListProvisionedConcurrencyConfigsInput{FunctionName: new("f")}); len(l.ProvisionedConcurrencyConfigs) != 2 || *l.ProvisionedConcurrencyConfigs[1].FunctionArn != fnARN+"f:prod" {
 		t.Errorf("%+v", l)
 	}
+	reserve := func(n int32) *api.PutFunctionConcurrencyInput {
+		return &api.PutFunctionConcurrencyInput{FunctionName: new("f"), ReservedConcurrentExecutions: &n}
+	}
+	refused[api.Concurrency](f, "PutFunctionConcurrency", reserve(4), "InvalidParameterValueException", "should not be lower than function's total provisioned concurrency [5]")
+	ok[api.Concurrency](f, "PutFunctionConcurrency", reserve(5))
 	f.envs.provisioned = nil // another process
 	must(t, f.ProvisionAll(t.Context()))
 	ready("map[2:5]")
@@ -47,6 +52,33 @@ func TestProvisionedConcurrency(t *testing.T) {
 	ready("map[2:2]")
 	ok[api.DeleteFunctionOutput](f, "DeleteFunction", &api.DeleteFunctionInput{FunctionName: new("f")})
 	ready("map[2:0]")
+}
+
+// What is provisioned has room in what no function has reserved.
+func TestProvisionedRoom(t *testing.T) {
+	f := newFixture(t)
+	put := func(name, qualifier string, n int32) *api.PutProvisionedConcurrencyConfigInput {
+		return &api.PutProvisionedConcurrencyConfigInput{FunctionName: &name, Qualifier: &qualifier, ProvisionedConcurrentExecutions: &n}
+	}
+	for _, name := range []string{"f", "g", "h"} {
+		f.create(name)
+		ok[api.FunctionConfiguration](f, "PublishVersion", &api.PublishVersionInput{FunctionName: &name})
+	}
+	ok[api.Concurrency](f, "PutFunctionConcurrency", &api.PutFunctionConcurrencyInput{FunctionName: new("h"), ReservedConcurrentExecutions: new(int32(300))})
+	ok[api.PutProvisionedConcurrencyConfigOutput](f, "PutProvisionedConcurrencyConfig", put("h", "1", 300)) // counts once
+	ok[api.PutProvisionedConcurrencyConfigOutput](f, "PutProvisionedConcurrencyConfig", put("g", "1", 200))
+	const refusal = "InvalidParameterValueException"
+	refused[api.PutProvisionedConcurrencyConfigOutput](f, "PutProvisionedConcurrencyConfig", put("f", "1", 501), refusal, "greater than account's unreserved concurrency [500]")
+	refused[api.PutProvisionedConcurrencyConfigOutput](f, "PutProvisionedConcurrencyConfig", put("f", "1", 401), refusal, "UnreservedConcurrentExecution below its minimum value of [100]")
+	ok[api.PutProvisionedConcurrencyConfigOutput](f, "PutProvisionedConcurrencyConfig", put("f", "1", 400))
+	ok[api.PutProvisionedConcurrencyConfigOutput](f, "PutProvisionedConcurrencyConfig", put("f", "1", 399)) // in place of those
+
+	ok[api.FunctionConfiguration](f, "UpdateFunctionConfiguration", &api.UpdateFunctionConfigurationInput{FunctionName: new("g"), Description: new("2")})
+	ok[api.FunctionConfiguration](f, "PublishVersion", &api.PublishVersionInput{FunctionName: new("g")})
+	ok[api.AliasConfiguration](f, "CreateAlias", &api.CreateAliasInput{FunctionName: new("g"), Name: new("both"), FunctionVersion: new("1"),
+		RoutingConfig: &api.AliasRoutingConfiguration{AdditionalVersionWeights: map[string]float64{"2": 0.5}}})
+	// https://github.com/hashicorp/terraform/issues/24957
+	refused[api.PutProvisionedConcurrencyConfigOutput](f, "PutProvisionedConcurrencyConfig", put("g", "both", 1), refusal, "Alias with weights can not be used with Provisioned Concurrency")
 }
 
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-codesigning.html
@@ -72,7 +104,7 @@ func TestCodeSigning(t *testing.T) {
 	refused[api.FunctionConfiguration](f, "UpdateFunctionCode", update, "CodeVerificationFailedException", "cannot deploy")
 	in := f.input("g")
 	in.CodeSigningConfigArn = c.CodeSigningConfigArn
-	refused[api.FunctionConfiguration](f, "CreateFunction", in, "CodeVerificationFailedException", "cannot deploy")
+	refused[api.FunctionConfiguration](f, "CreateFunction", in, "CodeVerificationFailedException", "Check the provided signature for "+fnARN+"g.")
 	ok[api.DeleteFunctionCodeSigningConfigOutput](f, "DeleteFunctionCodeSigningConfig", &api.DeleteFunctionCodeSigningConfigInput{FunctionName: new("f")})
 	ok[api.DeleteCodeSigningConfigOutput](f, "DeleteCodeSigningConfig", &api.DeleteCodeSigningConfigInput{CodeSigningConfigArn: c.CodeSigningConfigArn})
 	refused[api.GetCodeSigningConfigOutput](f, "GetCodeSigningConfig", &api.GetCodeSigningConfigInput{CodeSigningConfigArn: c.CodeSigningConfigArn}, "ResourceNotFoundException", "cannot be found")

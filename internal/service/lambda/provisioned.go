@@ -85,20 +85,8 @@ func (s *Service) PutProvisionedConcurrencyConfig(ctx context.Context, in *api.P
 		if err != nil {
 			return err
 		}
-		others := int32(0)
-		for at, other := range eachProvisioned(tx, r.function(), &err) {
-			if at != r {
-				others += other.Requested
-			}
-		}
-		if err != nil {
+		if err := s.checkProvisioned(tx, r, f.row.Reserved, row.Requested); err != nil {
 			return err
-		}
-		if f.row.Reserved != nil && others+row.Requested > *f.row.Reserved {
-			return invalid("Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function")
-		}
-		if limit := int32(s.concurrency - minUnreserved); f.row.Reserved == nil && others+row.Requested > limit {
-			return invalid("Specified ConcurrentExecutions for function is greater than account's unreserved concurrency [%d].", limit)
 		}
 		row.Modified = tx.Now()
 		return putJSON(tx, provisionedKey(r), row)
@@ -110,6 +98,47 @@ func (s *Service) PutProvisionedConcurrencyConfig(ctx context.Context, in *api.P
 		return nil, err
 	}
 	return (*api.PutProvisionedConcurrencyConfigOutput)(s.provisionedStatus(r, version, row)), nil
+}
+
+// checkProvisioned refuses a provision that there is no room for: in what the function has reserved, or else in what no function
+// has. An alias that leads to two versions can have none.
+// https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html
+func (s *Service) checkProvisioned(rd kv.Reader, r ref, reserved *int32, n int32) error {
+	if r.isAlias() {
+		a, err := getAlias(rd, r)
+		if err != nil {
+			return err
+		}
+		if len(a.Weights) > 0 {
+			return invalid("Alias with weights can not be used with Provisioned Concurrency")
+		}
+	}
+	account, err := s.reserved(rd, r.scope)
+	if err != nil {
+		return err
+	}
+	own, free := n, s.concurrency-account.sum()
+	for at, other := range eachProvisioned(rd, inScope(tagProvisioned, r.scope), &err) {
+		switch _, has := account.Functions[at.name]; {
+		case at == r:
+		case at.name == r.name:
+			own += other.Requested
+			free -= int(other.Requested)
+		case !has:
+			free -= int(other.Requested)
+		}
+	}
+	switch least := min(minUnreserved, s.concurrency); {
+	case err != nil:
+		return err
+	case reserved != nil && own > *reserved:
+		return invalid("Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function")
+	case reserved == nil && int(n) > max(free, 0):
+		return invalid("Specified ConcurrentExecutions for function is greater than account's unreserved concurrency [%d].", max(free, 0))
+	case reserved == nil && free-int(n) < least:
+		return invalid("Specified ConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", least)
+	}
+	return nil
 }
 
 // https://docs.aws.amazon.com/lambda/latest/api/API_GetProvisionedConcurrencyConfig.html
@@ -168,7 +197,7 @@ func (s *Service) ListProvisionedConcurrencyConfigs(ctx context.Context, in *api
 		if _, err := s.peek(rd, r.function()); err != nil {
 			return err
 		}
-		for at, row := range eachProvisioned(rd, r.function(), &err) {
+		for at, row := range eachProvisioned(rd, provisionedPrefix(r.scope, r.name), &err) {
 			if !p.take(at.qualifier) {
 				if p.full() {
 					break
@@ -196,10 +225,10 @@ func (s *Service) ListProvisionedConcurrencyConfigs(ctx context.Context, in *api
 	return out, nil
 }
 
-// eachProvisioned yields the configurations of a function. What goes wrong is in err afterwards.
-func eachProvisioned(rd kv.Reader, r ref, err *error) func(yield func(ref, *provisionedRow) bool) {
+// eachProvisioned yields the configurations whose keys have a prefix. What goes wrong is in err afterwards.
+func eachProvisioned(rd kv.Reader, prefix []byte, err *error) func(yield func(ref, *provisionedRow) bool) {
 	return func(yield func(ref, *provisionedRow) bool) {
-		for pair, e := range rd.Scan(kv.Prefix(provisionedPrefix(r.scope, r.name))) {
+		for pair, e := range rd.Scan(kv.Prefix(prefix)) {
 			var at ref
 			var row *provisionedRow
 			if e == nil {
@@ -228,7 +257,7 @@ func (s *Service) reprovision(ctx context.Context, r ref) error {
 	functions := map[string]*environment.Function{}
 	err := s.store.View(ctx, func(rd kv.Reader) (err error) {
 		want = map[string]int{}
-		for at, row := range eachProvisioned(rd, r, &err) {
+		for at, row := range eachProvisioned(rd, provisionedPrefix(r.scope, r.name), &err) {
 			_, v, e := s.find(rd, at)
 			if e != nil {
 				if _, gone := errors.AsType[*api.ResourceNotFoundException](e); gone {

@@ -16,6 +16,7 @@ import (
 	"brume/internal/awserr"
 	"brume/internal/call"
 	"brume/internal/dispatch"
+	"brume/internal/edge"
 	"brume/internal/service/apigateway"
 	"brume/internal/service/iam"
 	"brume/internal/service/sts"
@@ -174,12 +175,12 @@ func (h *httpIntegration) Send(ctx context.Context, c *apigateway.HTTPCall) (*ap
 		return nil, err
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, apigateway.MaxBody+1))
+	body, err := io.ReadAll(io.LimitReader(res.Body, edge.MaxBody+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > apigateway.MaxBody {
-		return nil, apigateway.ErrTooLarge
+	if len(body) > edge.MaxBody {
+		return nil, edge.ErrTooLarge
 	}
 	return &apigateway.HTTPResult{Status: res.StatusCode, Header: fieldsOf(res.Header), Body: body}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	apigatewayapi "brume/internal/api/apigateway"
+	apigatewayv2api "brume/internal/api/apigatewayv2"
 	cloudtrailapi "brume/internal/api/cloudtrail"
 	dynamodbapi "brume/internal/api/dynamodb"
 	streamsapi "brume/internal/api/dynamodbstreams"
@@ -22,6 +23,7 @@ import (
 	logsapi "brume/internal/api/logs"
 	stsapi "brume/internal/api/sts"
 	"brume/internal/dispatch"
+	"brume/internal/edge"
 	"brume/internal/jwks"
 	"brume/internal/kv/pebblekv"
 	"brume/internal/obs"
@@ -29,6 +31,7 @@ import (
 	"brume/internal/schema"
 	"brume/internal/seal"
 	"brume/internal/service/apigateway"
+	"brume/internal/service/apigatewayv2"
 	"brume/internal/service/cloudtrail"
 	"brume/internal/service/dynamodb"
 	"brume/internal/service/iam"
@@ -183,10 +186,11 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	endpoints := newHTTPIntegration()
 	s.onClose(endpoints.Close)
 	serviceCalls := &serviceIntegration{iam: identities, sts: tokens}
+	functionCalls, buckets := lambdaIntegration{dispatcher, identities, tokens}, edge.NewBuckets()
 	apis := apigateway.New(apigateway.Config{
 		HTTP: endpoints, Services: serviceCalls, Logs: gatewayLogs{identities, tokens, dispatcher},
-		Store: store, Lambda: lambdaIntegration{dispatcher, identities, tokens}, Authorizer: dispatcher, Keys: signingKeys, Issuers: c.UserPools,
-		Endpoint: public, Log: log,
+		Store: store, Lambda: functionCalls, Authorizer: dispatcher, Keys: signingKeys, Issuers: c.UserPools,
+		Endpoint: public, Buckets: buckets, Log: log,
 	})
 	s.loop(background, func(ctx context.Context) {
 		if err := apis.Run(ctx); err != nil {
@@ -194,6 +198,12 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		}
 	})
 	add(apigatewayapi.Schema(), apigatewayapi.Handlers(apis), apis.Checks)
+
+	httpAPIs := apigatewayv2.New(apigatewayv2.Config{
+		Store: store, Lambda: functionCalls, HTTP: endpoints, Authorizer: dispatcher, Keys: signingKeys, Buckets: buckets, Log: log,
+		Endpoint: func(apiID, region string) string { return executeapi.URL(public, apiID, region) },
+	})
+	add(apigatewayv2api.Schema(), apigatewayv2api.Handlers(httpAPIs), httpAPIs.Checks)
 
 	if err := writeClient(ctx, c, endpoint, identities, isNew); err != nil {
 		return s, err
@@ -204,7 +214,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Credentials: tokens,
 		Messages:    tokens,
 		Uses:        identities,
-		DataPlane:   dataPlanes{functionurl.New(functions, tokens, metrics, log), executeapi.New(apis, tokens)},
+		DataPlane:   dataPlanes{functionurl.New(functions, tokens, metrics, log), executeapi.New(apis, httpAPIs, tokens)},
 		Region:      c.Region,
 		Metrics:     metrics,
 		Log:         log,

@@ -27,14 +27,14 @@ type Call struct {
 }
 
 // Has reports whether a service leads a host name.
-func (s *Server) Has(service string) bool { return s.findByHost(service+".") != nil }
+func (s *Server) Has(service string) bool { return len(s.findByHost(service+".")) > 0 }
 
 // Do makes a call for a caller whom the one who calls Do vouches for. It is decoded, validated, authorised and answered as
 // one that came over the network is, a refusal included.
 func (s *Server) Do(ctx context.Context, caller call.Info, c *Call) (resp *codec.Response) {
 	x := &exchange{start: s.Now(), info: caller}
 	resp = &codec.Response{Header: http.Header{}}
-	x.endpoint = s.findByHost(c.Service + ".")
+	x.endpoint = withPath(s.findByHost(c.Service+"."), &http.Request{Method: c.Method, URL: &url.URL{Path: c.Path}})
 	r := &http.Request{Method: c.Method, URL: &url.URL{Path: "/"}, Header: c.Header, Host: c.Service}
 	err := func() (err error) {
 		defer func() {

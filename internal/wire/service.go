@@ -47,7 +47,7 @@ func (s *Server) find(r *http.Request) *endpoint {
 			}
 		}
 		if len(candidates) > 0 {
-			return candidates[0]
+			return withPath(candidates, r)
 		}
 	}
 	if target != "" {
@@ -57,7 +57,7 @@ func (s *Server) find(r *http.Request) *endpoint {
 			}
 		}
 	}
-	if e := s.findByHost(r.Host); e != nil || scoped {
+	if e := withPath(s.findByHost(r.Host), r); e != nil || scoped {
 		return e
 	}
 	return s.findByPath(r)
@@ -78,15 +78,33 @@ func (e *endpoint) resolve(req *codec.Request) (*schema.Operation, error) {
 
 // findByHost reads hosts such as dynamodb.eu-west-1.amazonaws.com and iam.localhost: the leading labels are the
 // service's endpoint prefix, which may have a dot of its own.
-func (s *Server) findByHost(host string) *endpoint {
+func (s *Server) findByHost(host string) (candidates []*endpoint) {
 	host = strings.ToLower(host)
 	for _, e := range s.endpoints {
 		rest, ok := strings.CutPrefix(host, e.svc.EndpointPrefix)
 		if ok && strings.HasPrefix(rest, ".") {
-			return e
+			candidates = append(candidates, e)
 		}
 	}
-	return nil
+	return candidates
+}
+
+// withPath is that of several services of one name whose operation a request's path is; the first if it is nobody's, nil if there are none. The
+// two kinds of API Gateway's APIs have one name.
+func withPath(candidates []*endpoint, r *http.Request) *endpoint {
+	if len(candidates) == 0 {
+		return nil
+	}
+	if len(candidates) > 1 {
+		if req, err := codec.NewRequest(r, nil); err == nil {
+			for _, e := range candidates {
+				if _, err := e.resolve(req); err == nil {
+					return e
+				}
+			}
+		}
+	}
+	return candidates[0]
 }
 
 // findByPath serves unsigned requests to a host that says nothing: of the REST services the one that has the path, and

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"brume/internal/api/apigateway"
+	"brume/internal/api/apigatewayv2"
 	"brume/internal/api/cloudtrail"
 	"brume/internal/api/dynamodb"
 	"brume/internal/api/dynamodbstreams"
@@ -61,7 +62,7 @@ func main() {
 func writeTable(out *bytes.Buffer) error {
 	out.WriteString("\n| service | operations | which |\n| --- | --- | --- |\n")
 	for _, svc := range []*schema.Service{iam.Schema(), sts.Schema(), dynamodb.Schema(), dynamodbstreams.Schema(),
-		lambda.Schema(), logs.Schema(), apigateway.Schema(), cloudtrail.Schema()} {
+		lambda.Schema(), logs.Schema(), apigateway.Schema(), apigatewayv2.Schema(), cloudtrail.Schema()} {
 		dir, receiver := svc.Name, "Service"
 		if svc.Name == "dynamodbstreams" {
 			dir, receiver = "dynamodb", "Streams" // a part of the tables' service

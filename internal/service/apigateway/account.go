@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/edge"
 	"brume/internal/kv"
 )
 
@@ -14,9 +15,9 @@ type accountRow struct {
 }
 
 func (row *accountRow) show() *api.Account {
-	l := accountLimit()
+	l := edge.AccountLimit()
 	return &api.Account{
-		CloudwatchRoleArn: row.CloudwatchRoleArn, ThrottleSettings: &api.ThrottleSettings{BurstLimit: new(int32(l.burst)), RateLimit: new(l.rate)},
+		CloudwatchRoleArn: row.CloudwatchRoleArn, ThrottleSettings: &api.ThrottleSettings{BurstLimit: new(int32(l.Burst)), RateLimit: new(l.Rate)},
 		Features: []string{"UsagePlans"}, ApiKeyVersion: new("4"),
 	}
 }

@@ -20,16 +20,6 @@ type Authorizer interface {
 	Authorize(ctx context.Context, checks []policy.Check) error
 }
 
-// A SignatureFault says, as a gateway response, what is wrong with the signature of a request.
-type SignatureFault struct {
-	// Kind is the type of the gateway response: MISSING_AUTHENTICATION_TOKEN, INVALID_SIGNATURE, EXPIRED_TOKEN or ACCESS_DENIED.
-	Kind string
-	// ErrorType is for the header x-amzn-ErrorType.
-	ErrorType, Message string
-}
-
-func (f *SignatureFault) Error() string { return f.Message }
-
 // admit finds the method of a request, and checks everything that stands before its integration, in this order: who
 // calls, the API key, throttles and quotas, and what the method requires of the request.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-authorization-flow.html

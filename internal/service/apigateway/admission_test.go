@@ -19,6 +19,7 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/call"
+	"brume/internal/jwks"
 	"brume/internal/policy"
 )
 
@@ -265,7 +266,7 @@ func TestUserPoolAuthorizer(t *testing.T) {
 		{plain, token(key, map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}), 401},
 		{plain, token(key, map[string]any{"token_use": "access"}), 401},
 		{plain, "nonsense", 401},
-		{plain, strings.Repeat("x", maxToken+1), 401},
+		{plain, strings.Repeat("x", jwks.MaxToken+1), 401},
 		{scoped, token(key, map[string]any{"token_use": "access", "scope": "pets/read pets/write"}), 200},
 		{scoped, token(key, map[string]any{"token_use": "access", "scope": "pets/write"}), 401},
 		{scoped, token(key, nil), 401},
@@ -309,8 +310,8 @@ func TestResourcePolicyAndIAM(t *testing.T) {
 		{"a deny wins however the path is encoded", denyNet, open, "/%73ecret", "192.0.2.7", nil, 403, "with an explicit deny"},
 		{"and however it ends", denyNet, open, "/secret/", "192.0.2.7", nil, 403, "with an explicit deny"},
 		{"other paths are open", denyNet, open, "/pets", "192.0.2.7", nil, 200, ""},
-		{"no signature", "", signed, "/pets", "192.0.2.7", fault(SignatureFault{"MISSING_AUTHENTICATION_TOKEN", "MissingAuthenticationTokenException", "Missing Authentication Token"}), 403, `{"message":"Missing Authentication Token"}`},
-		{"a wrong signature", "", signed, "/pets", "192.0.2.7", fault(SignatureFault{"INVALID_SIGNATURE", "InvalidSignatureException", "wrong"}), 403, `{"message":"wrong"}`},
+		{"no signature", "", signed, "/pets", "192.0.2.7", fault(SignatureFault{Kind: "MISSING_AUTHENTICATION_TOKEN", ErrorType: "MissingAuthenticationTokenException", Message: "Missing Authentication Token"}), 403, `{"message":"Missing Authentication Token"}`},
+		{"a wrong signature", "", signed, "/pets", "192.0.2.7", fault(SignatureFault{Kind: "INVALID_SIGNATURE", ErrorType: "InvalidSignatureException", Message: "wrong"}), 403, `{"message":"wrong"}`},
 		{"a user with permission", "", signed, "/pets", "192.0.2.7", user(testAccount, "alice"), 200, `"accountId":"123456789012"`},
 		{"a user without", "", signed, "/pets", "192.0.2.7", user(testAccount, "bob"), 403, "User: arn:aws:iam::123456789012:user/bob is not authorized to perform: execute-api:Invoke on resource: arn:aws:execute-api:us-east-1:********9012:ID/dev/GET/pets because no identity-based policy allows the execute-api:Invoke action"},
 		{"the policy of the API is enough within an account", allowNet, signed, "/pets", "192.0.2.7", user(testAccount, "bob"), 200, ""},

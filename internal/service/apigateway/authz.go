@@ -6,9 +6,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/edge"
 	"brume/internal/kv"
 	"brume/internal/policy"
 	"brume/internal/schema"
@@ -30,7 +30,7 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 	}
 	op := &table.Operations[i]
 	sc := scopeOf(ctx)
-	segments := expandPath(table, op, in)
+	segments := edge.ExpandPath(table, op, in, folded)
 	check := policy.Check{
 		Action: "apigateway:" + op.Method, Resource: arnPrefix(sc) + strings.Join(segments, "/"), ResourceAccount: sc.account,
 		Context: map[string][]string{},
@@ -88,52 +88,13 @@ func implemented() []string {
 	}
 }
 
-// expandPath is the path of a call, in segments, with the input's values in it. Slashes and colons within a value are
-// encoded, as they are in the ARNs of tags: "tags/arn%3Aaws%3A…".
-func expandPath(table *schema.Service, op *schema.Operation, in schema.Struct) []string {
-	values := uriValues{shape: &table.Shapes[op.Input], found: map[string]string{}}
-	in.EncodeMembers(&values)
-	path, _, _ := strings.Cut(op.Path, "?")
-	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	for i, s := range segments {
-		if name, _, ok := paramName(s); ok {
-			v := values.found[name]
-			if name == "domain_name" {
-				v = foldDomain(v) // they are not told apart by case, so policies need not
-			}
-			segments[i] = strings.ReplaceAll(url.PathEscape(v), ":", "%3A")
-		}
+// folded is a value of a path in its one form: domain names are not told apart by case, so policies need not.
+func folded(label, v string) string {
+	if label == "domain_name" {
+		return foldDomain(v)
 	}
-	return segments
+	return v
 }
-
-// uriValues is an Encoder that keeps the members that travel in the path, and nothing else.
-type uriValues struct {
-	shape  *schema.Shape
-	member int
-	depth  int
-	found  map[string]string // by the name in the path
-}
-
-func (u *uriValues) Member(i int) { u.member = i }
-
-func (u *uriValues) String(v string) {
-	if m := &u.shape.Members[u.member]; u.depth == 0 && m.Location == schema.URI {
-		u.found[m.Wire] = v
-	}
-}
-
-func (u *uriValues) BeginList(int)        { u.depth++ }
-func (u *uriValues) EndList()             { u.depth-- }
-func (u *uriValues) BeginMap(int)         { u.depth++ }
-func (u *uriValues) EndMap()              { u.depth-- }
-func (u *uriValues) Key(string)           {}
-func (u *uriValues) Bool(bool)            {}
-func (u *uriValues) Int(int64)            {}
-func (u *uriValues) Float(float64)        {}
-func (u *uriValues) Blob([]byte)          {}
-func (u *uriValues) Time(time.Time)       {}
-func (u *uriValues) Struct(schema.Struct) {}
 
 // taggedPath is the path in the ARN that an operation on tags names, in segments; nil if it is none of ours.
 func taggedPath(sc scope, escaped string) []string {

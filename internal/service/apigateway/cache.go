@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/edge"
 	"brume/internal/kv"
 )
 
@@ -209,12 +210,12 @@ func compileLimit(row *api.ThrottleSettings) *limit {
 	if row == nil || row.RateLimit == nil && row.BurstLimit == nil {
 		return nil
 	}
-	l := accountLimit()
+	l := edge.AccountLimit()
 	if row.RateLimit != nil {
-		l.rate = *row.RateLimit
+		l.Rate = *row.RateLimit
 	}
 	if row.BurstLimit != nil {
-		l.burst = int(*row.BurstLimit)
+		l.Burst = int(*row.BurstLimit)
 	}
 	return &l
 }

@@ -3,12 +3,11 @@ package apigateway
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/kv/memkv"
 )
 
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/models-mappings-models.html
@@ -260,14 +259,14 @@ func TestDocumentation(t *testing.T) {
 
 // Nothing of a deleted API is left in the store.
 func TestDeleteRestApiTakesItsChildren(t *testing.T) {
-	store := newMemStore()
+	store := memkv.New()
 	g := newGatewayOn(t, store)
 	id, _ := g.api()
 	must(g.CreateRequestValidator(g.ctx, &api.CreateRequestValidatorInput{RestApiId: &id, Name: new("v")}))
 	must(g.CreateDocumentationVersion(g.ctx, &api.CreateDocumentationVersionInput{RestApiId: &id, DocumentationVersion: new("1")}))
 	must(g.PutGatewayResponse(g.ctx, &api.PutGatewayResponseInput{RestApiId: &id, ResponseType: new("THROTTLED")}))
 	must(g.DeleteRestApi(g.ctx, &api.DeleteRestApiInput{RestApiId: &id}))
-	if left := slices.Sorted(maps.Keys(store.m)); len(left) > 0 {
-		t.Errorf("left: %q", left)
+	if n := store.Len(); n > 0 {
+		t.Errorf("%d rows are left", n)
 	}
 }

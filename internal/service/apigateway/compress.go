@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+
+	"brume/internal/edge"
 )
 
 // expand decompresses the body of a request, where the API has compression enabled.
@@ -23,7 +25,7 @@ func (x *exchange) expand() *gatewayResponse {
 	}
 	body, err := gunzip(x.req.Body)
 	switch {
-	case errors.Is(err, ErrTooLarge):
+	case errors.Is(err, edge.ErrTooLarge):
 		return requestTooLarge()
 	case err != nil:
 		return badRequest()
@@ -40,7 +42,7 @@ func gunzip(data []byte) ([]byte, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r, MaxBody+1))
 	if err == nil && len(body) > MaxBody {
-		err = ErrTooLarge
+		err = edge.ErrTooLarge
 	}
 	return body, err
 }

@@ -5,41 +5,21 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"brume/internal/awserr"
 	"brume/internal/call"
+	"brume/internal/edge"
 	"brume/internal/service/apigateway/vtl"
 )
 
-// HTTP sends requests to the endpoints of HTTP integrations.
-type HTTP interface {
-	// Send sends a request and reads the whole answer, whatever its status; redirects are answers. An answer over MaxBody
-	// is ErrTooLarge.
-	Send(ctx context.Context, c *HTTPCall) (*HTTPResult, error)
-}
-
-// ErrTooLarge is for an answer with a body over MaxBody.
-var ErrTooLarge = errors.New("the answer is too large")
-
-// An HTTPCall is a request of an integration.
-type HTTPCall struct {
-	Method, URL string
-	Header      []Field
-	Body        []byte
-	// InsecureTLS takes any certificate.
-	InsecureTLS bool
-}
-
-// An HTTPResult is what an endpoint answered.
-type HTTPResult struct {
-	Status int
-	Header []Field
-	Body   []byte
-}
+type (
+	HTTP       = edge.HTTP
+	HTTPCall   = edge.HTTPCall
+	HTTPResult = edge.HTTPResult
+)
 
 // Services calls the other services of AWS for integrations.
 type Services interface {
@@ -239,38 +219,9 @@ func fillPath(template string, values map[string]string) (string, error) {
 			return "", misconfigured("Invalid endpoint address")
 		}
 		// What came encoded stays so: a value cannot become more than one segment unless it is a greedy one.
-		b.WriteString(escapeValue(v))
+		b.WriteString(edge.EscapePath(v))
 		template = after
 	}
-}
-
-// escapeValue escapes what cannot stand in a path, and leaves slashes and what is escaped already.
-func escapeValue(v string) string {
-	const keep = "-._~!$&'()*+,;=:@/%"
-	var b strings.Builder
-	for i := range len(v) {
-		c := v[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(keep, c) >= 0 {
-			b.WriteByte(c)
-		} else {
-			const digits = "0123456789ABCDEF"
-			b.WriteByte('%')
-			b.WriteByte(digits[c>>4])
-			b.WriteByte(digits[c&15])
-		}
-	}
-	return b.String()
-}
-
-func encodeQuery(fields []Field) string {
-	var b strings.Builder
-	for i, f := range fields {
-		if i > 0 {
-			b.WriteByte('&')
-		}
-		b.WriteString(strings.ReplaceAll(url.QueryEscape(f.Name), "+", "%20") + "=" + strings.ReplaceAll(url.QueryEscape(f.Value), "+", "%20"))
-	}
-	return b.String()
 }
 
 // httpProxy hands the whole request to an endpoint and takes the whole answer from it.
@@ -332,7 +283,7 @@ func (s *Service) sendHTTP(ctx context.Context, x *exchange, out *outgoing) (*HT
 	if err != nil {
 		return nil, s.failMapping(ctx, x, err)
 	}
-	if q := encodeQuery(out.query); q != "" {
+	if q := edge.EncodeQuery(out.query); q != "" {
 		sep := "?"
 		if strings.Contains(address, "?") {
 			sep = "&"
@@ -358,7 +309,7 @@ func (s *Service) sendHTTP(ctx context.Context, x *exchange, out *outgoing) (*HT
 	case err == nil:
 		s.logResult(x, result, begin)
 		return result, nil
-	case errors.Is(err, ErrTooLarge):
+	case errors.Is(err, edge.ErrTooLarge):
 		return nil, s.refuse(ctx, x, badGateway(), "Execution failed due to configuration error: Integration response is larger than allowed maximum of 10485760 bytes.")
 	case bounded.Err() != nil:
 		return nil, s.refuse(ctx, x, integrationTimeout(), "Execution failed due to a timeout error")
@@ -380,7 +331,7 @@ func (s *Service) callService(ctx context.Context, x *exchange) *Response {
 		return s.failMapping(ctx, x, err)
 	}
 	path, rawQuery, _ := strings.Cut(path, "?")
-	if q := encodeQuery(out.query); q != "" {
+	if q := edge.EncodeQuery(out.query); q != "" {
 		rawQuery = strings.TrimPrefix(rawQuery+"&"+q, "&")
 	}
 	c := &ServiceCall{

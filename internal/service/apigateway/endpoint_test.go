@@ -12,6 +12,8 @@ import (
 	api "brume/internal/api/apigateway"
 	"brume/internal/awserr"
 	"brume/internal/call"
+
+	"brume/internal/edge"
 )
 
 // fakeHTTP is an HTTP under the test's control.
@@ -104,7 +106,7 @@ func TestHTTPProxy(t *testing.T) {
 		body   string
 	}{
 		{errors.New("refused"), 504, `{"message": "Internal server error"}`},
-		{ErrTooLarge, 502, `{"message": "Internal server error"}`},
+		{edge.ErrTooLarge, 502, `{"message": "Internal server error"}`},
 	} {
 		f.send = func(context.Context, *HTTPCall) (*HTTPResult, error) { return nil, tt.err }
 		g.want(request(id, "dev", "GET", "/a/b/c"), tt.status, tt.body)

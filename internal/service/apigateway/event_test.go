@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	api "brume/internal/api/apigateway"
+
+	"brume/internal/edge"
 )
 
 // Every field of the documented event, and nothing else.
@@ -140,7 +142,7 @@ func FuzzProxyEvent(f *testing.F) {
 	m := &method{resource: &resource{id: "i", path: "/{proxy+}"}, httpMethod: "ANY"}
 	f.Fuzz(func(t *testing.T, path, name, value string, body []byte, query string) {
 		x := &exchange{
-			req:   &Request{Path: path, Header: []Field{{name, value}, {"Z", value}, {name, path}}, Query: ParseQuery(query), Body: body, Time: time.Unix(0, 0)},
+			req:   &Request{Path: path, Header: []Field{{name, value}, {"Z", value}, {name, path}}, Query: edge.ParseQuery(query), Body: body, Time: time.Unix(0, 0)},
 			stage: st, method: m, httpMethod: "GET", params: []Field{{"proxy", path}},
 		}
 		event := x.proxyEvent()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"brume/internal/call"
+	"brume/internal/edge"
 )
 
 // An exchange is one request on its way through a method.
@@ -154,5 +155,5 @@ func traceIDOf(r *Request, now time.Time) string {
 	if v, ok := r.header("X-Amzn-Trace-Id"); ok && strings.HasPrefix(v, "Root=1-") && len(v) <= 256 {
 		return v
 	}
-	return newTraceID(now)
+	return edge.NewTraceID(now)
 }

@@ -12,7 +12,9 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/call"
+	"brume/internal/edge"
 	"brume/internal/kv"
+	"brume/internal/kv/memkv"
 )
 
 // fakeLambda is a Lambda under the test's control.
@@ -60,13 +62,13 @@ type gateway struct {
 	lambda *fakeLambda
 }
 
-func newGateway(t *testing.T) *gateway { return newGatewayOn(t, newMemStore()) }
+func newGateway(t *testing.T) *gateway { return newGatewayOn(t, memkv.New()) }
 
 func newGatewayOn(t *testing.T, store kv.Store) *gateway {
 	l := &fakeLambda{}
 	return &gateway{t, New(Config{
 		Store: store, Lambda: l, HTTP: &fakeHTTP{}, Services: &fakeServices{}, Logs: &fakeLogs{}, Authorizer: everyone{}, Keys: fakeKeys{}, Issuers: map[string]string{"us-east-1_pool": testIssuer},
-		Endpoint: &url.URL{Scheme: "http", Host: "127.0.0.1:4566"}, Log: slog.New(slog.DiscardHandler),
+		Buckets: edge.NewBuckets(), Endpoint: &url.URL{Scheme: "http", Host: "127.0.0.1:4566"}, Log: slog.New(slog.DiscardHandler),
 	}), callContext(t.Context()), l}
 }
 
@@ -129,7 +131,7 @@ func (g *gateway) key(apiID, stage string, throttle *api.ThrottleSettings, quota
 func request(apiID, stage, method, path string, header ...Field) *Request {
 	path, query, _ := strings.Cut(path, "?")
 	return &Request{
-		API: apiID, Stage: stage, Method: method, Path: path, Query: ParseQuery(query), Header: header, Host: apiID + ".execute-api.us-east-1.localhost:4566",
+		API: apiID, Stage: stage, Method: method, Path: path, Query: edge.ParseQuery(query), Header: header, Host: apiID + ".execute-api.us-east-1.localhost:4566",
 		SourceIP: netip.MustParseAddr("192.0.2.7"), Port: 4566, Protocol: "HTTP/1.1", Time: time.Now(),
 	}
 }

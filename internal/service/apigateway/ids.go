@@ -4,8 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
-	"strconv"
-	"time"
 )
 
 // newID returns n characters of 0-9 and a-z. 10 are what APIs, keys and plans have, 6 resources and deployments.
@@ -58,16 +56,4 @@ func newExtendedID() string {
 	var b [11]byte
 	rand.Read(b[:])
 	return base64.StdEncoding.EncodeToString(b[:])
-}
-
-// newTraceID returns a root of X-Amzn-Trace-Id.
-// https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
-func newTraceID(now time.Time) string {
-	var b [12]byte
-	rand.Read(b[:])
-	out := make([]byte, 0, 40)
-	out = append(out, "Root=1-"...)
-	out = strconv.AppendUint(out, uint64(now.Unix()), 16)
-	out = append(out, '-')
-	return string(hex.AppendEncode(out, b[:]))
 }

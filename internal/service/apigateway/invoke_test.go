@@ -10,6 +10,8 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/awserr"
+	"brume/internal/edge"
+	"brume/internal/kv/memkv"
 )
 
 const (
@@ -116,7 +118,7 @@ func TestDeploymentsAreSnapshots(t *testing.T) {
 	g.want(request(id, "dev", "GET", "/b"), 403, bodyForbidden)
 	must(g.DeleteRestApi(g.ctx, &api.DeleteRestApiInput{RestApiId: &id}))
 	g.want(request(id, "dev", "GET", "/b"), 403, bodyForbidden)
-	if n := len(g.store.(*memStore).m); n != 0 {
+	if n := g.store.(*memkv.Store).Len(); n != 0 {
 		t.Errorf("%d rows are left of a deleted API", n)
 	}
 }
@@ -248,7 +250,7 @@ func TestStageVariables(t *testing.T) {
 
 func BenchmarkInvokeMock(b *testing.B) {
 	t := &testing.T{}
-	g := &gateway{t, New(Config{Store: newMemStore(), Lambda: &fakeLambda{}}), callContext(b.Context()), nil}
+	g := &gateway{t, New(Config{Store: memkv.New(), Buckets: edge.NewBuckets(), Lambda: &fakeLambda{}}), callContext(b.Context()), nil}
 	id, root := g.api()
 	g.mock(id, root, "GET", `{"statusCode": 200}`, nil)
 	must(g.UpdateMethod(g.ctx, &api.UpdateMethodInput{RestApiId: &id, ResourceId: &root, HttpMethod: new("GET"),

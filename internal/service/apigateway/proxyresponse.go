@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"brume/internal/edge"
 )
 
 // errMalformed says that a function's output is no response.
@@ -158,19 +160,7 @@ func object(d *json.Decoder, fields []Field, member func([]Field, string) ([]Fie
 	return fields, nil
 }
 
-// validHeader refuses what would break out of a header line.
-func validHeader(f Field) bool {
-	if f.Name == "" {
-		return false
-	}
-	for i := range len(f.Name) {
-		c := f.Name[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
-			return false
-		}
-	}
-	return !strings.ContainsAny(f.Value, "\r\n\x00")
-}
+func validHeader(f Field) bool { return edge.ValidHeader(f) }
 
 // finishProxy turns the output of a function into the response of its method.
 func (x *exchange) finishProxy(payload []byte) (*Response, error) {

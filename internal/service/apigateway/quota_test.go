@@ -13,6 +13,7 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/kv"
+	"brume/internal/kv/memkv"
 )
 
 func date(s string) day {
@@ -62,7 +63,7 @@ func TestQuota(t *testing.T) {
 	}{{"DAY", 24 * time.Hour}, {"WEEK", 7 * 24 * time.Hour}, {"MONTH", 31 * 24 * time.Hour}} {
 		t.Run(tt.period, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // begins on 2000-01-01, a Saturday
-				store := newMemStore()
+				store := memkv.New()
 				g := newGatewayOn(t, store)
 				id, _ := g.api()
 				g.proxy(id, "/", "GET", true)
@@ -151,7 +152,7 @@ func TestGetUsage(t *testing.T) {
 // Run writes once a second what was counted, keeps what it could not write, and writes the rest before it ends.
 func TestRunWritesUsage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newMemStore()
+		store := memkv.New()
 		g := newGatewayOn(t, store)
 		id, _ := g.api()
 		g.proxy(id, "/", "GET", true)
@@ -185,14 +186,10 @@ func TestRunWritesUsage(t *testing.T) {
 		if n := stored(); n != 2 {
 			t.Errorf("%d written after a second", n)
 		}
-		store.mu.Lock()
-		store.fail = errors.New("disk full")
-		store.mu.Unlock()
+		store.Fail(errors.New("disk full"))
 		send()
 		time.Sleep(2 * time.Second)
-		store.mu.Lock()
-		store.fail = nil
-		store.mu.Unlock()
+		store.Fail(nil)
 		send()
 		cancel()
 		if err := <-done; err != nil {
@@ -244,7 +241,7 @@ func TestIdleCountersLeave(t *testing.T) {
 // https://docs.aws.amazon.com/apigateway/latest/api/API_UpdateUsage.html
 func TestUpdateUsageExtendsTheQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newMemStore()
+		store := memkv.New()
 		g := newGatewayOn(t, store)
 		id, _ := g.api()
 		g.proxy(id, "/", "GET", true)

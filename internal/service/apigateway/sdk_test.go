@@ -23,6 +23,7 @@ import (
 	"brume/internal/awserr"
 	"brume/internal/call"
 	"brume/internal/dispatch"
+	"brume/internal/edge"
 	"brume/internal/kv/pebblekv"
 	"brume/internal/obs"
 	"brume/internal/policy"
@@ -64,6 +65,11 @@ func (ok) Invoke(context.Context, *apigateway.LambdaInvocation) (*apigateway.Lam
 	return &apigateway.LambdaResult{Payload: []byte(`{"body":"ok"}`)}, nil
 }
 
+// noHTTP has no HTTP APIs.
+type noHTTP struct{}
+
+func (noHTTP) Invoke(context.Context, *edge.Request) (*edge.Response, bool) { return nil, false }
+
 // serve starts the service behind the real wire layer, and returns its address and a client of an access key.
 func serve(t *testing.T) (address string, client func(accessKeyID string) *sdk.Client) {
 	log := slog.New(slog.DiscardHandler)
@@ -72,13 +78,13 @@ func serve(t *testing.T) (address string, client func(accessKeyID string) *sdk.C
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	service := apigateway.New(apigateway.Config{Store: store, Lambda: ok{}, Endpoint: &url.URL{Scheme: "http", Host: "127.0.0.1:4566"}, Log: log})
+	service := apigateway.New(apigateway.Config{Store: store, Lambda: ok{}, Buckets: edge.NewBuckets(), Endpoint: &url.URL{Scheme: "http", Host: "127.0.0.1:4566"}, Log: log})
 	metrics := obs.NewMetrics()
 	d := dispatch.New(principals{}, metrics)
 	d.Add(api.Schema(), api.Handlers(service), service.Checks)
 	server, err := wire.NewServer(wire.Config{
 		Services: []*schema.Service{api.Schema()}, Dispatcher: d, Credentials: principals{}, Uses: principals{},
-		DataPlane: executeapi.New(service, principals{}), Region: "us-east-1", Metrics: metrics, Log: log, Now: time.Now,
+		DataPlane: executeapi.New(service, noHTTP{}, principals{}), Region: "us-east-1", Metrics: metrics, Log: log, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package apigateway
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -12,7 +11,9 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/call"
+	"brume/internal/edge"
 	"brume/internal/kv"
+	"brume/internal/kv/jsonrow"
 	"brume/internal/recent"
 )
 
@@ -34,7 +35,9 @@ type Config struct {
 	Issuers map[string]string
 	// Endpoint is where clients reach Brume, as documents and SDKs name it.
 	Endpoint *url.URL
-	Log      *slog.Logger
+	// Buckets are shared with other kinds of APIs, since one throttle of an account is for all of them.
+	Buckets *edge.Buckets
+	Log     *slog.Logger
 }
 
 // Service implements the control plane, as api.Service, and the data plane, by Invoke. Create it with New.
@@ -54,7 +57,7 @@ type Service struct {
 	apis       apiCache
 	keys       keyCache
 	authorized *recent.Map[authorizedKey, *authorized]
-	buckets    *buckets
+	buckets    *edge.Buckets
 	counters   counters
 	logQueue   *logQueue
 	flushing   sync.Mutex // one flush at a time
@@ -66,7 +69,7 @@ var _ api.Service = (*Service)(nil)
 func New(c Config) *Service {
 	return &Service{
 		store: c.Store, lambda: c.Lambda, http: c.HTTP, services: c.Services, logs: c.Logs, authorizer: c.Authorizer, keySource: c.Keys, issuers: c.Issuers, endpoint: c.Endpoint, log: c.Log,
-		authorized: recent.NewMap[authorizedKey, *authorized](maxAuthorized), buckets: newBuckets(), logQueue: newLogQueue(),
+		authorized: recent.NewMap[authorizedKey, *authorized](maxAuthorized), buckets: c.Buckets, logQueue: newLogQueue(),
 	}
 }
 
@@ -79,62 +82,17 @@ func scopeOf(ctx context.Context) scope {
 }
 
 // get reads the row at key; nil if there is none.
-func get[T any](r kv.Reader, key []byte) (*T, error) {
-	data, ok, err := r.Get(key)
-	if err != nil || !ok {
-		return nil, err
-	}
-	return decode[T](kv.Pair{Key: key, Value: data})
-}
+func get[T any](r kv.Reader, key []byte) (*T, error) { return jsonrow.Get[T](r, key) }
 
-func decode[T any](pair kv.Pair) (*T, error) {
-	v := new(T)
-	if err := json.Unmarshal(pair.Value, v); err != nil {
-		return nil, fmt.Errorf("apigateway: row %q: %w", pair.Key, err)
-	}
-	return v, nil
-}
+func decode[T any](pair kv.Pair) (*T, error) { return jsonrow.Decode[T](pair) }
 
-func put(tx kv.Tx, key []byte, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return tx.Set(key, data)
-}
+func put(tx kv.Tx, key []byte, v any) error { return jsonrow.Put(tx, key, v) }
 
 // rows yields the rows of a range.
-func rows[T any](r kv.Reader, rg kv.Range) iter.Seq2[*T, error] {
-	return func(yield func(*T, error) bool) {
-		for pair, err := range r.Scan(rg) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			v, err := decode[T](pair)
-			if !yield(v, err) || err != nil {
-				return
-			}
-		}
-	}
-}
+func rows[T any](r kv.Reader, rg kv.Range) iter.Seq2[*T, error] { return jsonrow.All[T](r, rg) }
 
 // deleteRange removes every row of a range.
-func deleteRange(tx kv.Tx, rg kv.Range) error {
-	var keys [][]byte
-	for pair, err := range tx.Scan(rg) {
-		if err != nil {
-			return err
-		}
-		keys = append(keys, append([]byte(nil), pair.Key...))
-	}
-	for _, k := range keys {
-		if err := tx.Delete(k); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func deleteRange(tx kv.Tx, rg kv.Range) error { return jsonrow.DeleteRange(tx, rg) }
 
 // touchAPI counts a change that requests to an API can see.
 func touchAPI(tx kv.Tx, sc scope, apiID string) error {

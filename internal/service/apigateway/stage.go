@@ -6,6 +6,7 @@ import (
 	"time"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/edge"
 	"brume/internal/kv"
 )
 
@@ -260,10 +261,10 @@ func stageRules(st *api.Stage) []patchRule {
 
 // defaultMethodSetting is what a method has before anything is set. The throttles are the account's.
 func defaultMethodSetting() api.MethodSetting {
-	l := accountLimit()
+	l := edge.AccountLimit()
 	return api.MethodSetting{
-		MetricsEnabled: new(false), LoggingLevel: new("OFF"), DataTraceEnabled: new(false), ThrottlingBurstLimit: new(int32(l.burst)),
-		ThrottlingRateLimit: new(l.rate), CachingEnabled: new(false), CacheTtlInSeconds: new(int32(300)), CacheDataEncrypted: new(false),
+		MetricsEnabled: new(false), LoggingLevel: new("OFF"), DataTraceEnabled: new(false), ThrottlingBurstLimit: new(int32(l.Burst)),
+		ThrottlingRateLimit: new(l.Rate), CachingEnabled: new(false), CacheTtlInSeconds: new(int32(300)), CacheDataEncrypted: new(false),
 		RequireAuthorizationForCacheControl: new(true), UnauthorizedCacheControlHeaderStrategy: new("SUCCEED_WITH_RESPONSE_HEADER"),
 	}
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/call"
+	"brume/internal/edge"
 	"brume/internal/kv"
 	"brume/internal/service/apigateway/vtl"
 )
@@ -61,7 +61,7 @@ func (s *Service) TestInvokeMethod(ctx context.Context, in *api.TestInvokeMethod
 	}
 	x := &exchange{
 		req: &Request{
-			API: st.apiID, Stage: testStage, Method: *in.HttpMethod, Path: path, Query: ParseQuery(rawQuery), Header: testHeaders(in),
+			API: st.apiID, Stage: testStage, Method: *in.HttpMethod, Path: path, Query: edge.ParseQuery(rawQuery), Header: testHeaders(in),
 			Body: []byte(value(in.Body)), Protocol: "HTTP/1.1", Secure: true, Time: begin,
 		},
 		stage: st, method: m, httpMethod: *in.HttpMethod, requestID: newRequestID(), extendedID: newExtendedID(),
@@ -115,32 +115,6 @@ func testHeaders(in *api.TestInvokeMethodInput) []Field {
 	return sortFields(fields)
 }
 
-// ParseQuery decodes a query string into the fields of a Request, keeping the order of its parameters. What is not well encoded stays as it is.
-func ParseQuery(raw string) []Field {
-	if raw == "" {
-		return nil
-	}
-	var fields []Field
-	for pair := range strings.SplitSeq(raw, "&") {
-		if pair == "" {
-			continue
-		}
-		name, v, _ := strings.Cut(pair, "=")
-		fields = append(fields, Field{unescape(name), unescape(v)})
-	}
-	return fields
-}
-
-func unescape(s string) string {
-	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
-		return s
-	}
-	if d, err := url.QueryUnescape(s); err == nil {
-		return d
-	}
-	return s
-}
-
 // TestInvokeAuthorizer asks an authorizer as a request would, and tells what it said.
 // https://docs.aws.amazon.com/apigateway/latest/api/API_TestInvokeAuthorizer.html
 func (s *Service) TestInvokeAuthorizer(ctx context.Context, in *api.TestInvokeAuthorizerInput) (*api.TestInvokeAuthorizerOutput, error) {
@@ -159,7 +133,7 @@ func (s *Service) TestInvokeAuthorizer(ctx context.Context, in *api.TestInvokeAu
 	begin := time.Now()
 	x := &exchange{
 		req: &Request{
-			API: st.apiID, Stage: testStage, Method: "GET", Path: path, Query: ParseQuery(rawQuery), Protocol: "HTTP/1.1", Secure: true, Time: begin,
+			API: st.apiID, Stage: testStage, Method: "GET", Path: path, Query: edge.ParseQuery(rawQuery), Protocol: "HTTP/1.1", Secure: true, Time: begin,
 			Header: testHeaders(&api.TestInvokeMethodInput{Headers: in.Headers, MultiValueHeaders: in.MultiValueHeaders}), Body: []byte(value(in.Body)),
 		},
 		stage: st, httpMethod: "GET", requestID: newRequestID(), extendedID: newExtendedID(),

@@ -2,12 +2,13 @@ package apigateway
 
 import (
 	"math"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	api "brume/internal/api/apigateway"
+
+	"brume/internal/edge"
 )
 
 // At 250 a second and a burst of 500, an ideal bucket lets 500 + 10 × 250 requests through in 10 seconds.
@@ -39,32 +40,6 @@ func TestThrottleIsExact(t *testing.T) {
 		}
 		if res := g.Invoke(t.Context(), r); res.Status == 429 && headerOf(res, "x-amzn-ErrorType") != "TooManyRequestsException" {
 			t.Errorf("headers %v", res.Header)
-		}
-	})
-}
-
-// Many at once get no more than one at a time.
-func TestThrottleUnderConcurrency(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBuckets()
-		var mu sync.Mutex
-		var wg sync.WaitGroup
-		admitted := 0
-		for range 16 {
-			wg.Go(func() {
-				for range 1000 {
-					if b.take(bucketID{kind: "x"}, limit{100, 50}, time.Now()) {
-						mu.Lock()
-						admitted++
-						mu.Unlock()
-					}
-					time.Sleep(10 * time.Millisecond)
-				}
-			})
-		}
-		wg.Wait()
-		if ideal := 50 + 10*100; math.Abs(float64(admitted-ideal)) > float64(ideal)*0.01 {
-			t.Errorf("%d admitted, ideal %d", admitted, ideal)
 		}
 	})
 }
@@ -126,35 +101,8 @@ func TestThrottleLevels(t *testing.T) {
 		}
 		// The account's own.
 		time.Sleep(time.Minute)
-		if n := count("/free", "", accountLimit().burst+50); n != accountLimit().burst {
+		if n := count("/free", "", edge.AccountLimit().Burst+50); n != edge.AccountLimit().Burst {
 			t.Errorf("%d through the account's throttle", n)
 		}
 	})
-}
-
-func TestFullBucketsAreDropped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBuckets()
-		const keys = 200_000
-		for i := range keys {
-			b.take(bucketID{kind: "key", key: string(rune(i))}, limit{1000, 10}, time.Now())
-			time.Sleep(10 * time.Microsecond)
-		}
-		n := 0
-		for i := range b.shards {
-			n += len(b.shards[i].m)
-		}
-		if n > 2*minSweep*len(b.shards) {
-			t.Errorf("%d buckets are kept", n)
-		}
-	})
-}
-
-func BenchmarkThrottle429(b *testing.B) {
-	buckets := newBuckets()
-	now := time.Now()
-	b.ReportAllocs()
-	for b.Loop() {
-		buckets.take(bucketID{kind: "key", owner: "plan", key: "key"}, limit{0.001, 1}, now)
-	}
 }

@@ -8,23 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
-
+	"brume/internal/jwks"
 	"brume/internal/service/apigateway/vtl"
 )
 
 // A KeySource fetches the keys that the issuers of tokens publish.
-type KeySource interface {
-	// SigningKeys returns the keys that the issuer signs with. Unless fresh is asked for they may be remembered ones.
-	SigningKeys(ctx context.Context, issuer string, thumbprints []string, fresh bool) (*jose.JSONWebKeySet, error)
-}
-
-// tokenAlgorithms are those of tokens that are taken. What is symmetric or unsigned is not among them.
-var tokenAlgorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512}
-
-// maxToken bounds a token, in bytes.
-const maxToken = 16 << 10
+type KeySource = jwks.Keys
 
 // claims are what a token says.
 type claims map[string]any
@@ -39,56 +28,14 @@ func (s *Service) issuerOf(poolARN string) (string, bool) {
 	return issuer, ok
 }
 
-func unverifiedClaims(token string) (claims, error) {
-	if len(token) > maxToken {
-		return nil, errors.New("the token is too long")
-	}
-	parsed, err := jwt.ParseSigned(token, tokenAlgorithms)
-	if err != nil {
-		return nil, err
-	}
-	var c claims
-	return c, parsed.UnsafeClaimsWithoutVerification(&c)
-}
+func unverifiedClaims(token string) (claims, error) { return jwks.Unverified(token) }
 
 // verifyToken returns what a token says, if the issuer signed it and it is good at this time.
 func (s *Service) verifyToken(ctx context.Context, issuer, token string, now time.Time) (claims, error) {
-	if len(token) > maxToken {
-		return nil, errors.New("the token is too long")
-	}
-	parsed, err := jwt.ParseSigned(token, tokenAlgorithms)
-	if err != nil {
-		return nil, err
-	}
 	if s.keySource == nil {
 		return nil, errors.New("there is nobody to ask for the issuer's keys")
 	}
-	for _, fresh := range []bool{false, true} {
-		keys, err := s.keySource.SigningKeys(ctx, issuer, nil, fresh)
-		if err != nil {
-			return nil, err
-		}
-		var standard jwt.Claims
-		var c claims
-		if verifyWith(parsed, keys, &standard, &c) {
-			if standard.Expiry == nil {
-				return nil, errors.New("the token has no end")
-			}
-			return c, standard.ValidateWithLeeway(jwt.Expected{Issuer: issuer, Time: now}, 0)
-		}
-	}
-	return nil, errors.New("no key of the issuer has signed the token")
-}
-
-func verifyWith(token *jwt.JSONWebToken, keys *jose.JSONWebKeySet, into ...any) bool {
-	for _, h := range token.Headers {
-		for _, key := range keys.Keys {
-			if (h.KeyID == "" || key.KeyID == h.KeyID) && (key.Use == "" || key.Use == "sig") && token.Claims(key.Key, into...) == nil {
-				return true
-			}
-		}
-	}
-	return false
+	return jwks.Verify(ctx, s.keySource, issuer, token, now)
 }
 
 func (c claims) text(name string) string {

@@ -17,6 +17,7 @@ import (
 	api "brume/internal/api/lambda"
 	"brume/internal/awserr"
 	"brume/internal/call"
+	"brume/internal/edge"
 	"brume/internal/kv"
 	"brume/internal/policy"
 	"brume/internal/service/lambda/environment"
@@ -146,13 +147,13 @@ func (s *Service) InvokeURL(ctx context.Context, u *FunctionURL, req *URLRequest
 		s.failURL(ctx, err, refuse)
 		return
 	}
-	answer, ok := readURLAnswer(result.Payload)
+	answer, ok := edge.ReadAnswer(result.Payload)
 	if result.Failed || !ok {
 		refuse(502, "Internal Server Error")
 		return
 	}
-	res.Head(answer.status, append(answer.fields(cors), cors...))
-	res.Write(answer.body)
+	res.Head(answer.Status, append(answerFields(answer, cors), cors...))
+	res.Write(answer.Body)
 }
 
 // failURL answers for a function that could not be run.
@@ -329,26 +330,12 @@ func newURLEvent(ctx context.Context, u *FunctionURL, req *URLRequest) ([]byte, 
 	}
 	if len(req.Body) > 0 {
 		text := string(req.Body)
-		if e.IsBase64Encoded = !isText(e.Headers) || !utf8.ValidString(text); e.IsBase64Encoded {
+		if e.IsBase64Encoded = !edge.IsText(e.Headers["content-type"], e.Headers["content-encoding"]) || !utf8.ValidString(text); e.IsBase64Encoded {
 			text = base64.StdEncoding.EncodeToString(req.Body)
 		}
 		e.Body = &text
 	}
 	return json.Marshal(e)
-}
-
-// isText says whether a body goes into the event as it is.
-func isText(header map[string]string) bool {
-	if header["content-encoding"] != "" {
-		return false
-	}
-	kind, _, _ := strings.Cut(strings.ToLower(header["content-type"]), ";")
-	kind = strings.TrimSpace(kind)
-	switch kind {
-	case "application/json", "application/xml", "application/javascript", "application/graphql":
-		return true
-	}
-	return strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+json") || strings.HasSuffix(kind, "+xml")
 }
 
 // readQuery reads a query string: values of one name are joined with commas, what cannot be decoded stays as it is.
@@ -378,111 +365,25 @@ func unescape(s string) string {
 	return s
 }
 
-// A urlAnswer is what a function returned, read as a response.
-type urlAnswer struct {
-	status  int
-	header  map[string]string
-	cookies []string
-	body    []byte
-}
-
-// readURLAnswer reads the response of a function: an object with a statusCode as payload format 2.0 has it, anything else
-// as a body.
-func readURLAnswer(payload []byte) (*urlAnswer, bool) {
-	if trimmed := bytes.TrimLeft(payload, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
-		return &urlAnswer{status: 200, body: payload}, true
-	}
-	var in struct {
-		Status  json.RawMessage `json:"statusCode"`
-		Headers map[string]any  `json:"headers"`
-		Cookies []string        `json:"cookies"`
-		Body    json.RawMessage `json:"body"`
-		Base64  bool            `json:"isBase64Encoded"`
-	}
-	var known map[string]json.RawMessage
-	if err := json.Unmarshal(payload, &known); err != nil {
-		return nil, false
-	}
-	if _, structured := known["statusCode"]; !structured {
-		return &urlAnswer{status: 200, body: payload}, true
-	}
-	if err := json.Unmarshal(payload, &in); err != nil {
-		return nil, false
-	}
-	status, ok := readStatus(in.Status)
-	if !ok {
-		return nil, false
-	}
-	out := &urlAnswer{status: status, cookies: in.Cookies, header: readFields(in.Headers)}
-	var text string
-	switch {
-	case len(in.Body) == 0 || string(in.Body) == "null":
-	case json.Unmarshal(in.Body, &text) == nil:
-		out.body = []byte(text)
-	default:
-		out.body = in.Body
-	}
-	if in.Base64 {
-		decoded, err := base64.StdEncoding.DecodeString(string(out.body))
-		if err != nil {
-			return nil, false
-		}
-		out.body = decoded
-	}
-	return out, true
-}
-
-// readStatus reads a status, which may be a number or its text.
-func readStatus(raw json.RawMessage) (int, bool) {
-	n, err := strconv.Atoi(strings.Trim(string(raw), `"`))
-	return n, err == nil && n >= 100 && n <= 599
-}
-
-// readFields reads headers, whose values may be of any simple kind.
-func readFields(in map[string]any) map[string]string {
-	out := make(map[string]string, len(in))
-	for name, v := range in {
-		switch v := v.(type) {
-		case nil:
-		case string:
-			out[strings.ToLower(name)] = v
-		case []any, map[string]any:
-		default:
-			out[strings.ToLower(name)] = fmt.Sprint(v)
-		}
-	}
-	return out
-}
-
 // fields are the headers of the answer. Those that the URL's own configuration sets win over the function's.
-func (a *urlAnswer) fields(cors []URLField) []URLField {
-	out := make([]URLField, 0, len(a.header)+len(a.cookies)+1)
-	if _, given := a.header["content-type"]; !given {
+func answerFields(a *edge.Answer, cors []URLField) []URLField {
+	out := make([]URLField, 0, len(a.Header)+len(a.Cookies)+1)
+	if _, given := a.Header["content-type"]; !given {
 		out = append(out, URLField{"content-type", "application/json"})
 	}
-	for name, value := range a.header {
-		if !validField(name, value) || slices.ContainsFunc(cors, func(f URLField) bool { return f.Name == name && name != "vary" }) {
+	for name, value := range a.Header {
+		if !edge.ValidHeader(edge.Field{Name: name, Value: value}) || slices.ContainsFunc(cors, func(f URLField) bool { return f.Name == name && name != "vary" }) {
 			continue
 		}
 		out = append(out, URLField{name, value})
 	}
-	for _, c := range a.cookies {
-		if validField("set-cookie", c) {
+	for _, c := range a.Cookies {
+		if edge.ValidHeader(edge.Field{Name: "set-cookie", Value: c}) {
 			out = append(out, URLField{"set-cookie", c})
 		}
 	}
 	slices.SortStableFunc(out, func(x, y URLField) int { return strings.Compare(x.Name, y.Name) })
 	return out
-}
-
-// validField says whether a header can be sent: nothing in it may end it.
-func validField(name, value string) bool {
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	}) {
-		return false
-	}
-	return !strings.ContainsAny(value, "\r\n\x00")
 }
 
 // streamedHTTP is the content type of a response that begins with its own head.
@@ -514,12 +415,12 @@ func (s *urlStream) Begin(contentType string) {
 	if contentType == "" {
 		contentType = "application/octet-stream"
 	}
-	s.head(&urlAnswer{status: 200, header: map[string]string{"content-type": contentType}})
+	s.head(&edge.Answer{Status: 200, Header: map[string]string{"content-type": contentType}})
 }
 
-func (s *urlStream) head(a *urlAnswer) {
+func (s *urlStream) head(a *edge.Answer) {
 	s.begun, s.waiting = true, false
-	s.to.Head(a.status, append(a.fields(s.cors), s.cors...))
+	s.to.Head(a.Status, append(answerFields(a, s.cors), s.cors...))
 }
 
 // Write implements environment.Stream.
@@ -548,13 +449,13 @@ func (s *urlStream) Write(p []byte) (int, error) {
 	}
 	status, ok := 200, true
 	if len(meta.Status) > 0 {
-		status, ok = readStatus(meta.Status)
+		status, ok = edge.ReadStatus(meta.Status)
 	}
 	if !ok {
 		s.fail()
 		return 0, errBadPrelude
 	}
-	s.head(&urlAnswer{status: status, header: readFields(meta.Headers), cookies: meta.Cookies})
+	s.head(&edge.Answer{Status: status, Header: edge.ReadFields(meta.Headers), Cookies: meta.Cookies})
 	rest := s.prelude[end+len(preludeEnd):]
 	s.prelude = nil
 	if len(rest) > 0 {
@@ -579,7 +480,7 @@ var errBadPrelude = errors.New("lambda: a streamed response without a head")
 // fail answers for a head that cannot be read.
 func (s *urlStream) fail() {
 	s.broken = true
-	s.head(&urlAnswer{status: 502})
+	s.head(&edge.Answer{Status: 502})
 	s.to.Write([]byte("Internal Server Error"))
 }
 

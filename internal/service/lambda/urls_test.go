@@ -8,6 +8,7 @@ import (
 
 	api "brume/internal/api/lambda"
 	"brume/internal/call"
+	"brume/internal/edge"
 	"brume/internal/service/lambda/environment"
 )
 
@@ -291,16 +292,16 @@ func FuzzURLAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		check := func(fields []URLField) {
 			for _, h := range fields {
-				if !validField(h.Name, h.Value) {
+				if !edge.ValidHeader(edge.Field{Name: h.Name, Value: h.Value}) {
 					t.Errorf("%q: %q", h.Name, h.Value)
 				}
 			}
 		}
-		if a, ok := readURLAnswer(payload); ok {
-			if a.status < 100 || a.status > 599 {
-				t.Error(a.status)
+		if a, ok := edge.ReadAnswer(payload); ok {
+			if a.Status < 100 || a.Status > 599 {
+				t.Error(a.Status)
 			}
-			check(a.fields(nil))
+			check(answerFields(a, nil))
 		}
 		res := &recorded{}
 		s := &urlStream{to: res}

@@ -1,7 +1,7 @@
-// Package executeapi is the HTTP side of API Gateway's data plane: it turns requests to deployed APIs into those of package
-// apigateway, and the answers back.
+// Package executeapi is the HTTP side of API Gateway's data planes: it turns requests to deployed APIs into those of package
+// edge, has them answered by the kind of API that they are for, and turns the answers back.
 //
-// It promises that the path reaches the domain as it came over the wire, that no body larger than apigateway.MaxBody is
+// It promises that the path reaches the domain as it came over the wire, that no body larger than edge.MaxBody is
 // held, and that what a function returns cannot break the framing of the response.
 package executeapi
 
@@ -14,33 +14,42 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"brume/internal/call"
+	"brume/internal/edge"
 	"brume/internal/service/apigateway"
 	"brume/internal/wire/pace"
 	"brume/internal/wire/sigv4"
 )
 
-// Gateway answers requests to deployed APIs.
-type Gateway interface {
+// REST answers requests to REST APIs, and to those that are there no more.
+type REST interface {
 	Invoke(ctx context.Context, req *apigateway.Request) *apigateway.Response
 	// Locate finds what a custom domain name and the path behind it lead to.
 	Locate(ctx context.Context, host, path string) (apiID, stage, rest string, ok bool)
 }
 
+// HTTP answers requests to HTTP APIs.
+type HTTP interface {
+	// Invoke is false if an API is none of its own.
+	Invoke(ctx context.Context, req *edge.Request) (*edge.Response, bool)
+}
+
 // Handler is the http.Handler of the data plane. Give it the requests that it Serves.
 type Handler struct {
-	gateway  Gateway
+	rest     REST
+	http     HTTP
 	verifier *sigv4.Verifier
 }
 
-// New returns a Handler over gateway, for callers whose keys credentials resolves.
-func New(gateway Gateway, credentials sigv4.Credentials) *Handler {
-	return &Handler{gateway, sigv4.NewVerifier(credentials)}
+// New returns a Handler over both kinds of APIs, for callers whose keys credentials resolves.
+func New(rest REST, http HTTP, credentials sigv4.Credentials) *Handler {
+	return &Handler{rest, http, sigv4.NewVerifier(credentials)}
 }
 
 // A Target is what a request to the data plane names.
@@ -87,8 +96,22 @@ func (h *Handler) target(r *http.Request) (Target, bool) {
 	if t, ok := Match(r); ok {
 		return t, true
 	}
-	api, stage, path, ok := h.gateway.Locate(r.Context(), r.Host, rawPath(r))
+	api, stage, path, ok := h.rest.Locate(r.Context(), r.Host, rawPath(r))
 	return Target{api, stage, path, true}, ok
+}
+
+// URL is where clients of a server at base reach an API. Names below localhost lead to this machine, so that APIs of one that
+// is reached there have URLs of AWS's form; of another one no wildcard name is known, and the URL is a path.
+func URL(base *url.URL, api, region string) string {
+	addr, err := netip.ParseAddr(base.Hostname())
+	if err == nil && addr.IsLoopback() || base.Hostname() == "localhost" {
+		host := api + ".execute-api." + region + ".localhost"
+		if port := base.Port(); port != "" {
+			host += ":" + port
+		}
+		return base.Scheme + "://" + host
+	}
+	return base.Scheme + "://" + base.Host + "/_aws/execute-api/" + api
 }
 
 // apiOfHost returns the API in "{api}.execute-api" and whatever follows it.
@@ -135,14 +158,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case errors.Is(err, errTooLong):
-		write(w, r, apigateway.RequestTooLong())
+		write(w, r, (*edge.Response)(apigateway.RequestTooLong()))
 		return
 	case err != nil:
-		write(w, r, apigateway.BadRequest())
+		write(w, r, (*edge.Response)(apigateway.BadRequest()))
 		return
 	}
-	req := &apigateway.Request{
-		API: target.API, Stage: target.Stage, Path: target.Path, Method: r.Method, Query: apigateway.ParseQuery(r.URL.RawQuery), Header: fields(r),
+	req := &edge.Request{
+		API: target.API, Stage: target.Stage, Path: target.Path, Method: r.Method, RawQuery: r.URL.RawQuery, Query: edge.ParseQuery(r.URL.RawQuery), Header: fields(r),
 		Body: body, Host: r.Host, Protocol: r.Proto, Secure: r.TLS != nil, Time: now, Custom: target.Custom,
 		Authenticate: func(ctx context.Context, region string) (call.Principal, error) {
 			return h.authenticate(ctx, r, body, region, now)
@@ -154,13 +177,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
 		req.Port = local.Port
 	}
-	write(w, r, h.gateway.Invoke(r.Context(), req))
+	res, ok := h.http.Invoke(r.Context(), req)
+	if !ok {
+		res = (*edge.Response)(h.rest.Invoke(r.Context(), (*apigateway.Request)(req)))
+	}
+	write(w, r, res)
 }
 
 // authenticate verifies the signature of a request, which must be for a region.
 func (h *Handler) authenticate(ctx context.Context, r *http.Request, body []byte, region string, now time.Time) (call.Principal, error) {
 	if !sigv4.Signed(r) {
-		return call.Principal{}, &apigateway.SignatureFault{Kind: "MISSING_AUTHENTICATION_TOKEN", ErrorType: "MissingAuthenticationTokenException", Message: "Missing Authentication Token"}
+		return call.Principal{}, &edge.SignatureFault{Kind: "MISSING_AUTHENTICATION_TOKEN", ErrorType: "MissingAuthenticationTokenException", Message: "Missing Authentication Token"}
 	}
 	result, err := h.verifier.Verify(ctx, r, body, "execute-api", now)
 	var known *sigv4.Error
@@ -170,7 +197,7 @@ func (h *Handler) authenticate(ctx context.Context, r *http.Request, body []byte
 	case err != nil:
 		return call.Principal{}, err
 	case result.Region != region:
-		return call.Principal{}, &apigateway.SignatureFault{
+		return call.Principal{}, &edge.SignatureFault{
 			Kind: "INVALID_SIGNATURE", ErrorType: "InvalidSignatureException", Message: "Credential should be scoped to a valid region. ",
 		}
 	}
@@ -179,8 +206,8 @@ func (h *Handler) authenticate(ctx context.Context, r *http.Request, body []byte
 
 // signatureFault is a refusal as API Gateway words it.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
-func signatureFault(e *sigv4.Error) *apigateway.SignatureFault {
-	f := &apigateway.SignatureFault{Kind: "INVALID_SIGNATURE", ErrorType: "InvalidSignatureException", Message: e.Message}
+func signatureFault(e *sigv4.Error) *edge.SignatureFault {
+	f := &edge.SignatureFault{Kind: "INVALID_SIGNATURE", ErrorType: "InvalidSignatureException", Message: e.Message}
 	switch e.Kind {
 	case sigv4.MissingToken:
 		f.Kind, f.ErrorType = "MISSING_AUTHENTICATION_TOKEN", "MissingAuthenticationTokenException"
@@ -198,7 +225,7 @@ var errTooLong = errors.New("executeapi: the body is too long")
 
 // readBody reads the body. It takes no memory for what a client merely announces, and does not wait for long.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength > apigateway.MaxBody {
+	if r.ContentLength > edge.MaxBody {
 		return nil, errTooLong
 	}
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
@@ -208,37 +235,37 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > 0 {
 		buf.Grow(int(min(r.ContentLength, 64<<10)) + bytes.MinRead)
 	}
-	done := pace.Reading(w, r, apigateway.MaxBody)
-	n, err := buf.ReadFrom(io.LimitReader(r.Body, apigateway.MaxBody+1))
+	done := pace.Reading(w, r, edge.MaxBody)
+	n, err := buf.ReadFrom(io.LimitReader(r.Body, edge.MaxBody+1))
 	if err != nil {
 		return nil, err
 	}
 	done()
-	if n > apigateway.MaxBody {
+	if n > edge.MaxBody {
 		return nil, errTooLong
 	}
 	return buf.Bytes(), nil
 }
 
 // fields lists the headers by name, Host among them.
-func fields(r *http.Request) []apigateway.Field {
+func fields(r *http.Request) []edge.Field {
 	names := slices.AppendSeq(make([]string, 0, len(r.Header)+1), maps.Keys(r.Header))
 	names = append(names, "Host")
 	slices.Sort(names)
-	list := make([]apigateway.Field, 0, len(names)+4)
+	list := make([]edge.Field, 0, len(names)+4)
 	for _, name := range names {
 		if name == "Host" {
-			list = append(list, apigateway.Field{Name: name, Value: r.Host})
+			list = append(list, edge.Field{Name: name, Value: r.Host})
 			continue
 		}
 		for _, v := range r.Header[name] {
-			list = append(list, apigateway.Field{Name: name, Value: v})
+			list = append(list, edge.Field{Name: name, Value: v})
 		}
 	}
 	return list
 }
 
-func write(w http.ResponseWriter, r *http.Request, res *apigateway.Response) {
+func write(w http.ResponseWriter, r *http.Request, res *edge.Response) {
 	h := w.Header()
 	for _, f := range res.Header {
 		name := f.Name

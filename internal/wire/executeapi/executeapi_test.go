@@ -22,6 +22,7 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/call"
+	"brume/internal/edge"
 	"brume/internal/kv/pebblekv"
 	"brume/internal/service/apigateway"
 )
@@ -68,6 +69,11 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// noHTTP has no HTTP APIs.
+type noHTTP struct{}
+
+func (noHTTP) Invoke(context.Context, *edge.Request) (*edge.Response, bool) { return nil, false }
+
 // echo answers with what it was asked.
 type echo struct{ last *apigateway.Request }
 
@@ -89,7 +95,7 @@ func (e *echo) Locate(_ context.Context, host, path string) (apiID, stage, rest 
 // A custom domain name is asked for only where neither host nor path name an API.
 func TestCustomDomainName(t *testing.T) {
 	e := &echo{}
-	h := New(e, nil)
+	h := New(e, noHTTP{}, nil)
 	r := httptest.NewRequest("GET", "http://api.example.com/base/a%2Fb", nil)
 	if !h.Serves(r) || h.Serves(httptest.NewRequest("GET", "http://api.example.com/other", nil)) {
 		t.Error("Serves")
@@ -120,7 +126,7 @@ func exchange(t *testing.T, address, request string) string {
 
 func TestRequestAndResponse(t *testing.T) {
 	e := &echo{}
-	srv := httptest.NewServer(New(e, nil))
+	srv := httptest.NewServer(New(e, noHTTP{}, nil))
 	defer srv.Close()
 	address := srv.Listener.Addr().String()
 	const host = "Host: a1.execute-api.localhost:99\r\nConnection: close\r\n"
@@ -175,7 +181,7 @@ func TestRequestAndResponse(t *testing.T) {
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 func TestBodyLimit(t *testing.T) {
 	e := &echo{}
-	h := New(e, nil)
+	h := New(e, noHTTP{}, nil)
 	for _, chunked := range []bool{false, true} {
 		for _, tt := range []struct {
 			size, status int
@@ -225,14 +231,14 @@ func TestBodiesAreNotWaitedForLong(t *testing.T) {
 	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
 	r := httptest.NewRequest("POST", "http://a1.execute-api.localhost/dev", timed{t, w, strings.NewReader("abc")})
 	r.ContentLength = 3
-	New(e, nil).ServeHTTP(w, r)
+	New(e, noHTTP{}, nil).ServeHTTP(w, r)
 	if e.last == nil || string(e.last.Body) != "abc" || !w.read.IsZero() {
 		t.Errorf("%+v, %v", e.last, w.read)
 	}
 	e.last = nil
 	r = httptest.NewRequest("POST", "http://a1.execute-api.localhost/dev", timed{t, w, iotest.ErrReader(os.ErrDeadlineExceeded)})
 	r.ContentLength = 3
-	New(e, nil).ServeHTTP(w, r)
+	New(e, noHTTP{}, nil).ServeHTTP(w, r)
 	if e.last != nil || w.Header().Get("Connection") != "close" {
 		t.Errorf("%+v, %v", e.last, w.Header())
 	}
@@ -258,7 +264,7 @@ func deployed(t testing.TB) (h *Handler, apiID, key string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	s := apigateway.New(apigateway.Config{Store: store, Lambda: lambda{}, Endpoint: &url.URL{}, Log: slog.New(slog.DiscardHandler)})
+	s := apigateway.New(apigateway.Config{Store: store, Lambda: lambda{}, Buckets: edge.NewBuckets(), Endpoint: &url.URL{}, Log: slog.New(slog.DiscardHandler)})
 	ctx := call.With(context.Background(), &call.Info{Account: "000000000000", Region: "us-east-1"})
 	check := func(err error) {
 		t.Helper()
@@ -284,7 +290,7 @@ func deployed(t testing.TB) (h *Handler, apiID, key string) {
 	check(err)
 	_, err = s.CreateUsagePlanKey(ctx, &api.CreateUsagePlanKeyInput{UsagePlanId: p.Id, KeyId: k.Id, KeyType: new("API_KEY")})
 	check(err)
-	return New(s, nil), *rest.Id, *k.Value
+	return New(s, noHTTP{}, nil), *rest.Id, *k.Value
 }
 
 func TestWholePath(t *testing.T) {

@@ -9,7 +9,10 @@
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions.html
 package openapi
 
-import api "brume/internal/api/apigateway"
+import (
+	api "brume/internal/api/apigateway"
+	"brume/internal/openapidoc"
+)
 
 // A Definition is a REST API without the ids that a store gives to its parts.
 type Definition struct {
@@ -50,6 +53,4 @@ func ModelRef(restAPI, model string) string {
 }
 
 // An Error says why a document cannot be taken.
-type Error struct{ Reason string }
-
-func (e *Error) Error() string { return e.Reason }
+type Error = openapidoc.Error

@@ -588,7 +588,7 @@ func (w *writer) schemas() (ordered, error) {
 		}
 		if !strings.Contains(value(m.ContentType), "json") {
 			if used[*m.Name] {
-				return nil, &Error{"Only found non-JSON body models for model '" + *m.Name + "'"}
+				return nil, &Error{Reason: "Only found non-JSON body models for model '" + *m.Name + "'"}
 			}
 			continue
 		}

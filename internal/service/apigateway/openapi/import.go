@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/openapidoc"
 )
 
 // maxRefs is how many references are followed one after the other.
@@ -37,9 +38,9 @@ func Parse(data []byte, o Options) (*Definition, error) {
 		r.two = true
 	case strings.HasPrefix(text(doc, "openapi"), "3.0."):
 	case text(doc, "openapi") != "":
-		return nil, &Error{"OpenAPI specification version " + text(doc, "openapi") + " is not supported. Supported are Swagger 2.0 and OpenAPI 3.0.x"}
+		return nil, &Error{Reason: "OpenAPI specification version " + text(doc, "openapi") + " is not supported. Supported are Swagger 2.0 and OpenAPI 3.0.x"}
 	default:
-		return nil, &Error{"Invalid OpenAPI input: the document says neither \"swagger\": \"2.0\" nor \"openapi\": \"3.0.x\""}
+		return nil, &Error{Reason: "Invalid OpenAPI input: the document says neither \"swagger\": \"2.0\" nor \"openapi\": \"3.0.x\""}
 	}
 	if err := r.read(); err != nil {
 		return nil, err
@@ -241,7 +242,7 @@ func (r *reader) addModel(name string, schema object) error {
 
 // refsToModels is a schema whose references lead to models.
 func (r *reader) refsToModels(v any, depth int) any {
-	if depth > maxDepth {
+	if depth > openapidoc.MaxDepth {
 		return nil
 	}
 	switch v := v.(type) {
@@ -418,7 +419,7 @@ func (r *reader) operation(path, httpMethod string, item, op object) (*Method, e
 	}
 	if validator != "" {
 		if !slices.ContainsFunc(r.def.Validators, func(v api.RequestValidator) bool { return *v.Name == validator }) {
-			return nil, &Error{fmt.Sprintf("Unable to find the request validator '%s' of the operation %s %s", validator, httpMethod, path)}
+			return nil, &Error{Reason: fmt.Sprintf("Unable to find the request validator '%s' of the operation %s %s", validator, httpMethod, path)}
 		}
 		m.RequestValidatorId = &validator
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/openapidoc"
 )
 
 func pets(t testing.TB) []byte {
@@ -126,7 +127,7 @@ func TestFaults(t *testing.T) {
 		{`{"openapi":"3.1.0"}`, "version 3.1.0 is not supported"},
 		{bomb + "swagger: '2.0'\n", ""},
 		{`{"swagger":"2.0","x":` + deep + `}`, ""},
-		{strings.Repeat(" ", MaxDocument+1), "larger than the maximum"},
+		{strings.Repeat(" ", openapidoc.MaxDocument+1), "larger than the maximum"},
 		{`{"swagger":"2.0","paths":{"/":{"get":{"x-amazon-apigateway-request-validator":"nope"}}}}`, "Unable to find the request validator 'nope'"},
 	} {
 		d, err := Parse([]byte(tt.doc), Options{})

@@ -1,0 +1,119 @@
+package apigatewayv2
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	api "brume/internal/api/apigatewayv2"
+	"brume/internal/edge"
+	"brume/internal/kv"
+	"brume/internal/kv/jsonrow"
+	"brume/internal/policy"
+	"brume/internal/schema"
+)
+
+// Checks maps the input of an operation to the permissions it needs. The actions are HTTP methods, and the resources are
+// the paths of the operations: apigateway:POST on arn:aws:apigateway:REGION::/apis makes an API.
+// https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagementv2.html
+func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct) (checks []policy.Check, mapped bool, err error) {
+	if !slices.Contains(implemented(), operation) {
+		return nil, false, nil
+	}
+	table := api.Schema()
+	i := slices.IndexFunc(table.Operations, func(op schema.Operation) bool { return op.Name == operation })
+	if i < 0 {
+		return nil, false, nil
+	}
+	op := &table.Operations[i]
+	sc := scopeOf(ctx)
+	segments := edge.ExpandPath(table, op, in, nil)[1:] // without "v2"
+	check := policy.Check{
+		Action: "apigateway:" + op.Method, Resource: "arn:aws:apigateway:" + sc.region + "::/" + strings.Join(segments, "/"), ResourceAccount: sc.account,
+		Context: map[string][]string{},
+	}
+	if len(segments) > 1 && segments[0] == "apis" {
+		err := s.Store.View(ctx, func(r kv.Reader) error {
+			row, err := jsonrow.Get[apiRow](r, apiKey(sc, segments[1]))
+			if row != nil {
+				for k, v := range row.API.Tags {
+					check.Context["aws:ResourceTag/"+k] = []string{v}
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return nil, true, err
+		}
+	}
+	requestTags(check.Context, in)
+	checks = append(checks, check)
+	for _, role := range passedRoles(in) {
+		checks = append(checks, policy.Check{
+			Action: "iam:PassRole", Resource: role, Context: map[string][]string{"iam:PassedToService": {"apigateway.amazonaws.com"}},
+		})
+	}
+	return checks, true, nil
+}
+
+// implemented lists the operations that Service has.
+func implemented() []string {
+	return []string{
+		"CreateApi", "CreateAuthorizer", "CreateDeployment", "CreateIntegration", "CreateRoute", "CreateStage", "DeleteAccessLogSettings",
+		"DeleteApi", "DeleteAuthorizer", "DeleteCorsConfiguration", "DeleteDeployment", "DeleteIntegration", "DeleteRoute",
+		"DeleteRouteSettings", "DeleteStage", "ExportApi", "GetApi", "GetApis", "GetAuthorizer", "GetAuthorizers", "GetDeployment",
+		"GetDeployments", "GetIntegration", "GetIntegrations", "GetRoute", "GetRoutes", "GetStage", "GetStages", "GetTags", "ImportApi",
+		"ReimportApi", "ResetAuthorizersCache", "TagResource", "UntagResource", "UpdateApi", "UpdateAuthorizer", "UpdateDeployment",
+		"UpdateIntegration", "UpdateRoute", "UpdateStage",
+	}
+}
+
+// requestTags adds the condition keys for the tags that a request carries.
+func requestTags(conditions map[string][]string, in schema.Struct) {
+	var tags map[string]string
+	switch in := in.(type) {
+	case *api.CreateApiInput:
+		tags = in.Tags
+	case *api.CreateStageInput:
+		tags = in.Tags
+	case *api.TagResourceInput:
+		tags = in.Tags
+	case *api.UntagResourceInput:
+		conditions["aws:TagKeys"] = in.TagKeys
+	}
+	if len(tags) > 0 {
+		conditions["aws:TagKeys"] = slices.Sorted(maps.Keys(tags))
+	}
+	for k, v := range tags {
+		conditions["aws:RequestTag/"+k] = []string{v}
+	}
+}
+
+// passedRoles lists the roles that a call hands to API Gateway.
+func passedRoles(in schema.Struct) (roles []string) {
+	add := func(role *string) {
+		if r := value(role); r != "" && !slices.Contains(roles, r) {
+			roles = append(roles, r)
+		}
+	}
+	switch in := in.(type) {
+	case *api.CreateApiInput:
+		add(in.CredentialsArn)
+	case *api.UpdateApiInput:
+		add(in.CredentialsArn)
+	case *api.CreateIntegrationInput:
+		add(in.CredentialsArn)
+	case *api.UpdateIntegrationInput:
+		add(in.CredentialsArn)
+	case *api.CreateAuthorizerInput:
+		add(in.AuthorizerCredentialsArn)
+	case *api.UpdateAuthorizerInput:
+		add(in.AuthorizerCredentialsArn)
+	case *api.ImportApiInput:
+		return rolesInDocument(in.Body)
+	case *api.ReimportApiInput:
+		return rolesInDocument(in.Body)
+	}
+	return roles
+}

@@ -1,0 +1,360 @@
+package apigatewayv2
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	api "brume/internal/api/apigatewayv2"
+	"brume/internal/awserr"
+	"brume/internal/edge"
+	"brume/internal/kv"
+)
+
+// Invoke answers a request to a deployed API; false if the API is none of this service's. It never fails: what goes wrong
+// inside is answered as API Gateway does, and logged where it is a fault of ours or of the API's configuration.
+func (s *Service) Invoke(ctx context.Context, req *edge.Request) (*edge.Response, bool) {
+	x := &exchange{req: req, requestID: newRequestID()}
+	var d *deployed
+	err := s.Store.View(ctx, func(r kv.Reader) (err error) {
+		d, err = s.apiIn(r, req.API)
+		return err
+	})
+	if err != nil {
+		s.Log.ErrorContext(ctx, "API Gateway could not read an API", slog.String("api", req.API), slog.String("error", err.Error()))
+		return x.finish(failed()), true
+	}
+	if d == nil {
+		return nil, false
+	}
+	x.traceID = traceIDOf(x.header("X-Amzn-Trace-Id"), req.Time)
+	if d.disabled && !req.Custom || !x.choose(d) {
+		return x.finish(message(404, "Not Found")), true
+	}
+	if r := x.preflight(); r != nil {
+		return x.finish(r), true
+	}
+	if x.route, x.params = x.stage.routes.match(req.Method, x.path); x.route == nil {
+		return x.finish(message(404, "Not Found")), true
+	}
+	return x.finish(s.serve(ctx, x)), true
+}
+
+// serve answers a request that has a route.
+func (s *Service) serve(ctx context.Context, x *exchange) *edge.Response {
+	if !s.admit(x, time.Now()) {
+		return message(429, "Too Many Requests")
+	}
+	refusal, err := s.authorize(ctx, x)
+	if err != nil {
+		s.Log.ErrorContext(ctx, "API Gateway could not authorize a request", slog.String("api", x.stage.api.id), slog.String("request_id", x.requestID),
+			slog.String("error", err.Error()))
+		return failed()
+	}
+	if refusal != nil {
+		return refusal
+	}
+	in := x.route.integration
+	switch {
+	case in == nil:
+		return s.refuse(ctx, x, failed(), "the route has no integration")
+	case in.problem != "":
+		return s.refuse(ctx, x, failed(), in.problem)
+	}
+	var r *edge.Response
+	if in.kind == api.IntegrationTypeAwsProxy {
+		r = s.lambdaProxy(ctx, x)
+	} else {
+		r = s.httpProxy(ctx, x)
+	}
+	if len(r.Body) > edge.MaxBody {
+		return s.refuse(ctx, x, failed(), "the integration's response is larger than 10 MB")
+	}
+	x.mapResponse(r)
+	return r
+}
+
+// admit takes a token out of each bucket that a request goes through: the route's in its stage and the account's.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
+func (s *Service) admit(x *exchange, now time.Time) bool {
+	d := x.stage.api
+	if l := x.route.throttle; l != nil && !s.Buckets.Take(edge.BucketID{Kind: "route", Owner: d.id, Key: x.stage.name, Method: x.route.id}, *l, now) {
+		return false
+	}
+	return s.Buckets.Take(edge.BucketID{Kind: "account", Owner: d.account, Key: d.region}, edge.AccountLimit(), now)
+}
+
+// message is an answer of API Gateway's own.
+func message(status int, text string) *edge.Response {
+	return &edge.Response{Status: status, Header: []edge.Field{{"content-type", "application/json"}}, Body: []byte(`{"message":"` + text + `"}`)}
+}
+
+func failed() *edge.Response      { return message(500, "Internal Server Error") }
+func unavailable() *edge.Response { return message(503, "Service Unavailable") }
+
+// refuse answers for an integration that cannot be used, and says why in the log.
+func (s *Service) refuse(ctx context.Context, x *exchange, r *edge.Response, reason string) *edge.Response {
+	x.errorMessage = reason
+	s.Log.WarnContext(ctx, "API Gateway: "+clip(reason), slog.String("api", x.stage.api.id), slog.String("stage", x.stage.name),
+		slog.String("route", x.route.key0), slog.String("request_id", x.requestID))
+	return r
+}
+
+// finish adds what every answer carries.
+func (x *exchange) finish(r *edge.Response) *edge.Response {
+	if x.stage != nil {
+		r.Header = x.withCors(r.Header)
+	}
+	r.Header = append(slices.Clip(r.Header), edge.Field{"apigw-requestid", x.requestID})
+	return r
+}
+
+func traceIDOf(sent string, now time.Time) string {
+	if strings.HasPrefix(sent, "Root=1-") && len(sent) <= 256 && edge.ValidHeader(edge.Field{Name: "a", Value: sent}) {
+		return sent
+	}
+	return edge.NewTraceID(now)
+}
+
+// lambdaProxy hands the request to a function and takes the response from it.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+func (s *Service) lambdaProxy(ctx context.Context, x *exchange) *edge.Response {
+	in := x.route.integration
+	event, err := x.event(in.version, x.mapRequest())
+	if err != nil {
+		return s.refuse(ctx, x, failed(), err.Error())
+	}
+	payload, refusal := s.callLambda(ctx, x, in.function, in.qualifier, in.credentials, x.sourceARN(), in.timeout, event)
+	if refusal != nil {
+		return refusal
+	}
+	a, ok := edge.ReadAnswer(payload)
+	if !ok || a.Status < 200 {
+		return s.refuse(ctx, x, failed(), "the function's response is malformed")
+	}
+	if a.Bare && in.version == "1.0" {
+		return s.refuse(ctx, x, failed(), "the function's response has no statusCode")
+	}
+	return response(a, payload)
+}
+
+// response turns what a function returned into an answer.
+func response(a *edge.Answer, payload []byte) *edge.Response {
+	r := &edge.Response{Status: a.Status, Body: a.Body}
+	header := a.Header
+	if a.Bare {
+		header = map[string]string{"content-type": "application/json"}
+		r.Body = textBody(a.Body)
+	}
+	fields := fieldsOf(header)
+	for _, c := range a.Cookies {
+		fields = append(fields, edge.Field{"set-cookie", c})
+	}
+	fields = append(fields, multiValues(payload)...)
+	fields = passed(fields)
+	if _, ok := joined(fields, "content-type", true); !ok {
+		fields = append(fields, edge.Field{"content-type", "text/plain;charset=UTF-8"})
+	}
+	r.Header = fields
+	return r
+}
+
+// passed are the headers of an answer that clients get: those that speak of one connection are ours, and none breaks out of
+// its line.
+func passed(fields []edge.Field) []edge.Field {
+	return slices.DeleteFunc(fields, func(f edge.Field) bool {
+		switch strings.ToLower(f.Name) {
+		case "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "proxy-authenticate", "content-length", "apigw-requestid", "date":
+			return true
+		}
+		return !edge.ValidHeader(f)
+	})
+}
+
+// callLambda runs a function. On failure it returns the answer to give.
+func (s *Service) callLambda(ctx context.Context, x *exchange, function, qualifier, role, sourceARN string, timeout time.Duration, event []byte) ([]byte, *edge.Response) {
+	// A client that goes away does not stop its function, just as in AWS.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	result, err := s.Lambda.Invoke(bounded, &edge.LambdaInvocation{
+		FunctionARN: function, Qualifier: qualifier, Payload: event, SourceARN: sourceARN, SourceAccount: x.stage.api.account, Region: x.stage.api.region,
+		RoleARN: role, TraceID: x.traceID,
+	})
+	var known awserr.Error
+	switch {
+	case err != nil && bounded.Err() != nil:
+		return nil, s.refuse(ctx, x, unavailable(), "the function did not answer in time")
+	case errors.As(err, &known) && known.ErrorCode() == "TooManyRequestsException":
+		return nil, s.refuse(ctx, x, unavailable(), "Lambda throttled the function: "+known.ErrorMessage())
+	case errors.As(err, &known):
+		return nil, s.refuse(ctx, x, failed(), "the function could not be invoked: "+known.ErrorCode()+": "+known.ErrorMessage())
+	case err != nil:
+		s.Log.ErrorContext(ctx, "API Gateway could not call Lambda", slog.String("api", x.stage.api.id), slog.String("request_id", x.requestID), slog.String("error", err.Error()))
+		return nil, failed()
+	case result.FunctionError != "":
+		return nil, s.refuse(ctx, x, failed(), "the function failed: "+clip(string(result.Payload)))
+	}
+	return result.Payload, nil
+}
+
+// httpProxy hands the request to an endpoint and takes the answer from it.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-http.html
+func (s *Service) httpProxy(ctx context.Context, x *exchange) *edge.Response {
+	in := x.route.integration
+	out := x.mapRequest()
+	address, err := x.address(in.uri, out)
+	if err != nil {
+		return s.refuse(ctx, x, failed(), err.Error())
+	}
+	method := in.method
+	if method == "ANY" {
+		method = x.req.Method
+	}
+	proto := "http"
+	if x.req.Secure {
+		proto = "https"
+	}
+	out.header = slices.DeleteFunc(out.header, func(f edge.Field) bool {
+		return f.Name == "host" || f.Name == "content-length" || strings.HasPrefix(f.Name, "x-forwarded-")
+	})
+	domain, _ := x.domain()
+	out.header = append(out.header, edge.Field{"forwarded", "for=" + x.sourceIP() + ";host=" + domain + ";proto=" + proto}, edge.Field{"via", "HTTP/1.1 AmazonAPIGateway"})
+	bounded, cancel := context.WithTimeout(ctx, in.timeout)
+	defer cancel()
+	result, err := s.HTTP.Send(bounded, &edge.HTTPCall{Method: method, URL: address, Header: out.header, Body: x.req.Body})
+	switch {
+	case errors.Is(err, edge.ErrTooLarge):
+		return s.refuse(ctx, x, failed(), "the endpoint's response is larger than 10 MB")
+	case err != nil:
+		return s.refuse(ctx, x, unavailable(), "the endpoint cannot be reached: "+err.Error())
+	}
+	return &edge.Response{Status: result.Status, Header: passed(slices.Clone(result.Header)), Body: result.Body}
+}
+
+var errNoVariable = errors.New("the integration's URI names a variable that the route's path does not have")
+
+// address is where a request goes: the integration's URI with the path's variables in it. A path that is mapped takes the
+// place of the URI's.
+func (x *exchange) address(uri string, out *outgoing) (string, error) {
+	var b strings.Builder
+	for uri != "" {
+		before, rest, ok := strings.Cut(uri, "{")
+		b.WriteString(before)
+		if !ok {
+			break
+		}
+		name, after, closed := strings.Cut(rest, "}")
+		v, found := joined(x.params, strings.TrimSuffix(name, "+"), false)
+		if !closed || !found {
+			return "", errNoVariable
+		}
+		if strings.HasSuffix(name, "+") || x.isGreedy(name) {
+			v = (&url.URL{Path: v}).EscapedPath()
+		} else {
+			v = url.PathEscape(v)
+		}
+		b.WriteString(v)
+		uri = after
+	}
+	u, err := url.Parse(b.String())
+	if err != nil {
+		return "", err
+	}
+	if out.pathMapped {
+		if u.Path, err = url.PathUnescape(out.path); err != nil {
+			u.Path = out.path
+		}
+		u.RawPath = edge.EscapePath(out.path)
+	}
+	if out.rawQuery != "" {
+		u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+out.rawQuery, "&")
+	}
+	return u.String(), nil
+}
+
+func (x *exchange) isGreedy(name string) bool {
+	return slices.ContainsFunc(x.route.key.segments, func(s segment) bool { return s.variable == name && s.greedy })
+}
+
+// preflight answers a browser that asks what it may do; nil if there is none, or the API does not speak of CORS.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
+func (x *exchange) preflight() *edge.Response {
+	if x.stage.cors == nil || x.req.Method != "OPTIONS" || x.header("Origin") == "" || x.header("Access-Control-Request-Method") == "" {
+		return nil
+	}
+	return &edge.Response{Status: 204}
+}
+
+// withCors adds the headers of CORS. Where the API has its own, those of integrations are ignored.
+func (x *exchange) withCors(fields []edge.Field) []edge.Field {
+	c := x.stage.cors
+	if c == nil {
+		return fields
+	}
+	fields = slices.DeleteFunc(slices.Clone(fields), func(f edge.Field) bool {
+		return len(f.Name) > 15 && strings.EqualFold(f.Name[:15], "access-control-")
+	})
+	origin := x.header("Origin")
+	if origin == "" {
+		return fields
+	}
+	any := slices.Contains(c.AllowOrigins, "*")
+	allowed := any || slices.ContainsFunc(c.AllowOrigins, func(o string) bool {
+		// "https://*" allows every origin of a scheme.
+		if scheme, ok := strings.CutSuffix(o, "*"); ok {
+			return strings.HasPrefix(strings.ToLower(origin), strings.ToLower(scheme))
+		}
+		return strings.EqualFold(o, origin)
+	})
+	if !allowed {
+		return fields
+	}
+	add := func(name string, values ...string) {
+		if len(values) > 0 {
+			fields = append(fields, edge.Field{"access-control-" + name, strings.Join(values, ",")})
+		}
+	}
+	if any {
+		add("allow-origin", "*")
+	} else {
+		add("allow-origin", origin)
+		fields = append(fields, edge.Field{"vary", "Origin"})
+	}
+	if value(c.AllowCredentials) {
+		add("allow-credentials", "true")
+	}
+	add("expose-headers", c.ExposeHeaders...)
+	if x.req.Method != "OPTIONS" {
+		return fields
+	}
+	add("allow-methods", c.AllowMethods...)
+	add("allow-headers", c.AllowHeaders...)
+	if c.MaxAge != nil {
+		add("max-age", strconv.Itoa(int(*c.MaxAge)))
+	}
+	return fields
+}
+
+// textBody is a body that a function returned without a response around it: text as it is, anything else as JSON.
+func textBody(payload []byte) []byte {
+	if s, ok := jsonString(payload); ok {
+		return []byte(s)
+	}
+	return payload
+}
+
+// encoded is a body as an event has it.
+func encoded(req *edge.Request) (text string, base64Encoded bool) {
+	contentType, _ := joined(req.Header, "content-type", true)
+	contentEncoding, _ := joined(req.Header, "content-encoding", true)
+	if edge.IsText(contentType, contentEncoding) && validText(req.Body) {
+		return string(req.Body), false
+	}
+	return base64.StdEncoding.EncodeToString(req.Body), true
+}

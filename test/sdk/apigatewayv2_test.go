@@ -1,0 +1,163 @@
+package sdk
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+)
+
+// apiRequest makes a request to the endpoint of an API, whose name need not be resolved.
+func apiRequest(t *testing.T, method, endpoint, path, body string) *http.Request {
+	t.Helper()
+	u := ok(url.Parse(endpoint))(t)
+	req := ok(http.NewRequestWithContext(t.Context(), method, brume.Endpoint+path, strings.NewReader(body)))(t)
+	req.Host = u.Host
+	return req
+}
+
+// What the Serverless Framework's httpApi, SAM and CDK make: an API, an integration with a function, routes, a default stage
+// that deploys itself.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop.html
+func TestHTTPAPIToLambda(t *testing.T) {
+	w := newWorld(t, "")
+	w.function("f", `
+import json
+def handler(e, c):
+  return {"route": e["routeKey"], "id": e.get("pathParameters", {}).get("id"), "q": e.get("queryStringParameters"), "stage": e["requestContext"]["stage"]}
+`, nil)
+	ctx := t.Context()
+	client := apigatewayv2.NewFromConfig(w.config)
+	function := *ok(w.lambda.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String("f")}))(t).Configuration.FunctionArn
+	api := ok(client.CreateApi(ctx, &apigatewayv2.CreateApiInput{Name: aws.String("http"), ProtocolType: types.ProtocolTypeHttp, CorsConfiguration: &types.Cors{AllowOrigins: []string{"*"}}}))(t)
+	integration := ok(client.CreateIntegration(ctx, &apigatewayv2.CreateIntegrationInput{
+		ApiId: api.ApiId, IntegrationType: types.IntegrationTypeAwsProxy, IntegrationUri: &function, PayloadFormatVersion: aws.String("2.0"), IntegrationMethod: aws.String("POST"),
+	}))(t)
+	route := ok(client.CreateRoute(ctx, &apigatewayv2.CreateRouteInput{ApiId: api.ApiId, RouteKey: aws.String("GET /pets/{id}"), Target: aws.String("integrations/" + *integration.IntegrationId)}))(t)
+	ok(client.CreateStage(ctx, &apigatewayv2.CreateStageInput{ApiId: api.ApiId, StageName: aws.String("$default"), AutoDeploy: aws.Bool(true)}))(t)
+
+	resp, body := send(t, apiRequest(t, "GET", *api.ApiEndpoint, "/pets/7?q=1", ""))
+	if resp.StatusCode != 500 || body != `{"message":"Internal Server Error"}` {
+		t.Errorf("without the function's permission: %s %s", resp.Status, body)
+	}
+	ok(w.lambda.AddPermission(ctx, &lambda.AddPermissionInput{
+		FunctionName: aws.String("f"), StatementId: aws.String("api"), Action: aws.String("lambda:InvokeFunction"), Principal: aws.String("apigateway.amazonaws.com"),
+		SourceArn: aws.String("arn:aws:execute-api:" + region + ":" + w.account + ":" + *api.ApiId + "/*/*/pets/{id}"),
+	}))(t)
+	req := apiRequest(t, "GET", *api.ApiEndpoint, "/pets/7?q=1&q=2", "")
+	req.Header.Set("Origin", "https://a.example")
+	resp, body = send(t, req)
+	var got map[string]any
+	if err := json.Unmarshal([]byte(body), &got); err != nil || resp.StatusCode != 200 || got["id"] != "7" || got["route"] != "GET /pets/{id}" || got["stage"] != "$default" ||
+		resp.Header.Get("Content-Type") != "application/json" || resp.Header.Get("Access-Control-Allow-Origin") != "*" || resp.Header.Get("Apigw-Requestid") == "" {
+		t.Errorf("%s %v %s", resp.Status, resp.Header, body)
+	}
+	resp, body = send(t, apiRequest(t, "POST", *api.ApiEndpoint, "/pets/7", ""))
+	if resp.StatusCode != 404 || body != `{"message":"Not Found"}` {
+		t.Errorf("%s %s", resp.Status, body)
+	}
+	// The path form, for clients without wildcard names.
+	plain := ok(http.NewRequestWithContext(ctx, "GET", brume.Endpoint+"/_aws/execute-api/"+*api.ApiId+"/pets/8", nil))(t)
+	if resp, body = send(t, plain); resp.StatusCode != 200 || !strings.Contains(body, `"8"`) {
+		t.Errorf("%s %s", resp.Status, body)
+	}
+
+	// Signed by a user who may, and by one who may not.
+	ok(client.UpdateRoute(ctx, &apigatewayv2.UpdateRouteInput{ApiId: api.ApiId, RouteId: route.RouteId, AuthorizationType: types.AuthorizationTypeAwsIam}))(t)
+	_, may := newUser(t, w.config, "may", allow("execute-api:Invoke", "arn:aws:execute-api:"+region+":"+w.account+":"+*api.ApiId+"/$default/GET/pets/*"))
+	_, mayNot := newUser(t, w.config, "maynot", allow("execute-api:Invoke", "arn:aws:execute-api:*:*:other/*"))
+	signed := func(cfg aws.Config) int {
+		req := apiRequest(t, "GET", *api.ApiEndpoint, "/pets/1", "")
+		sum := sha256.Sum256(nil)
+		if err := v4.NewSigner().SignHTTP(ctx, ok(cfg.Credentials.Retrieve(ctx))(t), req, hex.EncodeToString(sum[:]), "execute-api", region, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		resp, _ := send(t, req)
+		return resp.StatusCode
+	}
+	same(t, "with permission", signed(may), 200)
+	same(t, "without permission", signed(mayNot), 403)
+	resp, _ = send(t, apiRequest(t, "GET", *api.ApiEndpoint, "/pets/1", ""))
+	same(t, "unsigned", resp.StatusCode, 403)
+}
+
+// Every operation of the control plane through the SDK, and what it refuses.
+func TestHTTPAPIOperations(t *testing.T) {
+	ctx, account := t.Context(), newAccount()
+	root := rootOf(account)
+	client := apigatewayv2.NewFromConfig(root)
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(r.Method + " " + r.RequestURI)) }))
+	defer backend.Close()
+
+	quick := ok(client.CreateApi(ctx, &apigatewayv2.CreateApiInput{Name: aws.String("quick"), ProtocolType: types.ProtocolTypeHttp, Target: aws.String(backend.URL + "/fixed"), RouteKey: aws.String("GET /here")}))(t)
+	if resp, body := send(t, apiRequest(t, "GET", *quick.ApiEndpoint, "/here?a=1", "")); resp.StatusCode != 200 || body != "GET /fixed?a=1" {
+		t.Errorf("%s %s", resp.Status, body)
+	}
+	api := ok(client.ImportApi(ctx, &apigatewayv2.ImportApiInput{Body: aws.String(`{"openapi":"3.0.1","info":{"title":"imported","version":"1"},"paths":{"/out/{proxy+}":{"x-amazon-apigateway-any-method":{
+		"x-amazon-apigateway-integration":{"type":"http_proxy","httpMethod":"ANY","uri":"` + backend.URL + `/up/{proxy}","payloadFormatVersion":"1.0"}}}}}`)}))(t)
+	id := api.ApiId
+	ok(client.CreateStage(ctx, &apigatewayv2.CreateStageInput{ApiId: id, StageName: aws.String("dev")}))(t)
+	if resp, _ := send(t, apiRequest(t, "PUT", *api.ApiEndpoint, "/dev/out/a", "")); resp.StatusCode != 404 {
+		t.Errorf("before the deployment: %s", resp.Status)
+	}
+	deployment := ok(client.CreateDeployment(ctx, &apigatewayv2.CreateDeploymentInput{ApiId: id, StageName: aws.String("dev")}))(t)
+	if resp, body := send(t, apiRequest(t, "PUT", *api.ApiEndpoint, "/dev/out/a%20b?q=1", "x")); resp.StatusCode != 200 || body != "PUT /up/a%20b?q=1" {
+		t.Errorf("%s %s", resp.Status, body)
+	}
+	authorizer := ok(client.CreateAuthorizer(ctx, &apigatewayv2.CreateAuthorizerInput{
+		ApiId: id, Name: aws.String("jwt"), AuthorizerType: types.AuthorizerTypeJwt, IdentitySource: []string{"$request.header.Authorization"},
+		JwtConfiguration: &types.JWTConfiguration{Issuer: aws.String("https://127.0.0.1:1"), Audience: []string{"app"}},
+	}))(t)
+	routes := ok(client.GetRoutes(ctx, &apigatewayv2.GetRoutesInput{ApiId: id}))(t).Items
+	ok(client.UpdateRoute(ctx, &apigatewayv2.UpdateRouteInput{ApiId: id, RouteId: routes[0].RouteId, AuthorizationType: types.AuthorizationTypeJwt, AuthorizerId: authorizer.AuthorizerId, AuthorizationScopes: []string{"read"}}))(t)
+	ok(client.UpdateStage(ctx, &apigatewayv2.UpdateStageInput{ApiId: id, StageName: aws.String("dev"), AutoDeploy: aws.Bool(true), StageVariables: map[string]string{"a": "b"}}))(t)
+	resp, body := send(t, apiRequest(t, "PUT", *api.ApiEndpoint, "/dev/out/a", ""))
+	if resp.StatusCode != 401 || body != `{"message":"Unauthorized"}` || resp.Header.Get("Www-Authenticate") != "Bearer" {
+		t.Errorf("%s %v %s", resp.Status, resp.Header, body)
+	}
+	export := ok(client.ExportApi(ctx, &apigatewayv2.ExportApiInput{ApiId: id, Specification: aws.String("OAS30"), OutputType: aws.String("JSON"), StageName: aws.String("dev")}))(t)
+	if !json.Valid(export.Body) || !strings.Contains(string(export.Body), `"x-amazon-apigateway-any-method"`) {
+		t.Errorf("%s", export.Body)
+	}
+	arn := aws.String("arn:aws:apigateway:" + region + "::/apis/" + *id + "/stages/dev")
+	ok(client.TagResource(ctx, &apigatewayv2.TagResourceInput{ResourceArn: arn, Tags: map[string]string{"k": "v"}}))(t)
+	same(t, "tags", ok(client.GetTags(ctx, &apigatewayv2.GetTagsInput{ResourceArn: arn}))(t).Tags["k"], "v")
+	ok(client.UntagResource(ctx, &apigatewayv2.UntagResourceInput{ResourceArn: arn, TagKeys: []string{"k"}}))(t)
+	same(t, "APIs", len(ok(client.GetApis(ctx, &apigatewayv2.GetApisInput{}))(t).Items), 2)
+
+	_, err := client.CreateApi(ctx, &apigatewayv2.CreateApiInput{Name: aws.String("ws"), ProtocolType: types.ProtocolTypeWebsocket, RouteSelectionExpression: aws.String("$request.body.action")})
+	hasCode(t, err, 501, "NotImplemented", "WEBSOCKET")
+	_, err = client.GetApi(ctx, &apigatewayv2.GetApiInput{ApiId: aws.String("nothing")})
+	is[*types.NotFoundException](t, err, "Invalid API identifier")
+	_, err = client.CreateStage(ctx, &apigatewayv2.CreateStageInput{ApiId: id, StageName: aws.String("dev")})
+	is[*types.ConflictException](t, err, "already exists")
+	_, err = client.CreateRoute(ctx, &apigatewayv2.CreateRouteInput{ApiId: id, RouteKey: aws.String("x")})
+	is[*types.BadRequestException](t, err, "route key")
+	_, user := newUser(t, root, "reader", allow("apigateway:GET", "arn:aws:apigateway:"+region+"::/apis/"+*id))
+	reader := apigatewayv2.NewFromConfig(user)
+	ok(reader.GetApi(ctx, &apigatewayv2.GetApiInput{ApiId: id}))(t)
+	_, err = reader.GetApi(ctx, &apigatewayv2.GetApiInput{ApiId: quick.ApiId})
+	hasCode(t, err, 403, "AccessDeniedException", "apigateway:GET on resource: arn:aws:apigateway:"+region+"::/apis/"+*quick.ApiId)
+	_, err = reader.DeleteApi(ctx, &apigatewayv2.DeleteApiInput{ApiId: id})
+	hasCode(t, err, 403, "AccessDeniedException", "apigateway:DELETE")
+
+	ok(client.DeleteStage(ctx, &apigatewayv2.DeleteStageInput{ApiId: id, StageName: aws.String("dev")}))(t)
+	ok(client.DeleteDeployment(ctx, &apigatewayv2.DeleteDeploymentInput{ApiId: id, DeploymentId: deployment.DeploymentId}))(t)
+	_, err = client.DeleteAuthorizer(ctx, &apigatewayv2.DeleteAuthorizerInput{ApiId: id, AuthorizerId: authorizer.AuthorizerId})
+	hasCode(t, err, 409, "ConflictException", "referenced in route")
+	ok(client.DeleteApi(ctx, &apigatewayv2.DeleteApiInput{ApiId: id}))(t)
+	if resp, _ := send(t, apiRequest(t, "GET", *api.ApiEndpoint, "/", "")); resp.StatusCode != 403 && resp.StatusCode != 404 {
+		t.Errorf("a deleted API: %s", resp.Status)
+	}
+}

@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	lambdaapi "brume/internal/api/lambda"
@@ -140,12 +144,31 @@ func newHTTPIntegration() *httpIntegration {
 	client := func(insecure bool) *http.Client {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConnsPerHost, t.DisableCompression = 64, true
+		t.DialContext = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second, Control: keepFromMetadata}).DialContext
 		if insecure {
 			t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // the integration's tlsConfig asks for it
 		}
 		return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	return &httpIntegration{client(false), client(true)}
+}
+
+// metadata are the addresses besides the link-local ones under which clouds tell a machine its credentials.
+var metadata = [...]netip.Addr{
+	netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("192.0.0.192"),
+}
+
+// keepFromMetadata refuses connections to where the credentials of this machine are. Whoever may make an integration may use
+// what this machine reaches, its loopback included, but must not become the machine.
+func keepFromMetadata(_, address string, _ syscall.RawConn) error {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return err
+	}
+	if ip := at.Addr().Unmap().WithZone(""); ip.IsLinkLocalUnicast() || slices.Contains(metadata[:], ip) {
+		return fmt.Errorf("%s is not for integrations", ip)
+	}
+	return nil
 }
 
 func (h *httpIntegration) Close() error {

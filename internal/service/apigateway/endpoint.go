@@ -342,6 +342,9 @@ func (s *Service) callService(ctx context.Context, x *exchange) *Response {
 		if c.Principal, c.RoleARN = x.principal, ""; c.Principal == nil {
 			return s.failMapping(ctx, x, misconfigured("The credentials of the caller are asked for, but the method does not authorize by AWS_IAM"))
 		}
+		if c.Principal.Account != x.stage.account { // whoever made the API would act in the name of its visitors
+			return s.failMapping(ctx, x, misconfigured("The credentials of the caller are those of another account"))
+		}
 	} else if in.credentials == "" {
 		return s.failMapping(ctx, x, misconfigured("AWS integration requires credentials"))
 	}

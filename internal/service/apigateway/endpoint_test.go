@@ -200,6 +200,17 @@ func TestServiceIntegration(t *testing.T) {
 	if status, body := g.send(r); status != 422 || f.calls[len(f.calls)-1].Principal.Name != "alice" {
 		t.Errorf("%d %s", status, body)
 	}
+	// Nobody's API acts in the name of visitors from other accounts.
+	abroad := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"execute-api:Invoke","Resource":"execute-api:/*"}}`
+	must(g.UpdateRestApi(g.ctx, &api.UpdateRestApiInput{RestApiId: &id, PatchOperations: []api.PatchOperation{{Op: new("replace"), Path: new("/policy"), Value: &abroad}}}))
+	g.deploy(id, "dev")
+	r.Authenticate = func(context.Context, string) (call.Principal, error) {
+		return call.Principal{Type: call.Account, Account: "999999999999", ARN: "arn:aws:iam::999999999999:root", ID: "999999999999"}, nil
+	}
+	before := len(f.calls)
+	if status, body := g.send(r); status != 500 || len(f.calls) != before {
+		t.Errorf("%d %s", status, body)
+	}
 }
 
 func TestRequestParametersAreChecked(t *testing.T) {

@@ -33,8 +33,12 @@ func EncodeAttributeValue(e schema.Encoder, v AttributeValue) {
 
 // DecodeAttributeValue reads a value. None or several types in one value make a Malformed.
 func DecodeAttributeValue(d schema.Decoder) AttributeValue {
-	var a attributeStruct
-	d.Struct(&a)
+	return new(attributeStruct).decode(d)
+}
+
+func (a *attributeStruct) decode(d schema.Decoder) AttributeValue {
+	*a = attributeStruct{}
+	d.Struct(a)
 	if a.value == nil || a.more != nil {
 		return Malformed(a.more)
 	}
@@ -55,7 +59,7 @@ func EncodeAttributeValueMap(e schema.Encoder, m map[string]AttributeValue) {
 
 // DecodeAttributeValueMap reads an item.
 func DecodeAttributeValueMap(d schema.Decoder) map[string]AttributeValue {
-	return schema.DecodeMap(d, DecodeAttributeValue)
+	return schema.DecodeMap(d, new(attributeStruct).decode)
 }
 
 func (a *attributeStruct) EncodeMembers(e schema.Encoder) {

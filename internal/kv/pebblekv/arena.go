@@ -8,7 +8,7 @@ type arena struct {
 }
 
 const (
-	minChunk = 256
+	minChunk = 64
 	maxChunk = 64 << 10
 )
 

@@ -31,7 +31,7 @@ const maxGroup = 4 << 20
 
 // commit hands t to the committer and waits for the outcome.
 func (s *Store) commit(ctx context.Context, t *tx) error {
-	t.outcome = make(chan error, 1)
+	t.outcome = s.outcomes.Get().(chan error)
 	s.mu.Lock()
 	s.pending = append(s.pending, t)
 	if last := len(s.pending) - 1; t.first {
@@ -39,15 +39,18 @@ func (s *Store) commit(ctx context.Context, t *tx) error {
 	}
 	s.mu.Unlock()
 	signal(s.wake)
+	var err error
 	select {
-	case err := <-t.outcome:
-		return err
+	case err = <-t.outcome:
 	case <-ctx.Done():
 		if t.state.CompareAndSwap(pending, withdrawn) {
-			return ctx.Err()
+			err = ctx.Err()
+		} else {
+			err = <-t.outcome
 		}
-		return <-t.outcome
 	}
+	s.outcomes.Put(t.outcome) // empty: a transaction has one outcome, and one that was withdrawn has none
+	return err
 }
 
 // commitLoop is the committer's goroutine. Close stops it when no transaction is left.

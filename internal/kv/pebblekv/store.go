@@ -76,6 +76,7 @@ type Store struct {
 	stop chan struct{} // to the committer: Close
 	done chan struct{} // the committer has returned
 
+	outcomes  sync.Pool // of chan error, with room for one
 	committer committer
 	rows      rowCache
 	house     housekeeper
@@ -127,6 +128,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		room: make(chan struct{}, 1),
 		stop: make(chan struct{}),
 		done: make(chan struct{}),
+
+		outcomes: sync.Pool{New: func() any { return make(chan error, 1) }},
 	}
 	s.idle.L = &s.mu
 	s.house.init()

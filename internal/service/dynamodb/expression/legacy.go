@@ -21,6 +21,9 @@ func invalidParameter(format string, args ...any) error {
 // enough, which is ConditionalOperator OR.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/LegacyConditionalParameters.Expected.html
 func Expected(expected map[string]api.ExpectedAttributeValue, anyOf bool) (*Predicate, error) {
+	if len(expected) == 0 {
+		return nil, nil
+	}
 	var nodes []*node
 	for _, name := range slices.Sorted(maps.Keys(expected)) {
 		n, err := expectation(name, expected[name])

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"runtime/pprof"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,13 +25,14 @@ import (
 var version = "devel"
 
 type cli struct {
-	Serve    serveCmd    `cmd:"" help:"Run every service on one address, until SIGTERM or Ctrl-C."`
-	Env      envCmd      `cmd:"" help:"Print shell exports that point AWS clients here: eval \"$(brume env)\"."`
-	Exec     execCmd     `cmd:"" help:"Run one command with that environment: brume exec -- aws sts get-caller-identity."`
-	Runtimes runtimesCmd `cmd:"" help:"Show what functions can be written in on this machine, and what to install for more."`
-	Usage    usageCmd    `cmd:"" help:"Show what functions used, and what AWS would have charged for it."`
-	Admin    adminCmd    `cmd:"" help:"Replace the root key of a data directory: for whoever may use that directory."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Serve       serveCmd         `cmd:"" help:"Run every service on one address, until SIGTERM or Ctrl-C."`
+	Env         envCmd           `cmd:"" help:"Print shell exports that point AWS clients here: eval \"$(brume env)\"."`
+	Exec        execCmd          `cmd:"" help:"Run one command with that environment: brume exec -- aws sts get-caller-identity."`
+	Runtimes    runtimesCmd      `cmd:"" help:"Show what functions can be written in on this machine, and what to install for more."`
+	Usage       usageCmd         `cmd:"" help:"Show what functions used, and what AWS would have charged for it."`
+	Admin       adminCmd         `cmd:"" help:"Replace the root key of a data directory: for whoever may use that directory."`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
+	Version     versionCmd       `cmd:"" help:"Print the version."`
 }
 
 type dataDir struct {
@@ -107,6 +109,11 @@ func (c *envCmd) Run() error {
 		}
 		fmt.Printf("export %s='%s'\n", v.Name, v.Value)
 	}
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); app.ForOneService(name) {
+			fmt.Println("unset", name)
+		}
+	}
 	return nil
 }
 
@@ -160,11 +167,15 @@ func run(args []string) int {
 		kong.Description("AWS Lambda and the services around it, on your own machine: durable, isolated, with IAM enforced.\n\n"+
 			"Start with `brume serve`, then `eval \"$(brume env)\"` in another shell, and use any AWS client."),
 		kong.Vars{
+			"version":  "brume " + version,
 			"data_dir": defaultDataDir(), "listen": app.DefaultListen, "account_id": app.DefaultAccount, "region": app.DefaultRegion,
 		},
 	)
 	if err != nil {
 		return fail(err)
+	}
+	if len(args) == 0 || len(args) == 1 && args[0] == "help" {
+		args = []string{"--help"}
 	}
 	kctx, err := parser.Parse(args)
 	if err != nil {

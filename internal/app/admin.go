@@ -225,7 +225,7 @@ func (h *host) carryOut(w http.ResponseWriter, r *http.Request, order Order) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}
 	if h.stack == nil {
-		refuse(errors.New("Brume could not start again after a reset; its log says why"))
+		refuse(errors.New("the server could not start again after a reset; its log says why"))
 		return
 	}
 	c := client{Endpoint: h.stack.endpoint, Region: h.config.Region}

@@ -48,11 +48,18 @@ func ClientEnv(dataDir string) ([]Variable, error) {
 	}, nil
 }
 
+// ForOneService reports whether a variable leads the clients of one service elsewhere than AWS_ENDPOINT_URL does.
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+func ForOneService(name string) bool { return strings.HasPrefix(name, "AWS_ENDPOINT_URL_") }
+
 // Environ is environ with vars in the place of its variables of these names: of two with one name, programs differ in
-// which they take.
+// which they take. What leads the clients of one service elsewhere is left out.
 func Environ(environ []string, vars []Variable) []string {
 	environ = slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
+		if ForOneService(name) {
+			return true
+		}
 		return slices.ContainsFunc(vars, func(v Variable) bool { return v.Name == name })
 	})
 	for _, v := range vars {

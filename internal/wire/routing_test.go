@@ -107,7 +107,8 @@ func TestStrangers(t *testing.T) {
 		{"another service, form", "POST", "/", form, "rds", 501, "NotImplemented", "text/xml"},
 		{"another service, JSON 1.0", "POST", "/", json("1.0"), "sqs", 501, "NotImplemented", "application/x-amz-json-1.0"},
 		{"another service, JSON 1.1", "POST", "/", json("1.1"), "ssm", 501, "NotImplemented", "application/x-amz-json-1.1"},
-		{"another service, REST", "GET", "/bucket/key", nil, "s3", 501, "NotImplemented", "application/json"},
+		{"another service, REST", "GET", "/clusters", nil, "eks", 501, "NotImplemented", "application/json"},
+		{"another service, REST with XML", "GET", "/bucket/key", nil, "s3", 501, "NotImplemented", "text/xml"},
 		{"basic authentication", "GET", "/", map[string]string{"Authorization": "Basic dTpw"}, "", 400, "IncompleteSignatureException", "application/json"},
 		{"preflight", "OPTIONS", "/", map[string]string{"Origin": "https://example.com"}, "", 404, "UnknownOperationException", "application/json"},
 	}

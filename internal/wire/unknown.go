@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"brume/internal/awserr"
@@ -40,7 +41,15 @@ func (s *strangers) of(r *http.Request) *endpoint {
 	case strings.HasPrefix(contentType, "application/x-www-form-urlencoded"), r.URL.Query().Has("Action"):
 		return s.query
 	}
+	if scope, ok := sigv4.Identify(r); ok && slices.Contains(xmlServices(), scope.Service) {
+		return s.query // its documents are those of errors in the REST protocol with XML too
+	}
 	return s.rest
+}
+
+// xmlServices are the services, by their signing names, whose clients read errors as XML though they send no forms.
+func xmlServices() []string {
+	return []string{"s3", "s3express", "s3-outposts", "route53", "cloudfront"}
 }
 
 // refuseStranger says what is wrong with a request that is for no service of ours.

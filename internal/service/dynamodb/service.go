@@ -75,11 +75,6 @@ func fault(err error) error {
 	}
 }
 
-// notImplemented says what of an operation Brume does not have.
-func notImplemented(what string) error {
-	return awserr.New("NotImplemented", "Brume does not implement %s.", what).WithStatus(501)
-}
-
 // invalid is the error for most of what is wrong with a request.
 func invalid(format string, args ...any) error {
 	return awserr.Validation("One or more parameter values were invalid: "+format, args...)

@@ -93,6 +93,7 @@ func Run(ctx context.Context, c Config, stdout, stderr io.Writer) (err error) {
 	case <-ctx.Done():
 	}
 	log.Info("stopping: waiting for requests under way")
+	host.endSessions()
 	drain, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {
@@ -161,6 +162,15 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(ctx)
 	}
 	h.stack.handler.ServeHTTP(w, r)
+}
+
+// endSessions ends the requests that would go on for hours.
+func (h *host) endSessions() {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.stack != nil {
+		h.stack.logs.EndLiveTail()
+	}
 }
 
 // errReset is for callers whose request a reset has ended. SDKs send it again.

@@ -70,6 +70,7 @@ type stack struct {
 	missing   []string
 	codeLinks *lambda.SignedLinks
 	meter     *lambda.Meter
+	logs      *logs.Service
 	// requests ends by endRequests, and with it those requests that a reset does not wait for.
 	requests    context.Context
 	endRequests context.CancelFunc
@@ -153,6 +154,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	add(stsapi.Schema(), stsapi.Handlers(tokens), tokens.Checks)
 
 	cloudWatchLogs := logs.New(logs.Options{Store: store, Log: log, Functions: subscribers{dispatcher}})
+	s.logs = cloudWatchLogs
 	s.loop(background, cloudWatchLogs.Run)
 	subscriptions := outbox.New(outbox.Options{Store: store, Logger: log})
 	subscriptions.Handle(logs.SubscriptionQueue, logs.SubscriptionConcurrency, cloudWatchLogs.Deliver)

@@ -39,6 +39,7 @@ type tail struct {
 	streams  []string
 	prefixes []string
 	filter   *pattern.Pattern
+	stop     chan struct{} // closed when the server ends
 
 	mu      sync.Mutex
 	events  []api.LiveTailSessionLogEvent
@@ -57,6 +58,7 @@ func (s *tails) add(t *tail) error {
 	if n >= maxTails {
 		return limitExceeded()
 	}
+	t.stop = make(chan struct{})
 	s.list = append(s.list, t)
 	s.n.Add(1)
 	return nil
@@ -65,8 +67,20 @@ func (s *tails) add(t *tail) error {
 func (s *tails) remove(t *tail) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	n := len(s.list)
 	s.list = slices.DeleteFunc(s.list, func(other *tail) bool { return other == t })
-	s.n.Add(-1)
+	s.n.Add(int32(len(s.list) - n))
+}
+
+// EndLiveTail ends all sessions of Live Tail. A server that is to stop would wait for them in vain.
+func (s *Service) EndLiveTail() {
+	s.tails.mu.Lock()
+	defer s.tails.mu.Unlock()
+	for _, t := range s.tails.list {
+		close(t.stop)
+	}
+	s.tails.n.Add(-int32(len(s.tails.list)))
+	s.tails.list = nil
 }
 
 // publish shows a batch that was stored to the sessions.
@@ -191,6 +205,8 @@ func (s *Service) tailEvents(ctx context.Context, t *tail, start *api.LiveTailSe
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-t.stop:
+			return &api.SessionStreamingException{Message: new("The server is stopping.")}
 		case <-end.C:
 			return &api.SessionTimeoutException{Message: new("The session has ended after three hours.")}
 		case <-ticker.C:

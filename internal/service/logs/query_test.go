@@ -262,6 +262,19 @@ func TestLiveTailSessionsAreFew(t *testing.T) {
 	}
 }
 
+// Sessions end when the server does.
+func TestLiveTailEndsWithTheServer(t *testing.T) {
+	s, tl := new(Service), &tail{scope: scope{account: "a"}}
+	err := s.tailEvents(t.Context(), tl, new(api.LiveTailSessionStart), func(*schema.Event) error {
+		s.EndLiveTail()
+		return nil
+	})
+	wantCode(t, err, "SessionStreamingException")
+	if n := s.tails.n.Load(); n != 0 || len(s.tails.list) != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+}
+
 // A session ends after three hours.
 func TestLiveTailEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -30,6 +30,7 @@ type cli struct {
 	Exec        execCmd          `cmd:"" help:"Run one command with that environment: brume exec -- aws sts get-caller-identity."`
 	Runtimes    runtimesCmd      `cmd:"" help:"Show what functions can be written in on this machine, and what to install for more."`
 	Usage       usageCmd         `cmd:"" help:"Show what functions used, and what AWS would have charged for it."`
+	Apis        apisCmd          `cmd:"" help:"List the APIs of API Gateway, or export one, to Postman for instance."`
 	Admin       adminCmd         `cmd:"" help:"Replace the root key of a data directory: for whoever may use that directory."`
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 	Version     versionCmd       `cmd:"" help:"Print the version."`
@@ -182,7 +183,7 @@ func run(args []string) int {
 		return fail(err)
 	}
 	for _, dir := range []*string{&c.Serve.DataDir, &c.Env.DataDir, &c.Exec.DataDir, &c.Runtimes.List.DataDir, &c.Runtimes.Install.DataDir,
-		&c.Usage.DataDir, &c.Admin.RotateRoot.DataDir, &c.Admin.ResetRoot.DataDir} {
+		&c.Usage.DataDir, &c.Apis.List.DataDir, &c.Apis.Export.DataDir, &c.Admin.RotateRoot.DataDir, &c.Admin.ResetRoot.DataDir} {
 		if *dir == "" {
 			*dir = defaultDataDir()
 		}

@@ -1,15 +1,21 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"brume/internal/wire/sigv4"
 )
 
 // clientFile tells clients on this machine how to reach the server: it holds the root access key, so its mode is 0600.
@@ -29,12 +35,9 @@ type Variable struct{ Name, Value string }
 // ClientEnv is the environment that points AWS clients to the server on dataDir, which need not be running. What clients
 // would mix with it is unset: the token of another session, and the profile whose settings some of them prefer.
 func ClientEnv(dataDir string) ([]Variable, error) {
-	c, err := readClient(dataDir)
+	c, err := openClient(dataDir)
 	if err != nil {
 		return nil, err
-	}
-	if c == (client{}) {
-		return nil, fmt.Errorf("no Brume data in %s: start one there with `brume serve`, or name another directory with --data-dir", dataDir)
 	}
 	return []Variable{
 		{"AWS_ENDPOINT_URL", c.Endpoint},
@@ -84,6 +87,37 @@ func readClient(dataDir string) (c client, err error) {
 		return client{}, fmt.Errorf("%s cannot be read; remove it to get a new one at the next start: %w", file, err)
 	}
 	return c, nil
+}
+
+// openClient is readClient where there must be one.
+func openClient(dataDir string) (client, error) {
+	c, err := readClient(dataDir)
+	if err == nil && c == (client{}) {
+		err = fmt.Errorf("no Brume data in %s: start one there with `brume serve`, or name another directory with --data-dir", dataDir)
+	}
+	return c, err
+}
+
+// get asks the server on dataDir for a path of a service, as the root whose key the client has.
+func (c *client) get(ctx context.Context, dataDir, path, service string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Endpoint+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	sigv4.Sign(req, nil, sigv4.Key{AccessKeyID: c.AccessKeyID, Secret: c.SecretAccessKey}, c.Region, service, time.Now())
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no Brume runs on %s: start it with `brume serve`: %w", dataDir, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, errors.New(strings.TrimSpace(string(body)))
+	}
+	return body, nil
 }
 
 // write replaces the file in dataDir at once, so that a reader sees the old or the new one.

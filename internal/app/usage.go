@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -159,29 +157,13 @@ func gbSeconds(mbMillis int64) float64 { return float64(mbMillis) / 1024 / 1000 
 
 // ReadUsage asks the server on dataDir for the usage of the account whose root key is there.
 func ReadUsage(ctx context.Context, dataDir, from, to string) (*Usage, error) {
-	c, err := readClient(dataDir)
+	c, err := openClient(dataDir)
 	if err != nil {
 		return nil, err
 	}
-	if c == (client{}) {
-		return nil, fmt.Errorf("no Brume data in %s: start one there with `brume serve`, or name another directory with --data-dir", dataDir)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Endpoint+usagePath+"?from="+from+"&to="+to, nil)
+	body, err := c.get(ctx, dataDir, usagePath+"?from="+from+"&to="+to, usageService)
 	if err != nil {
 		return nil, err
-	}
-	sigv4.Sign(req, nil, sigv4.Key{AccessKeyID: c.AccessKeyID, Secret: c.SecretAccessKey}, c.Region, usageService, time.Now())
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("no Brume runs on %s: start it with `brume serve`: %w", dataDir, err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, errors.New(strings.TrimSpace(string(body)))
 	}
 	u := &Usage{}
 	return u, json.Unmarshal(body, u)

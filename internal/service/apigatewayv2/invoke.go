@@ -141,11 +141,15 @@ func (s *Service) lambdaProxy(ctx context.Context, x *exchange) *edge.Response {
 	if a.Bare && in.version == "1.0" {
 		return s.refuse(ctx, x, failed(), "the function's response has no statusCode")
 	}
-	return response(a, payload)
+	r := response(a)
+	if in.version == "1.0" {
+		r.Header = append(r.Header, passed(multiValues(payload))...)
+	}
+	return r
 }
 
 // response turns what a function returned into an answer.
-func response(a *edge.Answer, payload []byte) *edge.Response {
+func response(a *edge.Answer) *edge.Response {
 	r := &edge.Response{Status: a.Status, Body: a.Body}
 	header := a.Header
 	if a.Bare {
@@ -156,7 +160,6 @@ func response(a *edge.Answer, payload []byte) *edge.Response {
 	for _, c := range a.Cookies {
 		fields = append(fields, edge.Field{"set-cookie", c})
 	}
-	fields = append(fields, multiValues(payload)...)
 	fields = passed(fields)
 	if _, ok := joined(fields, "content-type", true); !ok {
 		fields = append(fields, edge.Field{"content-type", "text/plain;charset=UTF-8"})

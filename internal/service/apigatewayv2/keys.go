@@ -1,10 +1,6 @@
 package apigatewayv2
 
-import (
-	"bytes"
-
-	"brume/internal/kv/tuple"
-)
+import "brume/internal/kv/tuple"
 
 // The layout of this service's part of the store.
 //
@@ -31,14 +27,6 @@ func snapshotsPrefix(apiID string) []byte { return tuple.AppendString(table(tagS
 
 func snapshotKey(apiID, deployment string) []byte {
 	return tuple.AppendString(snapshotsPrefix(apiID), deployment)
-}
-
-// apiOfKey is the API of an apiKey.
-func apiOfKey(key []byte) (string, error) {
-	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagAPI)))
-	_, _ = r.String(), r.String()
-	id := r.String()
-	return id, r.End()
 }
 
 // An indexRow says where an API that is known by its id alone belongs, and counts the changes that requests to it can see.

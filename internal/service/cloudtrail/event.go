@@ -117,7 +117,7 @@ func events(info *call.Info, c *Call, now time.Time) ([]*Event, error) {
 	if r.UserAgent == "" {
 		r.UserAgent = r.SourceIPAddress
 	}
-	if c.Service.Name == "apigateway" || c.Service.Name == "dynamodb" || c.Service.Name == "logs" {
+	if c.Service.Name == "apigateway" || c.Service.Name == "apigatewayv2" || c.Service.Name == "dynamodb" || c.Service.Name == "logs" {
 		r.APIVersion = c.Service.APIVersion
 	}
 	if c.Err != nil {

@@ -70,8 +70,9 @@ func nameOf(svc *schema.Service, op *schema.Operation) string {
 var (
 	readingVerbs = []string{"Describe", "Get", "List", "Lookup", "Simulate", "Decode", "Search", "Test", "Check", "Estimate"}
 	reading      = map[string]string{
-		"sts": "AssumeRole AssumeRoleWithSAML AssumeRoleWithWebIdentity AssumeRoot",
-		"iam": "GenerateCredentialReport GenerateServiceLastAccessedDetails GenerateOrganizationsAccessReport",
+		"sts":          "AssumeRole AssumeRoleWithSAML AssumeRoleWithWebIdentity AssumeRoot",
+		"apigatewayv2": "ExportApi",
+		"iam":          "GenerateCredentialReport GenerateServiceLastAccessedDetails GenerateOrganizationsAccessReport",
 	}
 	writing = map[string]string{"apigateway": "TestInvokeAuthorizer TestInvokeMethod"}
 )

@@ -82,14 +82,14 @@ func (f fakeKeys) SigningKeys(_ context.Context, issuer string, _ []string, _ bo
 
 // A tester is a Service with the calls that tests make of it.
 type tester struct {
-	*testing.T
+	testing.TB
 	*Service
 	ctx    context.Context
 	lambda *fakeLambda
 	http   *fakeHTTP
 }
 
-func newTester(t *testing.T) *tester {
+func newTester(t testing.TB) *tester {
 	l, h := &fakeLambda{run: returns(`{"statusCode":200,"body":"ok"}`)}, &fakeHTTP{res: &edge.HTTPResult{Status: 200, Body: []byte("there")}}
 	s := New(Config{
 		Store: memkv.New(), Lambda: l, HTTP: h, Authorizer: aliceOnly{}, Keys: fakeKeys{}, Buckets: edge.NewBuckets(), Log: slog.New(slog.DiscardHandler),

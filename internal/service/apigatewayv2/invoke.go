@@ -20,7 +20,6 @@ import (
 // Invoke answers a request to a deployed API; false if the API is none of this service's. It never fails: what goes wrong
 // inside is answered as API Gateway does, and logged where it is a fault of ours or of the API's configuration.
 func (s *Service) Invoke(ctx context.Context, req *edge.Request) (*edge.Response, bool) {
-	x := &exchange{req: req, requestID: newRequestID()}
 	var d *deployed
 	err := s.Store.View(ctx, func(r kv.Reader) (err error) {
 		d, err = s.apiIn(r, req.API)
@@ -28,11 +27,12 @@ func (s *Service) Invoke(ctx context.Context, req *edge.Request) (*edge.Response
 	})
 	if err != nil {
 		s.Log.ErrorContext(ctx, "API Gateway could not read an API", slog.String("api", req.API), slog.String("error", err.Error()))
-		return x.finish(failed()), true
+		return failed(), true
 	}
 	if d == nil {
 		return nil, false
 	}
+	x := &exchange{req: req, requestID: newRequestID()}
 	x.traceID = traceIDOf(x.header("X-Amzn-Trace-Id"), req.Time)
 	if d.disabled && !req.Custom || !x.choose(d) {
 		return x.finish(message(404, "Not Found")), true

@@ -1,11 +1,8 @@
 package sdk
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -50,26 +47,12 @@ func column(items []row, name string) string {
 	return strings.Join(out, " ")
 }
 
-// bodiesInMemory sends requests at once. The SDK's own bodies go out piece by piece, and it closes them when the answer
-// begins: an answer as quick as this server's can come before net/http is done with them, which then ends the connection.
-type bodiesInMemory struct{}
-
-func (bodiesInMemory) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	r = r.Clone(r.Context())
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return http.DefaultTransport.RoundTrip(r)
-}
-
 // newItems makes an account with a table of the key pk, sk (a number), the local index "local" by the number l and the
 // global index "global" by the string g and the number sk.
 func newItems(t *testing.T) (*dynamodb.Client, aws.Config) {
 	t.Helper()
 	root := rootOf(newAccount())
-	c := dynamodb.NewFromConfig(root, func(o *dynamodb.Options) { o.HTTPClient = &http.Client{Transport: bodiesInMemory{}} })
+	c := dynamodb.NewFromConfig(root)
 	define := func(name string, typ ddb.ScalarAttributeType) ddb.AttributeDefinition {
 		return ddb.AttributeDefinition{AttributeName: &name, AttributeType: typ}
 	}

@@ -3,9 +3,12 @@
 package sdk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -78,8 +81,26 @@ func as(id, secret, token string) aws.Config {
 	return aws.Config{
 		Region: region, BaseEndpoint: &brume.Endpoint, Credentials: credentials.NewStaticCredentialsProvider(id, secret, token),
 		// An error that would go away by itself is an error of this server's.
-		Retryer: func() aws.Retryer { return retry.AddWithMaxAttempts(retry.NewStandard(), 1) },
+		HTTPClient: &http.Client{Transport: bodiesInMemory{}},
+		Retryer:    func() aws.Retryer { return retry.AddWithMaxAttempts(retry.NewStandard(), 1) },
 	}
+}
+
+// bodiesInMemory sends requests at once. The SDK's own bodies go out piece by piece, and it closes them when the answer
+// begins: an answer as quick as this server's can come before net/http is done with them, which then ends the connection.
+type bodiesInMemory struct{}
+
+func (bodiesInMemory) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // rootOf is the configuration of the root of an account.

@@ -158,10 +158,11 @@ func (f *fieldsForm) has(reference string) bool {
 	if !ok || name == "" {
 		return false
 	}
-	if n, err := strconv.Atoi(name); err == nil {
-		return n > 0
+	if slices.ContainsFunc(f.fields, func(x field) bool { return x.name == name }) {
+		return true // a name can be a number too
 	}
-	return slices.ContainsFunc(f.fields, func(x field) bool { return x.name == name })
+	n, err := strconv.Atoi(name)
+	return err == nil && n > 0
 }
 
 type fieldsEvent struct {

@@ -225,7 +225,7 @@ func TestMatchingIsLinear(t *testing.T) {
 
 func FuzzPattern(f *testing.F) {
 	for _, seed := range []string{`a "b c" -d ?e %f.g%`, `"`, `{ ($.a[0].b-c = "x*" && $.d IS NULL) || $.e NOT EXISTS }`,
-		`[a, b=4* || b!=%x{1,3}%, ..., c > 1,]`, "-", "é ü"} {
+		`[a, b=4* || b!=%x{1,3}%, ..., c > 1,]`, "-", "é ü", "[0]"} {
 		f.Add(seed, trail)
 		f.Add(seed, apache)
 	}

@@ -92,6 +92,7 @@ func TestOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := &dynamodbapi.DescribeTableInput{TableName: new("table")}
+	invalid := &dynamodbapi.DescribeTableInput{TableName: new(strings.Repeat("x", 2000))}
 	tests := []struct {
 		name   string
 		set    func(r *recorder)
@@ -103,8 +104,8 @@ func TestOrder(t *testing.T) {
 		{"allowed", func(r *recorder) { r.policies.Identity = []*policy.Document{allow} }, user, table, "checks, policies of u, call", ""},
 		{"root", func(*recorder) {}, root, table, "checks, policies of , call", ""},
 		{"no permission needed", func(r *recorder) { r.checks = nil }, user, table, "checks, policies of u, call", ""},
-		{"invalid", func(*recorder) {}, root, &dynamodbapi.DescribeTableInput{}, "", "ValidationException"},
-		{"invalid, and not allowed either", func(*recorder) {}, user, &dynamodbapi.DescribeTableInput{}, "", "ValidationException"},
+		{"invalid", func(*recorder) {}, root, invalid, "", "ValidationException"},
+		{"invalid, and not allowed either", func(*recorder) {}, user, invalid, "", "ValidationException"},
 		{"denied", func(*recorder) {}, user, table, "checks, policies of u", "AccessDenied"},
 		{"allowed one of two", func(r *recorder) {
 			r.policies.Identity = []*policy.Document{allow}
@@ -145,6 +146,7 @@ func (k *keeper) Record(ctx context.Context, done *Done) {
 // Every call leaves a record before it is answered, whatever came of it; those that the trail does not want leave none.
 func TestTrail(t *testing.T) {
 	in := &dynamodbapi.DescribeTableInput{TableName: new("table")}
+	invalid := &dynamodbapi.DescribeTableInput{TableName: new(strings.Repeat("x", 2000))}
 	for name, tt := range map[string]struct {
 		set    func(r *recorder)
 		caller call.Principal
@@ -153,7 +155,7 @@ func TestTrail(t *testing.T) {
 		checks int
 	}{
 		"done":            {func(*recorder) {}, root, in, "", 1},
-		"invalid":         {func(*recorder) {}, root, &dynamodbapi.DescribeTableInput{}, "ValidationException", 0},
+		"invalid":         {func(*recorder) {}, root, invalid, "ValidationException", 0},
 		"denied":          {func(*recorder) {}, user, in, "AccessDenied", 1},
 		"not implemented": {func(r *recorder) { r.mapped = false }, root, in, "NotImplemented", 0},
 		"failed": {func(r *recorder) {

@@ -40,21 +40,21 @@ func TestMessages(t *testing.T) {
 		want string
 	}{
 		{"nothing wrong", dynamodb.Schema(), "DescribeTable", &dynamodb.DescribeTableInput{TableName: new("t")}, "", ""},
-		{"required", dynamodb.Schema(), "DescribeTable", &dynamodb.DescribeTableInput{}, "ValidationException",
-			"1 validation error detected: Value null at 'tableName' failed to satisfy constraint: Member must not be null"},
-		{"required, length and enumeration in a list", dynamodb.Schema(), "CreateTable", &dynamodb.CreateTableInput{
+		{"required", dynamodb.Schema(), "BatchGetItem", &dynamodb.BatchGetItemInput{}, "ValidationException",
+			"1 validation error detected: Value null at 'requestItems' failed to satisfy constraint: Member must not be null"},
+		{"required and enumeration in a list", dynamodb.Schema(), "CreateTable", &dynamodb.CreateTableInput{
 			TableName:            new("abc"),
 			AttributeDefinitions: []dynamodb.AttributeDefinition{},
 			KeySchema: []dynamodb.KeySchemaElement{
 				{KeyType: new("HASH")}, {AttributeName: new("a")}, {KeyType: new("Woop"), AttributeName: new("a")},
 			},
 		}, "ValidationException",
-			"4 validation errors detected: " +
-				"Value '[KeySchemaElement(keyType=HASH), KeySchemaElement(attributeName=a), KeySchemaElement(attributeName=a, keyType=Woop)]' " +
-				"at 'keySchema' failed to satisfy constraint: Member must have length less than or equal to 2; " +
+			"3 validation errors detected: " +
 				"Value null at 'keySchema.1.member.attributeName' failed to satisfy constraint: Member must not be null; " +
 				"Value null at 'keySchema.2.member.keyType' failed to satisfy constraint: Member must not be null; " +
 				"Value 'Woop' at 'keySchema.3.member.keyType' failed to satisfy constraint: Member must satisfy enum value set: [HASH, RANGE]"},
+		{"length of a list", dynamodb.Schema(), "BatchExecuteStatement", &dynamodb.BatchExecuteStatementInput{Statements: []dynamodb.BatchStatementRequest{}}, "ValidationException",
+			"1 validation error detected: Value '[]' at 'statements' failed to satisfy constraint: Member must have length greater than or equal to 1"},
 		{"number below its least", dynamodb.Schema(), "ListTables", &dynamodb.ListTablesInput{Limit: new(int32(0))}, "ValidationException",
 			"1 validation error detected: Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1"},
 		{"number above its greatest and a pattern", dynamodb.Schema(), "ListTables",

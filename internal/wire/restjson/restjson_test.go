@@ -278,6 +278,7 @@ func sameMembers(a, b string) bool {
 func FuzzDecode(f *testing.F) {
 	f.Add(uint8(0), "a%2Fb", "number=1&names=a&names=b&x=y&time=2014-04-29T18:30:38Z", "X-Names", `a, "b,\"c" ,d`, []byte(`{"body":"x"}`))
 	f.Add(uint8(0), "", "", "X-Times", "Tue, 29 Apr 2014 18:30:38 GMT, Tue, 29 Apr 2014 18:30:38 GMT", []byte(nil))
+	f.Add(uint8(0), "0", "", "X-Names", "a, \"b\n\\!c,d", []byte(`{}`)) // a quote that does not end, and a control character
 	f.Add(uint8(0), "x", "", "X-Meta-A", "b", []byte(`{}`))
 	f.Add(uint8(0), "x", "", "X-Json", "eyJGb28iOiJCYXIifQ==", []byte(`{"body":null}`))
 	f.Add(uint8(1), "x", "", "X-Blob", "AAEC", []byte("raw"))

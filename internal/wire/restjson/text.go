@@ -176,10 +176,10 @@ func splitHeader(values []string, elem *schema.Shape) []string {
 	for _, v := range values {
 		for v != "" {
 			v = strings.TrimLeft(v, " \t,")
-			if quoted, err := strconv.QuotedPrefix(v); err == nil && v[0] == '"' {
-				text := strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(quoted[1 : len(quoted)-1])
+			if n := quotedLen(v); n > 0 {
+				text := strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(v[1 : n-1])
 				out = append(out, text)
-				_, v, _ = strings.Cut(v[len(quoted):], ",")
+				_, v, _ = strings.Cut(v[n:], ",")
 				continue
 			}
 			end := strings.IndexByte(v, ',')
@@ -200,6 +200,23 @@ func splitHeader(values []string, elem *schema.Shape) []string {
 		}
 	}
 	return out
+}
+
+// quotedLen is the length of the quoted string that v begins with, 0 if it begins with none. Whatever stands between the
+// quotes belongs to it; a backslash takes the next character along.
+func quotedLen(v string) int {
+	if !strings.HasPrefix(v, `"`) {
+		return 0
+	}
+	for i := 1; i < len(v); i++ {
+		switch v[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // A textDecoder reads a member out of texts: one for a scalar, several for a list, named ones for a map, which may be of

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -235,7 +236,8 @@ func TestMappingsGiveUpAndGoOn(t *testing.T) {
 	eventually(t, "it goes on", func() bool {
 		f.envs.mu.Lock()
 		defer f.envs.mu.Unlock()
-		return len(f.envs.runs) == 1 && string(f.envs.runs[0].Payload) == `{"Records":[2]}`
+		// What was given up just before the stop may come once more.
+		return slices.ContainsFunc(f.envs.runs, func(in environment.Invocation) bool { return strings.HasSuffix(string(in.Payload), `2]}`) })
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -111,7 +112,11 @@ func run(t testing.TB, r *Runtime, handler string, files map[string]string, env 
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+		// No other test forks while a file that is to be run is open for writing: https://go.dev/issue/22315
+		syscall.ForkLock.RLock()
+		err := os.WriteFile(path, []byte(content), 0o755)
+		syscall.ForkLock.RUnlock()
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

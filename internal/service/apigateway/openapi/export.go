@@ -499,9 +499,7 @@ func (w *writer) responses(m *Method) ordered {
 		}
 		out = append(out, member{status, o})
 	}
-	if len(out) == 0 && w.form.Version3 {
-		out = append(out, member{"default", object{"description": "Default response"}})
-	} else if len(out) == 0 {
+	if len(out) == 0 { // a document must have one
 		out = append(out, member{"default", object{"description": "Default response"}})
 	}
 	return out

@@ -363,8 +363,13 @@ func (d *decoder) number() string {
 	d.rest = d.rest[1:]
 	s := d.text()
 	switch {
-	case tag == tagN && s != "":
+	case tag == tagN && s != "" && len(s) <= maxNumberText:
 		return s
+	case tag == tagN:
+		// Earlier versions stored long numbers as text too.
+		if n, err := number.Canonical(s); err == nil && n == s {
+			return s
+		}
 	case tag == tagPackedN:
 		if n, rest, err := number.CutKey([]byte(s)); err == nil && len(rest) == 0 {
 			return n

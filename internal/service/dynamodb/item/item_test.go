@@ -323,6 +323,11 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(Append(nil, m, Size(m)), "a")
 	}
+	// Long text of a number, as earlier versions stored it, and text of that length that is none.
+	for _, n := range []string{strings.Repeat("9", maxNumberText+1), strings.Repeat("$", maxNumberText+1)} {
+		b := appendText(appendText([]byte{version, 1, 1}, "a"), "")
+		f.Add(appendText(append(b[:len(b)-1], tagN), n), "a")
+	}
 	f.Fuzz(func(t *testing.T, b []byte, name string) {
 		v, lookupErr := Encoded(b).Attribute(name)
 		m, err := Decode(b)

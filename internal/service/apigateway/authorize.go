@@ -13,7 +13,7 @@ import (
 	api "brume/internal/api/apigateway"
 	"brume/internal/call"
 	"brume/internal/policy"
-	"brume/internal/service/apigateway/vtl"
+	"brume/internal/vtl"
 )
 
 // An authorizer is a Lambda or token authorizer, compiled for requests.

@@ -9,7 +9,7 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/policy"
-	"brume/internal/service/apigateway/vtl"
+	"brume/internal/vtl"
 )
 
 // A snapshot is what a deployment keeps of an API: everything that the data plane needs, as it was at that moment.

@@ -12,7 +12,7 @@ import (
 	"brume/internal/awserr"
 	"brume/internal/call"
 	"brume/internal/edge"
-	"brume/internal/service/apigateway/vtl"
+	"brume/internal/vtl"
 )
 
 type (
@@ -144,8 +144,7 @@ func (x *exchange) sourceValues(source string) []string {
 		return []string{string(x.req.Body)}
 	}
 	if path, ok := strings.CutPrefix(source, "method.request.body."); ok {
-		in := &templateInput{x: x, body: x.req.Body}
-		v, err := in.path("$." + path)
+		v, err := x.input(x.req.Body).Path("$." + path)
 		if err != nil || v == nil {
 			return nil
 		}

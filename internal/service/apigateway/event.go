@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"brume/internal/service/apigateway/vtl"
+	"brume/internal/vtl"
 )
 
 // proxyEvent writes the input of a Lambda proxy integration, payload format 1.0, every documented field of it. What a

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	api "brume/internal/api/apigateway"
-	"brume/internal/service/apigateway/vtl"
+	"brume/internal/vtl"
 )
 
 // A gatewayResponse is an answer that API Gateway gives itself.

@@ -9,7 +9,7 @@ import (
 	api "brume/internal/api/apigateway"
 	"brume/internal/awserr"
 	"brume/internal/kv"
-	"brume/internal/service/apigateway/vtl"
+	"brume/internal/vtl"
 )
 
 // checkIntegration checks what can be set on an integration.

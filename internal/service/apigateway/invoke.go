@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"brume/internal/awserr"
-	"brume/internal/service/apigateway/vtl"
+	"brume/internal/vtl"
 )
 
 // Invoke answers a request to a deployed API. It never fails: what goes wrong inside is answered as API Gateway does, and

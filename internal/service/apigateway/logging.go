@@ -12,7 +12,7 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/kv"
-	"brume/internal/service/apigateway/vtl"
+	"brume/internal/vtl"
 )
 
 // Logs keeps log events in CloudWatch Logs.

@@ -1,83 +1,35 @@
 package apigateway
 
 import (
-	"encoding/base64"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 
-	"brume/internal/service/apigateway/vtl"
+	"brume/internal/mapping"
+	"brume/internal/vtl"
 )
 
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
 
-// templateInput is $input: a body and the parameters of the method request.
-type templateInput struct {
-	x      *exchange
-	body   []byte
-	parsed bool
-	json   any
+// input is $input: a body and the parameters of the method request.
+func (x *exchange) input(body []byte) *mapping.Input {
+	return &mapping.Input{Body: body, Params: requestParameters{x}}
 }
 
-func (in *templateInput) Get(name string) (any, bool) {
-	if name == "body" {
-		return string(in.body), true
-	}
-	return nil, false
+// requestParameters are those of a method request, for templates.
+type requestParameters struct{ x *exchange }
+
+func (p requestParameters) All() *vtl.Map {
+	all := lenientMap(nil)
+	all.Set("path", lenientMap(p.x.params))
+	all.Set("querystring", lenientMap(p.x.req.Query))
+	all.Set("header", lenientMap(p.x.req.Header))
+	return all
 }
 
-func (in *templateInput) Call(method string, args []any) (any, bool, error) {
-	switch {
-	case method == "params" && len(args) == 0:
-		all := lenientMap(nil)
-		all.Set("path", lenientMap(in.x.params))
-		all.Set("querystring", lenientMap(in.x.req.Query))
-		all.Set("header", lenientMap(in.x.req.Header))
-		return all, true, nil
-	case method == "params" && len(args) == 1:
-		name, ok := args[0].(string)
-		if !ok {
-			return nil, true, nil
-		}
-		v, _ := in.x.param(name)
-		return v, true, nil
-	case method == "json" && len(args) == 1:
-		v, err := in.path(args[0])
-		if err != nil {
-			return nil, true, err
-		}
-		if v == nil {
-			return `""`, true, nil
-		}
-		s, err := vtl.JSON(v)
-		return s, true, err
-	case method == "path" && len(args) == 1:
-		v, err := in.path(args[0])
-		return v, true, err
-	}
-	return nil, false, nil
-}
-
-// path evaluates a JSONPath expression on the body. An empty body counts as {}.
-func (in *templateInput) path(arg any) (any, error) {
-	expr, ok := arg.(string)
-	if !ok {
-		return nil, vtl.ErrPath
-	}
-	if !in.parsed {
-		body := in.body
-		if len(strings.TrimSpace(string(body))) == 0 {
-			body = []byte("{}")
-		}
-		v, err := vtl.ParseJSON(body)
-		if err != nil {
-			return nil, fmt.Errorf("the body is not JSON: %w", err)
-		}
-		in.json, in.parsed = v, true
-	}
-	return vtl.Path(in.json, expr)
+func (p requestParameters) One(name string) any {
+	v, _ := p.x.param(name)
+	return v
 }
 
 // param looks a parameter up in the path, the query and the headers, in this order.
@@ -98,77 +50,7 @@ func (x *exchange) param(name string) (any, bool) {
 	return "", false
 }
 
-// lenientMap is a map that renders what it lacks as nothing.
-func lenientMap(fields []Field) *vtl.Map {
-	m := vtl.NewMap()
-	m.Lenient = true
-	for _, f := range fields {
-		m.Set(f.Name, f.Value)
-	}
-	return m
-}
-
-// templateUtil is $util.
-type templateUtil struct{}
-
-func (templateUtil) Get(string) (any, bool) { return nil, false }
-
-func (templateUtil) Call(method string, args []any) (any, bool, error) {
-	if len(args) != 1 {
-		return nil, false, nil
-	}
-	s, ok := args[0].(string)
-	if !ok {
-		return nil, false, nil
-	}
-	switch method {
-	case "escapeJavaScript":
-		return escapeJavaScript(s), true, nil
-	case "parseJson":
-		v, err := vtl.ParseJSON([]byte(s))
-		return v, true, err
-	case "urlEncode":
-		return url.QueryEscape(s), true, nil
-	case "urlDecode":
-		v, err := url.QueryUnescape(s)
-		return v, true, err
-	case "base64Encode":
-		return base64.StdEncoding.EncodeToString([]byte(s)), true, nil
-	case "base64Decode":
-		v, err := base64.StdEncoding.DecodeString(s)
-		return string(v), true, err
-	}
-	return nil, false, nil
-}
-
-// escapeJavaScript escapes quotes, slashes, control characters and everything that is not ASCII.
-func escapeJavaScript(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\'' || r == '\\' || r == '/':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\r':
-			b.WriteString(`\r`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r == '\b':
-			b.WriteString(`\b`)
-		case r == '\f':
-			b.WriteString(`\f`)
-		case r < ' ' || r > '~':
-			for _, u := range utf16.Encode([]rune{r}) {
-				fmt.Fprintf(&b, `\u%04X`, u)
-			}
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
+func lenientMap(fields []Field) *vtl.Map { return mapping.Lenient(fields) }
 
 // contextMap is $context of a mapping template.
 func (x *exchange) contextMap() *vtl.Map {
@@ -255,7 +137,7 @@ func (x *exchange) render(t *vtl.Template, vars *lazyContext, body []byte) ([]by
 		return []byte(text), nil
 	}
 	out, err := t.Execute(vtl.Scope{
-		"input": &templateInput{x: x, body: body}, "context": vars.get(), "stageVariables": lenientMap(x.stage.variableFields), "util": templateUtil{},
+		"input": x.input(body), "context": vars.get(), "stageVariables": lenientMap(x.stage.variableFields), "util": mapping.Util{},
 	})
 	return []byte(out), err
 }
@@ -377,9 +259,9 @@ func (x *exchange) responseParameter(source string, vars *lazyContext, result *i
 	case source == "integration.response.body":
 		v = string(result.body)
 	case strings.HasPrefix(source, "integration.response.body."):
-		in := &templateInput{x: x, body: result.body}
+		in := x.input(result.body)
 		var err error
-		if v, err = in.path("$" + strings.TrimPrefix(source, "integration.response.body")); err != nil {
+		if v, err = in.Path("$" + strings.TrimPrefix(source, "integration.response.body")); err != nil {
 			return "", false, nil // a body without the value maps to no header
 		}
 	case strings.HasPrefix(source, "stageVariables."):

@@ -163,9 +163,3 @@ func TestTemplateThatFails(t *testing.T) {
 		must(g.DeleteMethod(g.ctx, &api.DeleteMethodInput{RestApiId: &id, ResourceId: &root, HttpMethod: new("GET")}))
 	}
 }
-
-func TestEscapeJavaScript(t *testing.T) {
-	if got := escapeJavaScript("a'\"/\\\n\t\x01é😀"); got != `a\'\"\/\\\n\t\u0001\u00E9\uD83D\uDE00` {
-		t.Errorf("got %s", got)
-	}
-}

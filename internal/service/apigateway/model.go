@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/jsonmodel"
 	"brume/internal/kv"
 )
 
@@ -35,16 +36,10 @@ func defaultModels() []*api.Model {
 	}
 }
 
-func isAlphanumeric(s string) bool {
-	return s != "" && strings.IndexFunc(s, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9')
-	}) < 0
-}
-
 // checkModel checks what can be set on a model. Its schema is a JSON object and refers to other models by URLs of
 // the API.
 func checkModel(row *api.Model) error {
-	if !isAlphanumeric(*row.Name) {
+	if !jsonmodel.IsName(*row.Name) {
 		return invalid("Model name must be alphanumeric: %s", clip(*row.Name))
 	}
 	schema := value(row.Schema)
@@ -104,19 +99,6 @@ func (s *Service) GetModel(ctx context.Context, in *api.GetModelInput) (*api.Mod
 	return row, err
 }
 
-// modelRefPath is how a schema refers to another model of the same API, whatever host is written.
-const modelRefPath = "/restapis/"
-
-// modelRef is the name of the model that a $ref leads to.
-func modelRef(ref string) (name string, ok bool) {
-	_, path, ok := strings.Cut(ref, modelRefPath)
-	if !ok {
-		return "", false
-	}
-	_, name, ok = strings.Cut(path, "/models/")
-	return name, ok && isAlphanumeric(name)
-}
-
 // flattened is the schema of a model with the models that it refers to as its definitions.
 func flattened(r kv.Reader, sc scope, apiID string, row *api.Model) (string, error) {
 	all := map[string]string{}
@@ -171,7 +153,7 @@ func localRefs(v any, seen func(name string)) {
 	switch v := v.(type) {
 	case map[string]any:
 		if ref, ok := v["$ref"].(string); ok {
-			if name, ok := modelRef(ref); ok {
+			if name, ok := jsonmodel.Ref(ref); ok {
 				seen(name)
 				v["$ref"] = "#/definitions/" + name
 			}
@@ -263,45 +245,9 @@ func (s *Service) GetModelTemplate(ctx context.Context, in *api.GetModelTemplate
 	if err != nil {
 		return nil, err
 	}
-	var schema map[string]any
-	if json.Unmarshal([]byte(value(row.Schema)), &schema) != nil {
+	template, ok := jsonmodel.Template(value(row.Schema))
+	if !ok {
 		return nil, invalid("Model '%s' has no schema to generate a template from", *row.Name)
 	}
-	var b strings.Builder
-	b.WriteString("#set($inputRoot = $input.path('$'))\n")
-	templateOf(&b, schema, "$inputRoot", "", 0)
-	b.WriteByte('\n')
-	return &api.Template{Value: new(b.String())}, nil
-}
-
-// templateOf writes the template for the value of a schema that stands at path.
-func templateOf(b *strings.Builder, schema map[string]any, path, indent string, depth int) {
-	kind, _ := schema["type"].(string)
-	switch {
-	case kind == "object" && depth < 32:
-		properties, _ := schema["properties"].(map[string]any)
-		b.WriteByte('{')
-		for i, name := range slices.Sorted(maps.Keys(properties)) {
-			if i > 0 {
-				b.WriteString(" ,")
-			}
-			quoted, _ := json.Marshal(name) // a string always marshals
-			b.WriteString("\n" + indent + "  " + string(quoted) + " : ")
-			child, _ := properties[name].(map[string]any)
-			templateOf(b, child, path+"."+name, indent+"  ", depth+1)
-		}
-		if len(properties) > 0 {
-			b.WriteString("\n" + indent)
-		}
-		b.WriteByte('}')
-	case kind == "array" && depth < 32:
-		items, _ := schema["items"].(map[string]any)
-		b.WriteString("[\n" + indent + "#foreach($elem in " + path + ")\n" + indent + "  ")
-		templateOf(b, items, "$elem", indent+"  ", depth+1)
-		b.WriteString("#if($foreach.hasNext),#end\n" + indent + "#end\n" + indent + "]")
-	case kind == "integer" || kind == "number" || kind == "boolean":
-		b.WriteString(path)
-	default:
-		b.WriteString(`"` + path + `"`)
-	}
+	return &api.Template{Value: &template}, nil
 }

@@ -12,7 +12,7 @@ import (
 	"brume/internal/call"
 	"brume/internal/edge"
 	"brume/internal/kv"
-	"brume/internal/service/apigateway/vtl"
+	"brume/internal/vtl"
 )
 
 // TestInvokeMethod runs a method as it stands, deployed or not, with no key, quota or throttle, and tells how it went.

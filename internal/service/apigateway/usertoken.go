@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"brume/internal/jwks"
-	"brume/internal/service/apigateway/vtl"
+	"brume/internal/vtl"
 )
 
 // A KeySource fetches the keys that the issuers of tokens publish.

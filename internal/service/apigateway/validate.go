@@ -1,17 +1,12 @@
 package apigateway
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	api "brume/internal/api/apigateway"
+	"brume/internal/jsonmodel"
 )
 
 // A requestCheck is what a request validator asks of requests to a method, compiled.
@@ -19,7 +14,7 @@ import (
 type requestCheck struct {
 	required []string // mapping expressions of parameters that must be there and not blank
 	// schemas are those of bodies by media type; nil if bodies are not checked.
-	schemas map[string]*jsonschema.Schema
+	schemas map[string]*jsonmodel.Schema
 	// problem is a model whose schema cannot be used: then no body passes.
 	problem error
 }
@@ -42,9 +37,13 @@ func (s *stage) compileCheck(row *api.Method, snap *snapshot) *requestCheck {
 		}
 	}
 	if value(snap.Validators[i].ValidateRequestBody) && len(row.RequestModels) > 0 {
-		c.schemas = make(map[string]*jsonschema.Schema, len(row.RequestModels))
+		models := make([]jsonmodel.Model, len(snap.Models))
+		for i, m := range snap.Models {
+			models[i] = jsonmodel.Model{Name: *m.Name, Schema: value(m.Schema)}
+		}
+		c.schemas = make(map[string]*jsonmodel.Schema, len(row.RequestModels))
 		for media, model := range row.RequestModels {
-			schema, err := compileModel(model, snap.Models, s.apiID)
+			schema, err := jsonmodel.Compile(model, models)
 			if err != nil {
 				c.problem = fmt.Errorf("the model %s: %w", model, err)
 				continue
@@ -53,57 +52,6 @@ func (s *stage) compileCheck(row *api.Method, snap *snapshot) *requestCheck {
 		}
 	}
 	return c
-}
-
-// noFiles loads no schema: models refer to other models of their API, and those are given.
-type noFiles struct{}
-
-func (noFiles) Load(url string) (any, error) {
-	return nil, fmt.Errorf("%s is no model of this API", url)
-}
-
-// compileModel compiles the schema of a model, with those that it refers to. Without a $schema of its own it is of draft 4.
-func compileModel(name string, all []*api.Model, apiID string) (*jsonschema.Schema, error) {
-	c := jsonschema.NewCompiler()
-	c.DefaultDraft(jsonschema.Draft4)
-	c.UseLoader(noFiles{})
-	for _, m := range all {
-		if value(m.Schema) == "" {
-			continue
-		}
-		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(*m.Schema))
-		if err != nil {
-			continue // one that is needed is missed below
-		}
-		rewriteRefs(doc, apiID)
-		if err := c.AddResource(modelURL(apiID, *m.Name), doc); err != nil {
-			return nil, err
-		}
-	}
-	return c.Compile(modelURL(apiID, name))
-}
-
-func modelURL(apiID, name string) string {
-	return "https://apigateway.amazonaws.com/restapis/" + apiID + "/models/" + name
-}
-
-// rewriteRefs makes references to models of whatever API and host lead to those of this API, as in AWS.
-func rewriteRefs(v any, apiID string) {
-	switch v := v.(type) {
-	case map[string]any:
-		if ref, ok := v["$ref"].(string); ok {
-			if name, ok := modelRef(ref); ok {
-				v["$ref"] = modelURL(apiID, name)
-			}
-		}
-		for _, child := range v {
-			rewriteRefs(child, apiID)
-		}
-	case []any:
-		for _, child := range v {
-			rewriteRefs(child, apiID)
-		}
-	}
 }
 
 // validate checks the request as the method's validator says; nil if it passes.
@@ -141,43 +89,9 @@ func (x *exchange) validate() *gatewayResponse {
 		}
 		return nil // no model is for this type
 	}
-	if err := checkBody(schema, x.req.Body); err != nil {
+	if err := jsonmodel.Check(schema, x.req.Body); err != nil {
 		x.validationErrors = err.Error()
 		return badBody()
 	}
 	return nil
-}
-
-func checkBody(schema *jsonschema.Schema, body []byte) error {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	var doc any
-	if err := d.Decode(&doc); err != nil {
-		return errors.New("[the body is not JSON]")
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("[the body is not one JSON value]")
-	}
-	err := schema.Validate(doc)
-	var fault *jsonschema.ValidationError
-	if !errors.As(err, &fault) {
-		return err
-	}
-	var lines []string
-	collect(fault, &lines)
-	return errors.New("[" + clip(strings.Join(lines, ", ")) + "]")
-}
-
-// collect lists the faults at the leaves.
-func collect(e *jsonschema.ValidationError, lines *[]string) {
-	if len(e.Causes) == 0 && len(*lines) < 20 {
-		_, reason, found := strings.Cut(e.Error(), ": ")
-		if !found {
-			reason = e.Error()
-		}
-		*lines = append(*lines, strings.TrimSpace(reason))
-	}
-	for _, cause := range e.Causes {
-		collect(cause, lines)
-	}
 }

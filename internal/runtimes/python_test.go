@@ -19,7 +19,11 @@ func pythonFunction(t *testing.T, r *Runtime, code string, env ...string) *funct
 func TestPythonResponses(t *testing.T) {
 	each(t, python, func(t *testing.T, r *Runtime) {
 		f := pythonFunction(t, r, `
-import decimal
+import collections, datetime, decimal
+Point = collections.namedtuple("Point", "x y")
+class AsDict:
+    def _asdict(self): return {"p": Point(5, None)}
+cycle = []; cycle.append(cycle)
 def lambda_handler(event, context):
     if isinstance(event, dict) and "expr" in event:
         return eval(event["expr"])
@@ -42,16 +46,20 @@ def lambda_handler(event, context):
 
 		const set = "Unable to marshal response: Object of type set is not JSON serializable"
 		f.fails(`{"expr": "{1}"}`, "Runtime.MarshalError", set)
-		message := "Unable to marshal response: Out of range float values are not JSON compliant"
-		nan := message
-		if compareVersions(r.Version, "3.12") >= 0 {
-			nan += ": nan"
-		}
-		f.fails(`{"expr": "[float('nan')]"}`, "Runtime.MarshalError", nan)
-		f.fails(`{"expr": "decimal.Decimal('NaN')"}`, "Runtime.MarshalError", message)
+		f.fails(`{"expr": "[datetime.datetime.now()]"}`, "Runtime.MarshalError", "Unable to marshal response: Object of type datetime is not JSON serializable")
+		f.fails(`{"expr": "{'f': open}"}`, "Runtime.MarshalError", "Unable to marshal response: Object of type builtin_function_or_method is not JSON serializable")
+		f.fails(`{"expr": "[cycle]"}`, "Runtime.MarshalError", "Unable to marshal response: Circular reference detected")
 		if r := f.invoke(`{"expr": "{(1,): 2}"}`); r.ErrorType != "Runtime.MarshalError" {
 			t.Errorf("%s", r.Payload)
 		}
+		// What the runtime interface client's encoder does beyond the standard library's: its tests have the first.
+		// https://github.com/aws/aws-lambda-python-runtime-interface-client/blob/main/tests/test_lambda_runtime_marshaller.py
+		f.returns(`{"expr": "{'pi': decimal.Decimal('-NaN')}"}`, `{"pi": NaN}`)
+		f.returns(`{"expr": "[float('nan'), float('-inf')]"}`, `[NaN, -Infinity]`)
+		f.returns(`{"expr": "{'a': [Point(1, (Point(2, decimal.Decimal('3.50')),))], 'b': (4,)}"}`, `{"a": [{"x": 1, "y": [{"x": 2, "y": 3.50}]}], "b": [4]}`)
+		f.returns(`{"expr": "Point(1, 2)"}`, `{"x": 1, "y": 2}`)
+		f.returns(`{"expr": "[AsDict()]"}`, `[{"p": {"x": 5, "y": null}}]`)
+		f.returns(`{"expr": "[b'bytes', {b'key': b'value'}]"}`, `["bytes", {"key": "value"}]`)
 		// The one after an error works.
 		f.returns(`1`, `1`)
 		// Large ones, larger than any buffer, in both directions.
@@ -111,7 +119,11 @@ func TestPythonInitErrors(t *testing.T) {
 			f := run(t, r, tc.handler, one("lambda_function.py", tc.code))
 			got := f.failsInit(tc.typ, tc.message)
 			f.exits(1)
-			if events := f.logs("Traceback"); !strings.HasPrefix(events[0], "[ERROR] "+tc.typ+": "+tc.message+"\nTraceback") {
+			events := f.logs("Traceback")
+			if len(events) != 2 || !strings.HasPrefix(events[0], "[WARNING]\t") || !strings.Contains(events[0], "Z\t\tLAMBDA_WARNING: Unhandled exception. The most likely cause is an issue in the function code. ") {
+				t.Errorf("log %q", events)
+			}
+			if !strings.HasPrefix(events[len(events)-1], "[ERROR] "+tc.typ+": "+tc.message+"\nTraceback") {
 				t.Errorf("log %q", events)
 			}
 			if tc.typ == "KeyError" && (len(got.StackTrace) == 0 || !strings.Contains(got.StackTrace[len(got.StackTrace)-1], "lambda_function.py\", line 1, in <module>")) {
@@ -141,6 +153,15 @@ func TestPythonExit(t *testing.T) {
 		if got := f.stdout.String(); got != "bye" {
 			t.Errorf("output %q", got)
 		}
+		// Nothing that was printed is lost with the process.
+		f = pythonFunction(t, r, "import os, sys\ndef lambda_handler(event, context): print('.', end=''); sys.stderr.write('!'); os._exit(4)\n")
+		if _, err := f.tryInvoke(`3`); err == nil {
+			t.Error("no error")
+		}
+		f.exits(4)
+		if got := f.stdout.String(); got != ".!" {
+			t.Errorf("output %q", got)
+		}
 		f = pythonFunction(t, r, "import os\nos._exit(7)\n")
 		if _, ok := errors.AsType[*runtimeapi.ExitError](f.env.Ready(deadline(t))); !ok {
 			t.Error("no exit error")
@@ -161,7 +182,7 @@ def lambda_handler(event, c):
     cc = c.client_context
     return [c.function_name, c.function_version, c.invoked_function_arn, c.memory_limit_in_mb, c.aws_request_id,
             c.log_group_name, c.log_stream_name, c.identity.cognito_identity_id, c.identity.cognito_identity_pool_id,
-            cc and [cc.client.installation_id, cc.client.app_title, cc.client.app_version_name, cc.client.app_version_code,
+            c.tenant_id, c.w3c(), cc and [cc.client.installation_id, cc.client.app_title, cc.client.app_version_name, cc.client.app_version_code,
                     cc.client.app_package_name, cc.custom, cc.env],
             os.environ.get("_X_AMZN_TRACE_ID")]
 `)
@@ -173,14 +194,14 @@ def lambda_handler(event, c):
 				t.Errorf("got  %s\nwant %s", got.Payload, want)
 			}
 		}
-		check("1", `null, null, null, null]`)
-		check("2", pythonText(r, `"i", "p", ["id", "title", null, null, null, {"a": "ü"}, null], "Root=1"]`), func(inv *runtimeapi.Invocation) {
+		check("1", `null, null, null, {}, null, null]`)
+		check("2", pythonText(r, `"i", "p", null, {"traceparent": "00-1"}, ["id", "title", null, null, null, {"a": "ü"}, null], "Root=1"]`), func(inv *runtimeapi.Invocation) {
 			inv.TraceID = "Root=1"
 			inv.CognitoIdentity = `{"cognitoIdentityId":"i","cognitoIdentityPoolId":"p"}`
-			inv.ClientContext = "{\"client\":\n{\"installation_id\":\"id\",\"app_title\":\"title\"},\"custom\":{\"a\":\"ü\"}}"
+			inv.ClientContext = "{\"client\":\n{\"installation_id\":\"id\",\"app_title\":\"title\"},\"custom\":{\"a\":\"ü\"},\"w3c\":{\"traceparent\":\"00-1\",\"baggage\":1,\"x\":\"y\"}}"
 		})
-		check("3", `null, null, null, "Root=2"]`, func(inv *runtimeapi.Invocation) { inv.TraceID = "Root=2" })
-		check("4", `null, null, null, null]`)
+		check("3", `null, null, null, {}, null, "Root=2"]`, func(inv *runtimeapi.Invocation) { inv.TraceID = "Root=2" })
+		check("4", `null, null, null, {}, null, null]`)
 		got := f.invoke(`{}`, func(inv *runtimeapi.Invocation) { inv.ClientContext = "{" })
 		if got.ErrorType != "Runtime.LambdaContextUnmarshalError" {
 			t.Errorf("%s", got.Payload)
@@ -315,6 +336,49 @@ func TestPythonImportsLittle(t *testing.T) {
 			if slices.Contains(modules, m) {
 				t.Errorf("%s is loaded", m)
 			}
+		}
+	})
+}
+
+// A function's own files do not stand in for what Lambda has loaded before it.
+func TestPythonStandardLibrary(t *testing.T) {
+	each(t, python, func(t *testing.T, r *Runtime) {
+		files := one("lambda_function.py", "import logging\ndef lambda_handler(event, context):\n  logging.error('logged')\n  raise ValueError(1)\n")
+		for _, name := range []string{"logging", "traceback", "token", "string"} {
+			files["task/"+name+".py"] = "raise RuntimeError('the function\\'s own " + name + "')\n"
+		}
+		f := run(t, r, "lambda_function.lambda_handler", files)
+		f.fails(`1`, "ValueError", "1")
+		if events := f.logs("in lambda_handler"); len(events) != 2 || !strings.HasSuffix(events[0], "\tlogged") {
+			t.Errorf("log %q", events)
+		}
+	})
+}
+
+// A record that cannot be formatted is an error of the function, as in Lambda, whose handler hides no exceptions.
+func TestPythonBadLogRecords(t *testing.T) {
+	each(t, python, func(t *testing.T, r *Runtime) {
+		const code = `
+import logging
+def lambda_handler(event, context):
+    if event == "custom":
+        logging.addLevelName(45, "ALMOST")
+        logging.getLogger("l").log(45, "custom level", extra={"n": [1]})
+    elif event == "args": logging.error("%s", 1, 2)
+    elif event == "log": context.log("first\nsecond"); context.log("third")
+    else: logging.error("%s")
+`
+		f := pythonFunction(t, r, code)
+		f.returns(`1`, `null`) // without arguments there is nothing to format
+		f.fails(`"args"`, "TypeError", "not all arguments converted during string formatting")
+		f.returns(`"log"`, `null`)
+		if events := f.logs("third"); !slices.Equal(events[len(events)-2:], []string{"first\nsecond", "third"}) {
+			t.Errorf("log %q", events)
+		}
+		f = pythonFunction(t, r, code, "AWS_LAMBDA_LOG_FORMAT=JSON")
+		f.returns(`"custom"`, `null`)
+		if events := f.logs("custom level"); !strings.Contains(events[0], `"level": "ERROR", "message": "custom level", "logger": "l", "requestId": "00000000-0000-4000-8000-000000000001", "n": [1]}`) {
+			t.Errorf("log %q", events)
 		}
 	})
 }

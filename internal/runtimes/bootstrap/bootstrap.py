@@ -12,6 +12,7 @@ A cold start waits for this file, so it imports little: logging is set up when t
 there is one, and the socket is the C module's.
 """
 import _socket
+import io
 import json
 import os
 import sys
@@ -22,7 +23,7 @@ _JSON = "application/json"
 _ERROR_JSON = "application/vnd.aws.lambda.error+json"
 _NBSP = "\u00a0"  # log viewers collapse plain leading spaces
 
-_request_id = None  # of the invocation under way, for log records
+_request_id = _tenant_id = None  # of the invocation under way, for log records
 _json_logs = False
 
 
@@ -170,7 +171,11 @@ class LambdaContext(object):
         self.tenant_id = headers.get("lambda-runtime-aws-tenant-id")
         self.client_context = None
         client = _header_object(headers, "lambda-runtime-client-context", "Client Context")
+        self._w3c = {}
         if client is not None:
+            fields = client.pop("w3c", None)
+            if isinstance(fields, dict):
+                self._w3c = {k: fields[k] for k in ("traceparent", "tracestate", "baggage") if isinstance(fields.get(k), str)}
             self.client_context = ClientContext(client)
             if self.client_context.client is not None:
                 self.client_context.client = Client(self.client_context.client)
@@ -184,8 +189,12 @@ class LambdaContext(object):
     def get_remaining_time_in_millis(self):
         return max(0, self._deadline - int(time.time() * 1000))
 
+    def w3c(self):
+        """Returns the caller's trace context, as far as it came in the client context."""
+        return dict(self._w3c)
+
     def log(self, message):
-        sys.stdout.write(str(message))
+        _write_event(str(message))
 
     def __repr__(self):
         return "LambdaContext([%s])" % ",".join("%s=%s" % (name, getattr(self, name)) for name in (
@@ -210,22 +219,27 @@ def _header_object(headers, name, title):
 
 
 class _Encoder(json.JSONEncoder):
-    """JSON as Lambda writes it: no NaN and no infinities, and decimal numbers as they are.
+    """JSON as Lambda writes it: decimal numbers as they are, bytes as the text that they are in UTF-8, named tuples and
+    whatever else has a method _asdict as objects, and NaN and the infinities by their names, which is not JSON.
 
     From Python 3.12 on text is not escaped.
     """
 
     def __init__(self):
-        json.JSONEncoder.__init__(self, allow_nan=False, ensure_ascii=sys.version_info < (3, 12))
+        json.JSONEncoder.__init__(self, ensure_ascii=sys.version_info < (3, 12))
         self._decimals = []
         self._mark = ""
 
     def default(self, o):
+        if isinstance(o, bytes):
+            return o.decode("utf-8")
+        if callable(getattr(o, "_asdict", None)):
+            return _plain(o)
         decimal = sys.modules.get("decimal")
         if decimal is None or not isinstance(o, decimal.Decimal):
             return json.JSONEncoder.default(self, o)
-        if not o.is_finite():
-            raise ValueError("Out of range float values are not JSON compliant")
+        if o.is_nan():
+            return float("nan")
         # The encoder of the standard library can only be given a string: one that nobody can know.
         self._mark = self._mark or os.urandom(16).hex()
         self._decimals.append(str(o))
@@ -233,7 +247,13 @@ class _Encoder(json.JSONEncoder):
 
     def encode_response(self, value):
         try:
-            text = self.encode(value)
+            try:
+                text = self.encode(value)
+            except TypeError:  # which keys that are bytes would be
+                text = self._again(value)
+            else:
+                if isinstance(value, (dict, list, tuple)) and _has_named_tuple(value):
+                    text = self._again(value)
             if self._decimals:
                 import re
 
@@ -242,6 +262,38 @@ class _Encoder(json.JSONEncoder):
             return text.encode("utf-8")
         finally:
             del self._decimals[:]
+
+    def _again(self, value):
+        del self._decimals[:]
+        return self.encode(_plain(value))
+
+
+def _has_named_tuple(value):
+    """Says whether there is something in value, which has no cycles, that the standard library's encoder takes for a list."""
+    todo = [value]
+    while todo:
+        o = todo.pop()
+        kind = type(o)
+        if kind is str or kind is int:
+            continue
+        if isinstance(o, dict):
+            todo.extend(o.values())
+        elif isinstance(o, (list, tuple)):
+            if kind is not list and kind is not tuple and hasattr(o, "_asdict"):
+                return True
+            todo.extend(o)
+    return False
+
+
+def _plain(o):
+    """Returns o with dictionaries in place of what has a method _asdict, and without keys that are bytes."""
+    if not isinstance(o, type) and callable(getattr(o, "_asdict", None)):
+        o = o._asdict()
+    if isinstance(o, dict):
+        return {k.decode("utf-8") if isinstance(k, bytes) else k: _plain(v) for k, v in o.items()}
+    if isinstance(o, (list, tuple)):
+        return [_plain(v) for v in o]
+    return o
 
 
 # Errors: https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
@@ -299,6 +351,22 @@ def _write(text):
         sys.stdout.flush()
 
 
+def _write_event(text):
+    """Writes what is to be one log event."""
+    if text.endswith("\n"):
+        text = text[:-1]
+    _write(text.replace("\n", "\r") + "\n")
+
+
+class _Unbuffered(io.TextIOWrapper):
+    """Holds nothing back: what was printed is in the log even if the function is killed."""
+
+    def write(self, text):
+        n = io.TextIOWrapper.write(self, text)
+        self.flush()
+        return n
+
+
 def _timestamp(seconds):
     whole = int(seconds)
     return "%s.%03dZ" % (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)), int((seconds - whole) * 1000))
@@ -307,24 +375,31 @@ def _timestamp(seconds):
 # Logging: https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
 
 
-class _LoggingFinder(object):
-    """Sets the logging module up as soon as it is first imported."""
+class _Finder(object):
+    """Finds what Lambda has loaded before the function where it always is, though the function may have a file of that
+    name, and sets the logging module up as soon as it is first imported.
+    """
+
+    names = frozenset((
+        "collections", "decimal", "linecache", "logging", "numbers", "re", "string", "threading", "token", "tokenize",
+        "traceback", "weakref"))
+    path = []
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        if name != "logging":
+        if name not in cls.names:
             return None
-        sys.meta_path.remove(cls)
         for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target)
+            spec = finder.find_spec(name, cls.path, target) if finder is not cls else None
             if spec is not None:
-                execute = spec.loader.exec_module
+                if name == "logging":
+                    execute = spec.loader.exec_module
 
-                def exec_module(module):
-                    execute(module)
-                    _set_up_logging(module)
+                    def exec_module(module):
+                        execute(module)
+                        _set_up_logging(module)
 
-                spec.loader.exec_module = exec_module
+                    spec.loader.exec_module = exec_module
                 return spec
         return None
 
@@ -332,19 +407,13 @@ class _LoggingFinder(object):
 def _set_up_logging(logging):
     class LambdaLoggerHandler(logging.Handler):
         def emit(self, record):
-            try:
-                text = self.format(record)
-                if text.endswith("\n"):
-                    text = text[:-1]
-                _write(text.replace("\n", "\r") + "\n")
-            except RecursionError:
-                raise
-            except Exception:
-                self.handleError(record)
+            # As in Lambda, a record that cannot be formatted is an error of the function.
+            _write_event(self.format(record))
 
     class LambdaLoggerFilter(logging.Filter):
         def filter(self, record):
             record.aws_request_id = _request_id or ""
+            record.tenant_id = _tenant_id
             return True
 
     logging.Formatter.converter = time.gmtime
@@ -365,10 +434,12 @@ def _set_up_logging(logging):
 
 def _json_formatter(logging):
     # What a record has of itself is not repeated as an extra field.
-    own = set(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"aws_request_id", "message", "asctime", "taskName"}
+    own = set(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) - {"taskName"} | {"aws_request_id", "tenant_id"}
 
     class JsonFormatter(logging.Formatter):
         def format(self, record):
+            record.levelno = min(50, max(0, record.levelno)) // 10 * 10
+            record.levelname = logging.getLevelName(record.levelno)
             out = {
                 "timestamp": _timestamp(record.created),
                 "level": record.levelname,
@@ -382,17 +453,30 @@ def _json_formatter(logging):
                 out["stackTrace"] = traceback.format_tb(trace)
                 out["errorType"] = kind.__name__
                 out["errorMessage"] = str(value)
-                out["location"] = "%s:%s:%d" % (record.pathname, record.funcName, record.lineno)
             out["requestId"] = getattr(record, "aws_request_id", "")
+            if record.exc_info:
+                out["location"] = "%s:%s:%d" % (record.pathname, record.funcName, record.lineno)
+            if getattr(record, "tenant_id", None) is not None:
+                out["tenantId"] = record.tenant_id
             for name, value in record.__dict__.items():
                 if name not in own and name not in out and value is not None:
                     out[name] = value
-            return json.dumps(out, ensure_ascii=False, default=str)
+            return json.dumps(out, ensure_ascii=False)
 
     return JsonFormatter()
 
 
 # The function.
+
+
+# What the log of Lambda says before an error of the init phase.
+_INIT_WARNING = (
+    "LAMBDA_WARNING: Unhandled exception. The most likely cause is an issue in the function code. However, in rare cases, "
+    "a Lambda runtime update can cause unexpected function behavior. For functions using managed runtimes, runtime updates "
+    "can be triggered by a function change, or can be applied automatically. To determine if the runtime has been updated, "
+    "check the runtime version in the INIT_START log entry. If this error correlates with a change in the runtime version, "
+    "you may be able to mitigate this error by temporarily rolling back to the previous runtime version. For more "
+    "information, see https://docs.aws.amazon.com/lambda/latest/dg/runtimes-update.html")
 
 
 def _load(name):
@@ -402,7 +486,7 @@ def _load(name):
     except ValueError as e:
         raise _Fault("MalformedHandlerName", "Bad handler '%s': %s" % (name, e))
     dotted = module_name.replace("/", ".")
-    if dotted.split(".")[0] in sys.builtin_module_names:
+    if module_name.split(".")[0] in sys.builtin_module_names:
         raise _Fault("BuiltInModuleConflict", "Cannot use built-in module %s as a handler module" % module_name)
     try:
         __import__(dotted)
@@ -455,22 +539,18 @@ def _prepare():
     global _json_logs
     _json_logs = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
     task_root = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
+    _Finder.path = sys.path[1:]
     sys.path[:1] = [task_root] + sys.argv[1:]  # the first entry is this file's directory
     del sys.argv[1:]
-    if sys.version_info >= (3, 7):
-        sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)
-        sys.stderr.reconfigure(encoding="utf-8", line_buffering=True)
-    else:
-        sys.stdout = open(1, "w", 1, encoding="utf-8", closefd=False)
-        sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stdout = _Unbuffered(sys.stdout.buffer, encoding="utf-8")
+    sys.stderr = _Unbuffered(sys.stderr.buffer, encoding="utf-8", errors="backslashreplace")
+    sys.meta_path.insert(0, _Finder)
     if "logging" in sys.modules:  # a .pth file of the interpreter's may have done that
         _set_up_logging(sys.modules["logging"])
-    else:
-        sys.meta_path.insert(0, _LoggingFinder)
 
 
 def _main():
-    global _request_id
+    global _request_id, _tenant_id
     connection = _Connection(os.environ["AWS_LAMBDA_RUNTIME_API"])
     wait = os.environ.get("_BRUME_WAIT")
     if wait:
@@ -480,6 +560,9 @@ def _main():
         handler = _load(os.environ.get("_HANDLER", ""))
     except Exception:
         error = _describe()
+        import logging
+
+        logging.warning(_INIT_WARNING)
         _log_error(error)
         connection.init_error(json.dumps(error).encode(), error["errorType"])
         sys.exit(1)
@@ -488,6 +571,7 @@ def _main():
     headers, body = connection.next()
     while True:
         _request_id = headers["lambda-runtime-aws-request-id"]
+        _tenant_id = headers.get("lambda-runtime-aws-tenant-id")
         new_trace_id = headers.get("lambda-runtime-trace-id")
         if new_trace_id != trace_id:
             trace_id = new_trace_id

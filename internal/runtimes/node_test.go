@@ -15,6 +15,20 @@ func nodeFunction(t *testing.T, r *Runtime, code string, env ...string) *functio
 	return run(t, r, "index.handler", one("index.js", code), env...)
 }
 
+// modernNode says whether the runtime is one that knows no callbacks.
+// https://aws.amazon.com/blogs/compute/node-js-24-runtime-now-available-in-aws-lambda/
+func modernNode(r *Runtime) bool { return compareVersions(r.Version, "24") >= 0 }
+
+// eachWithCallbacks is each for those that do.
+func eachWithCallbacks(t *testing.T, test func(t *testing.T, r *Runtime)) {
+	each(t, nodejs, func(t *testing.T, r *Runtime) {
+		if modernNode(r) {
+			t.Skip("no callbacks")
+		}
+		test(t, r)
+	})
+}
+
 // https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html
 func TestNodeResponses(t *testing.T) {
 	each(t, nodejs, func(t *testing.T, r *Runtime) {
@@ -28,8 +42,12 @@ exports.handler = async (event) => (event && event.expr) ? eval(event.expr) : ev
 		f.returns(`{"expr": "NaN"}`, `null`)
 		f.returns(`{"expr": "() => 1"}`, `null`)
 		f.returns(`{"expr": "({a: undefined, d: new Date(0)})"}`, `{"d":"1970-01-01T00:00:00.000Z"}`)
-		f.fails(`{"expr": "10n"}`, "Runtime.JSONStringifyError", "Unable to stringify response body")
-		f.fails(`{"expr": "const o = {}; o.o = o; o"}`, "Runtime.JSONStringifyError", "Unable to stringify response body")
+		typ := "Error"
+		if modernNode(r) {
+			typ = "Runtime.JSONStringifyError"
+		}
+		f.fails(`{"expr": "10n"}`, typ, "Unable to stringify response body")
+		f.fails(`{"expr": "const o = {}; o.o = o; o"}`, typ, "Unable to stringify response body")
 		f.returns(`1`, `1`)
 		big := `"` + strings.Repeat("0123456789abcdeü", 250<<10) + `"`
 		f.returns(big, big)
@@ -46,7 +64,7 @@ exports.handler = async (event) => (event && event.expr) ? eval(event.expr) : ev
 
 // https://docs.aws.amazon.com/lambda/latest/dg/nodejs-exceptions.html
 func TestNodeErrors(t *testing.T) {
-	each(t, nodejs, func(t *testing.T, r *Runtime) {
+	eachWithCallbacks(t, func(t *testing.T, r *Runtime) {
 		f := nodeFunction(t, r, `
 class Odd extends Error { constructor(m) { super(m); this.name = 'Odd'; this.extra = 1; } }
 exports.handler = (event, context, callback) => {
@@ -68,6 +86,13 @@ exports.handler = (event, context, callback) => {
 			t.Errorf("trace %q", got.Trace)
 		}
 		events := f.logs("TypeError")
+		warned := strings.Contains(events[0], "Z\tundefined\tWARN\tAWS Lambda plans to remove support for callback-based function handlers starting with Node.js 24. ")
+		if warned != (compareVersions(r.Version, "22") >= 0) {
+			t.Errorf("log %q", events)
+		}
+		if warned {
+			events = events[1:]
+		}
 		if !regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\t00000000-0000-4000-8000-000000000001\tERROR\tInvoke Error \t\{"errorType":"TypeError","errorMessage":"thrown\\nin two lines","stack":\["TypeError: thrown","in two lines"`).MatchString(events[0]) {
 			t.Errorf("log %q", events)
 		}
@@ -87,6 +112,10 @@ exports.handler = (event, context, callback) => {
 
 func TestNodeInitErrors(t *testing.T) {
 	each(t, nodejs, func(t *testing.T, r *Runtime) {
+		title := "Uncaught Exception"
+		if modernNode(r) {
+			title = "Init Error"
+		}
 		const good = "exports.handler = async () => 1; exports.value = 1;\n"
 		for _, tc := range []struct{ handler, code, typ, message string }{
 			{"index.other", good, "Runtime.HandlerNotFound", "index.other is undefined or not exported"},
@@ -95,12 +124,14 @@ func TestNodeInitErrors(t *testing.T) {
 			{"index", good, "Runtime.MalformedHandlerName", "Bad handler"},
 			{"../index.handler", good, "Runtime.MalformedHandlerName", "'../index.handler' is not a valid handler name. Use absolute paths when specifying root directories in handler names."},
 			{"index.handler", "exports.handler = async ) 1;\n", "Runtime.UserCodeSyntaxError", "SyntaxError: Unexpected token ')'"},
+			{"index.handler", "exports.handler = async () => 1; exports.handler[Symbol.for('aws.lambda.runtime.handler.streaming')] = 'request'\n",
+				"Runtime.MalformedStreamingHandler", "Only response streaming is supported."},
 			{"index.handler", "throw new RangeError('at init');\n", "RangeError", "at init"},
 		} {
 			f := run(t, r, tc.handler, one("index.js", tc.code))
 			f.failsInit(tc.typ, tc.message)
 			f.exits(129)
-			if events := f.logs("Uncaught"); !strings.Contains(events[0], "Z\tundefined\tERROR\tUncaught Exception \t{\"errorType\":\""+tc.typ+`"`) {
+			if events := f.logs(title); !strings.Contains(events[0], "Z\tundefined\tERROR\t"+title+" \t{\"errorType\":\""+tc.typ+`"`) {
 				t.Errorf("log %q", events)
 			}
 		}
@@ -126,7 +157,7 @@ func TestNodeInitErrors(t *testing.T) {
 }
 
 func TestNodeCrashes(t *testing.T) {
-	each(t, nodejs, func(t *testing.T, r *Runtime) {
+	eachWithCallbacks(t, func(t *testing.T, r *Runtime) {
 		const code = `
 exports.handler = (event, context, callback) => {
   switch (event) {
@@ -160,7 +191,7 @@ exports.handler = (event, context, callback) => {
 // https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html and nodejs-context.html:
 // callbackWaitsForEmptyEventLoop
 func TestNodeEventLoop(t *testing.T) {
-	each(t, nodejs, func(t *testing.T, r *Runtime) {
+	eachWithCallbacks(t, func(t *testing.T, r *Runtime) {
 		f := nodeFunction(t, r, `
 let done = 0;
 exports.handler = (event, context, callback) => {
@@ -198,10 +229,14 @@ exports.handler = async (event, c) => {
   const left = c.getRemainingTimeInMillis();
   if (!(left > 0 && left <= 30000)) throw new Error(left);
   return [c.functionName, c.functionVersion, c.invokedFunctionArn, c.memoryLimitInMB, c.awsRequestId, c.logGroupName,
-    c.logStreamName, c.callbackWaitsForEmptyEventLoop, c.identity, c.clientContext, process.env._X_AMZN_TRACE_ID ?? null];
+    c.logStreamName, c.callbackWaitsForEmptyEventLoop, c.identity, c.clientContext, process.env._X_AMZN_TRACE_ID ?? null, event && c.w3c ? c.w3c() : null];
 };
 `)
-		const fixed = `["f","$LATEST","` + functionARN + `","128","00000000-0000-4000-8000-00000000000N","/aws/lambda/f","2024/01/01/[$LATEST]0",true,`
+		waits, w3c := "true", "null"
+		if modernNode(r) {
+			waits, w3c = "null", `{"traceparent":"00-1"}`
+		}
+		fixed := `["f","$LATEST","` + functionARN + `","128","00000000-0000-4000-8000-00000000000N","/aws/lambda/f","2024/01/01/[$LATEST]0",` + waits + ","
 		check := func(n, rest string, with ...func(*runtimeapi.Invocation)) {
 			t.Helper()
 			got := f.invoke(`{}`, with...)
@@ -209,13 +244,17 @@ exports.handler = async (event, c) => {
 				t.Errorf("got  %s\nwant %s", got.Payload, want)
 			}
 		}
-		check("1", `null,null,null]`)
-		check("2", `{"cognitoIdentityId":"i"},{"client":{"app_title":"ü"}},"Root=1"]`, func(inv *runtimeapi.Invocation) {
+		trace, none := "", "null"
+		if modernNode(r) {
+			trace, none = ",\"w3c\":{\"traceparent\":\"00-1\",\"baggage\":[]}", "{}"
+		}
+		check("1", `null,null,null,`+none+`]`)
+		check("2", `{"cognitoIdentityId":"i"},{"client":{"app_title":"ü"}},"Root=1",`+w3c+`]`, func(inv *runtimeapi.Invocation) {
 			inv.TraceID = "Root=1"
 			inv.CognitoIdentity = `{"cognitoIdentityId":"i"}`
-			inv.ClientContext = "{\"client\":\n{\"app_title\":\"ü\"}}"
+			inv.ClientContext = "{\"client\":\n{\"app_title\":\"ü\"}" + trace + "}"
 		})
-		check("3", `null,null,null]`)
+		check("3", `null,null,null,`+none+`]`)
 		if got := f.invoke(`{}`, func(inv *runtimeapi.Invocation) { inv.ClientContext = "{" }); got.ErrorType != "Error" || !strings.Contains(string(got.Payload), "Cannot parse ClientContext as json: SyntaxError") {
 			t.Errorf("%s", got.Payload)
 		}
@@ -232,6 +271,7 @@ exports.handler = async () => {
   console.trace('t'); console.debug('d'); console.info('i'); console.warn('w'); console.error('e'); console.fatal('f');
   process.stdout.write('raw ');
   process.stdout.write('line\n');
+  console.log();
   console.error('with', new RangeError('boom'));
   console.log(new RangeError('alone'));
 };
@@ -247,7 +287,7 @@ exports.handler = async () => {
 		for _, l := range []string{"TRACE\tt", "DEBUG\td", "INFO\ti", "WARN\tw", "ERROR\te", "FATAL\tf"} {
 			wants = append(wants, `^`+ts+id+l+`$`)
 		}
-		wants = append(wants, `^raw line$`, `(?s)^`+ts+id+`ERROR\twith RangeError: boom\n    at .*$`, `(?s)^`+ts+id+`INFO\tRangeError: alone\n    at .*$`)
+		wants = append(wants, `^raw line$`, `^`+ts+id+`INFO\tundefined$`, `(?s)^`+ts+id+`ERROR\twith RangeError: boom\n    at .*$`, `(?s)^`+ts+id+`INFO\tRangeError: alone\n    at .*$`)
 		if len(events) != len(wants) {
 			t.Fatalf("%d events, want %d: %q", len(events), len(wants), events)
 		}
@@ -368,12 +408,16 @@ exports.handler = awslambda.streamifyResponse(async (event, stream, context) => 
 			}
 		}
 		f.fails(`"throw"`, "TypeError", "while streaming")
-		f.fails(`"open"`, "Error", "Response stream is not finished.")
+		typ := "string"
+		if modernNode(r) {
+			typ = "Error"
+		}
+		f.fails(`"open"`, typ, "Response stream is not finished.")
 		if r := f.invoke(`"plain"`); r.Failed || string(r.Payload) != "one two" {
 			t.Errorf("%s", r.Payload)
 		}
 		f = nodeFunction(t, r, "exports.handler = awslambda.streamifyResponse((event, stream) => { stream.end(); });\n")
-		f.fails(`1`, "Error", "Streaming does not support non-async handlers.")
+		f.fails(`1`, typ, "Streaming does not support non-async handlers.")
 	})
 }
 
@@ -395,5 +439,48 @@ func TestNodeSlowInit(t *testing.T) {
 		if time.Since(began) < 300*time.Millisecond {
 			t.Error("the init was not waited for")
 		}
+	})
+}
+
+// https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html and
+// https://aws.amazon.com/blogs/compute/node-js-24-runtime-now-available-in-aws-lambda/
+func TestNodeWithoutCallbacks(t *testing.T) {
+	each(t, nodejs, func(t *testing.T, r *Runtime) {
+		if !modernNode(r) {
+			t.Skip("callbacks")
+		}
+		f := nodeFunction(t, r, "exports.handler = (event, context, callback) => callback(null, 1);\n")
+		f.failsInit("Runtime.CallbackHandlerDeprecated", "ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. You need to modify this function to use a supported handler signature to use Node.js 24 or later. For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.")
+		if events := f.logs("Init Error"); !strings.Contains(events[0], `"name":"Runtime.CallbackHandlerDeprecated"`) {
+			t.Errorf("log %q", events)
+		}
+		f = nodeFunction(t, r, `
+class Odd extends Error { constructor(m) { super(m, { cause: 'c' }); this.name = 'Odd'; } }
+exports.handler = (event, context) => {
+  switch (event) {
+    case 'sync': return 'at once';
+    case 'promise': return Promise.resolve('later');
+    case 'context': return [context.done, context.succeed, context.fail, context.callbackWaitsForEmptyEventLoop].map((v) => typeof v);
+    case 'timer': setTimeout(() => {}, 1e6); return 'not waited for';
+    case 'throw': throw new Odd('thrown');
+    case 'null': throw null;
+    case 'object': return Promise.reject({ a: 1 });
+    case 'evil': throw { toString() { throw 1; } };
+    case 'pending': return new Promise(() => {});
+  }
+};
+`)
+		f.returns(`"sync"`, `"at once"`)
+		f.returns(`"promise"`, `"later"`)
+		f.returns(`"context"`, `["undefined","undefined","undefined","undefined"]`)
+		f.returns(`"undefined"`, `null`)
+		f.fails(`"pending"`, "Runtime.NodeJsExit", "The Lambda runtime client detected an unexpected Node.js exit code. This is most commonly caused by a Promise that was never settled. For more information, see https://nodejs.org/docs/latest/api/process.html#exit-codes")
+		f.returns(`"timer"`, `"not waited for"`)
+		if got := f.fails(`"throw"`, "Odd", "thrown"); len(got.Trace) == 0 || !strings.HasSuffix(got.Trace[0], ": thrown") {
+			t.Errorf("trace %q", got.Trace)
+		}
+		f.fails(`"null"`, "object", "null")
+		f.fails(`"object"`, "object", "[object Object]")
+		f.fails(`"evil"`, "handled", "callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack")
 	})
 }

@@ -24,12 +24,17 @@ const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming'); // what st
 const HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
 const env = process.env;
 
+// With Node.js 24 Lambda's runtime was written anew: without callbacks, and with synchronous handlers that return.
+// https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html
+const VERSION = Number(process.versions.node.split('.')[0]);
+const MODERN = VERSION >= 24;
+
 // Errors that the runtime finds itself.
 
 class RuntimeError extends Error {
   constructor(type, message, stack) {
     super(message);
-    Object.defineProperty(this, 'name', { value: 'Runtime.' + type, enumerable: false });
+    Object.defineProperty(this, 'name', { value: 'Runtime.' + type, enumerable: MODERN });
     this.stack = stack ?? this.stack.replace(/^Error/, this.name);
   }
 }
@@ -42,22 +47,28 @@ class UnhandledPromiseRejection extends RuntimeError {
   }
 }
 
-const isError = (e) =>
-  util.types.isNativeError(e) ||
-  (e && typeof e.name === 'string' && typeof e.message === 'string' && typeof e.stack === 'string');
+const isText = (s) => typeof s === 'string' && s !== '';
+const isError = MODERN
+  ? (e) => e instanceof Error
+  : (e) => util.types.isNativeError(e) || (e && isText(e.name) && isText(e.message) && isText(e.stack));
+
+// ownError is an error that the runtime finds after the handler has run. Before Node.js 24 these have no type.
+const ownError = (type, message) => (MODERN ? new RuntimeError(type, message) : new Error(message));
 
 // describe returns an error as Lambda describes it: https://docs.aws.amazon.com/lambda/latest/dg/nodejs-exceptions.html
 function describe(error) {
   try {
     if (isError(error)) {
-      return { errorType: error.name, errorMessage: error.message, trace: error.stack.split('\n') };
+      const trace = MODERN && error.stack === undefined ? [] : error.stack.split('\n');
+      return { errorType: error.name, errorMessage: error.message, trace };
     }
-    return { errorType: typeof error, errorMessage: error.toString(), trace: [] };
+    return { errorType: typeof error, errorMessage: MODERN ? String(error) : error.toString(), trace: [] };
   } catch {
     return {
       errorType: 'handled',
       errorMessage:
         'callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack',
+      ...(MODERN && { trace: [] }),
     };
   }
 }
@@ -257,7 +268,7 @@ function logJSON(level, args) {
     }
   }
   if (line === undefined) {
-    const error = args.length > 1 && args.find((a) => a instanceof Error);
+    const error = args.length > 1 && args.slice(MODERN ? 1 : 0).find((a) => a instanceof Error);
     line = JSON.stringify({ ...record, message: util.format(...args), ...(error && errorFields(error)) });
   }
   writeOut(line + '\n');
@@ -274,14 +285,16 @@ function patchConsole() {
   const least = Math.max(0, LEVELS.indexOf(env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase()));
   const log = jsonLogs ? logJSON : logText;
   LEVELS.forEach((level, i) => {
-    console[level.toLowerCase()] = i < least ? () => {} : (...args) => log(level, args);
+    // Without arguments a call logs "undefined", as it does there.
+    console[level.toLowerCase()] = i < least ? () => {} : (message, ...more) => log(level, [message, ...more]);
   });
   console.log = console.info;
 }
 
 function logError(title, error) {
+  const asError = () => (error instanceof Error ? error : new Error(MODERN ? String(error) : error));
   if (jsonLogs) {
-    console.error(error instanceof Error ? error : new Error(error));
+    console.error(asError());
     return;
   }
   const full = (_, v) =>
@@ -296,7 +309,7 @@ function logError(title, error) {
       : v;
   let text;
   try {
-    text = JSON.stringify(error instanceof Error ? error : new Error(error), full);
+    text = JSON.stringify(asError(), full);
   } catch {
     text = JSON.stringify(describe(error));
   }
@@ -351,6 +364,9 @@ function newResponseStream(handler, connection, id) {
   const highWaterMark = handler[HIGH_WATER_MARK];
   return new ResponseStream(connection, id, highWaterMark === undefined ? {} : { highWaterMark });
 }
+
+// streamError is what the runtime finds wrong with a streaming handler: before Node.js 24 not an error but its text.
+const streamError = (message) => (MODERN ? new Error(message) : message);
 
 function provideGlobal() {
   if (['1', 'true'].includes(env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA)) return;
@@ -443,9 +459,8 @@ function inModulePackage(file) {
 async function loadModule(root, directory, name) {
   const file = path.resolve(root, directory, name);
   const esm = inModulePackage(file);
-  const typescript = Number(process.versions.node.split('.')[0]) >= 24;
   const kinds = [['', false], ['.js', esm], ['.mjs', true], ['.cjs', false]];
-  if (typescript) kinds.push(['.ts', esm], ['.mts', true], ['.cts', false]);
+  if (MODERN) kinds.push(['.ts', esm], ['.mts', true], ['.cts', false]);
   for (const [extension, isESM] of kinds) {
     const candidate = file + extension;
     if (!fs.statSync(candidate, { throwIfNoEntry: false })?.isFile()) continue;
@@ -477,8 +492,25 @@ async function load(root, name) {
   for (const key of base.slice(dot + 1).split('.')) found = found?.[key];
   if (!found) throw new RuntimeError('HandlerNotFound', `${name} is undefined or not exported`);
   if (typeof found !== 'function') throw new RuntimeError('HandlerNotFound', `${name} is not a function`);
+  if (found[STREAMING] && found[STREAMING] !== 'response') {
+    throw new RuntimeError('MalformedStreamingHandler', 'Only response streaming is supported.');
+  }
+  if (found.length >= 3 && !found[STREAMING]) refuseCallbacks(found);
   return found;
 }
+
+const CALLBACKS_REMOVED = 'ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. You need to modify this function to use a supported handler signature to use Node.js 24 or later. For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.';
+const CALLBACKS_WARNING = 'AWS Lambda plans to remove support for callback-based function handlers starting with Node.js 24. You will need to update this function to use an async handler to use Node.js 24 or later. For more information and to provide feedback on this change, see https://github.com/aws/aws-lambda-nodejs-runtime-interface-client/issues/137. To disable this warning, set the AWS_LAMBDA_NODEJS_DISABLE_CALLBACK_WARNING environment variable.';
+
+// refuseCallbacks is for handlers that take a callback, as their number of parameters says: Node.js 22 warns of them.
+function refuseCallbacks(handler) {
+  if (MODERN) throw new RuntimeError('CallbackHandlerDeprecated', CALLBACKS_REMOVED);
+  if (VERSION >= 22 && handler.length === 3 && !isAsync(handler) && env.AWS_LAMBDA_NODEJS_DISABLE_CALLBACK_WARNING === undefined) {
+    console.warn(CALLBACKS_WARNING);
+  }
+}
+
+const isAsync = (handler) => handler.constructor?.name === 'AsyncFunction';
 
 function parseHeader(text, name) {
   if (text === undefined) return undefined;
@@ -489,16 +521,30 @@ function parseHeader(text, name) {
   }
 }
 
+// takeW3C takes the caller's trace context out of a client context, and returns the function that context.w3c is.
+function takeW3C(clientContext) {
+  const fields = {};
+  if (typeof clientContext?.w3c === 'object') {
+    for (const name of ['traceparent', 'tracestate', 'baggage']) {
+      if (typeof clientContext.w3c?.[name] === 'string') fields[name] = clientContext.w3c[name];
+    }
+  }
+  if (clientContext && typeof clientContext === 'object') delete clientContext.w3c;
+  return () => Object.freeze(fields);
+}
+
 // https://docs.aws.amazon.com/lambda/latest/dg/nodejs-context.html
 function addContext(context, headers) {
   const deadline = Number(headers['lambda-runtime-deadline-ms']);
+  const clientContext = parseHeader(headers['lambda-runtime-client-context'], 'ClientContext');
   return Object.assign(context, {
     functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
     functionName: env.AWS_LAMBDA_FUNCTION_NAME,
     memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
     logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
     logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
-    clientContext: parseHeader(headers['lambda-runtime-client-context'], 'ClientContext'),
+    ...(MODERN && { w3c: takeW3C(clientContext) }),
+    clientContext,
     identity: parseHeader(headers['lambda-runtime-cognito-identity'], 'CognitoIdentity'),
     invokedFunctionArn: headers['lambda-runtime-invoked-function-arn'],
     awsRequestId: headers['lambda-runtime-aws-request-id'],
@@ -506,6 +552,9 @@ function addContext(context, headers) {
     getRemainingTimeInMillis: () => deadline - Date.now(),
   });
 }
+
+const neverSettled = () =>
+  new RuntimeError('NodeJsExit', 'The Lambda runtime client detected an unexpected Node.js exit code. This is most commonly caused by a Promise that was never settled. For more information, see https://nodejs.org/docs/latest/api/process.html#exit-codes');
 
 class Runtime {
   #connection;
@@ -523,7 +572,7 @@ class Runtime {
   serve(handler) {
     this.#handler = handler;
     this.#streaming = handler[STREAMING] === 'response';
-    this.#async = handler.constructor?.name === 'AsyncFunction';
+    this.#async = isAsync(handler);
     // What the module has left to fail in this turn is still part of the init phase.
     setImmediate(() => {
       if (this.#phase !== 'init') return;
@@ -564,7 +613,8 @@ class Runtime {
       if (traceID === undefined) delete env._X_AMZN_TRACE_ID;
       else if (env._X_AMZN_TRACE_ID !== traceID) env._X_AMZN_TRACE_ID = traceID;
       if (this.#streaming) this.#stream(headers, body);
-      else this.#invoke(headers, body);
+      else if (MODERN) this.#await(headers, body);
+      else this.#callBack(headers, body);
     });
   };
 
@@ -580,7 +630,7 @@ class Runtime {
     try {
       body = JSON.stringify(result === undefined ? null : result) ?? 'null'; // a function, a symbol
     } catch {
-      this.#fail(id, new RuntimeError('JSONStringifyError', 'Unable to stringify response body'));
+      this.#fail(id, ownError('JSONStringifyError', 'Unable to stringify response body'));
       return;
     }
     this.#end(id, 'response', body, contentType(JSON_TYPE));
@@ -592,7 +642,18 @@ class Runtime {
     this.#end(id, 'error', JSON.stringify(description), errorHeaders(description.errorType));
   }
 
-  #invoke(headers, body) {
+  async #await(headers, body) {
+    const id = this.#current;
+    whenIdle = () => this.#fail(id, neverSettled());
+    try {
+      const result = await this.#handler(JSON.parse(body), addContext({}, headers));
+      if (this.#current === id) this.#succeed(id, result);
+    } catch (e) {
+      if (this.#current === id) this.#fail(id, e);
+    }
+  }
+
+  #callBack(headers, body) {
     const id = this.#current;
     let settled = false;
     let waits = true;
@@ -619,12 +680,8 @@ class Runtime {
     };
     // A handler that neither calls back nor keeps a promise ends when there is nothing left to do.
     whenIdle = once(() => {
-      if (this.#async) {
-        this.#fail(id, new RuntimeError('NodeJsExit',
-          'The Lambda runtime client detected an unexpected Node.js exit code. This is most commonly caused by a Promise that was never settled. For more information, see https://nodejs.org/docs/latest/api/process.html#exit-codes'));
-      } else {
-        this.#succeed(id, null);
-      }
+      if (this.#async) this.#fail(id, neverSettled());
+      else this.#succeed(id, null);
     });
     try {
       addContext(context, headers);
@@ -638,19 +695,19 @@ class Runtime {
   async #stream(headers, body) {
     const id = this.#current;
     try {
-      const context = addContext({ callbackWaitsForEmptyEventLoop: true }, headers);
+      const context = addContext(MODERN ? {} : { callbackWaitsForEmptyEventLoop: true }, headers);
       const stream = this.#response = newResponseStream(this.#handler, this.#connection, id);
       const finished = new Promise((resolve, reject) => {
         stream.once('finish', resolve);
         stream.once('error', reject);
       });
       const ended = new Promise((_, reject) => {
-        whenIdle = () => reject(new Error('Response stream is not finished.'));
+        whenIdle = () => reject(streamError('Response stream is not finished.'));
       });
       finished.catch(() => {});
       ended.catch(() => {});
       const result = this.#handler(JSON.parse(body), stream, context);
-      if (typeof result?.then !== 'function') throw new Error('Streaming does not support non-async handlers.');
+      if (typeof result?.then !== 'function') throw streamError('Streaming does not support non-async handlers.');
       if ((await Promise.race([result, ended])) !== undefined) console.warn('Streaming handlers ignore return values.');
       await Promise.race([finished, ended]);
       this.#endStream(id, '');
@@ -699,7 +756,7 @@ async function main() {
   try {
     handler = await load(env.LAMBDA_TASK_ROOT ?? '/var/task', env._HANDLER ?? '');
   } catch (e) {
-    runtime.crash('Uncaught Exception', e, 129);
+    runtime.crash(MODERN ? 'Init Error' : 'Uncaught Exception', e, 129);
     return;
   }
   runtime.serve(handler);

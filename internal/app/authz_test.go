@@ -108,6 +108,7 @@ var unpublished = map[string]string{
 	"apigateway TestInvokeAuthorizer apigateway:POST":        "https://docs.aws.amazon.com/apigateway/latest/api/API_TestInvokeAuthorizer.html",
 	"apigateway TestInvokeMethod apigateway:POST":            "https://docs.aws.amazon.com/apigateway/latest/api/API_TestInvokeMethod.html",
 	"apigatewayv2 CreateApi apigateway:POST":                 pathOfV2,
+	"apigatewayv2 CreateApiMapping apigateway:POST":          pathOfV2,
 	"apigatewayv2 CreateIntegration apigateway:POST":         pathOfV2,
 	"apigatewayv2 CreateRoute apigateway:POST":               pathOfV2,
 	"apigatewayv2 DeleteApi apigateway:DELETE":               pathOfV2,

@@ -22,6 +22,7 @@ import (
 	lambdaapi "brume/internal/api/lambda"
 	logsapi "brume/internal/api/logs"
 	stsapi "brume/internal/api/sts"
+	"brume/internal/customdomain"
 	"brume/internal/dispatch"
 	"brume/internal/edge"
 	"brume/internal/jwks"
@@ -202,7 +203,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	add(apigatewayapi.Schema(), apigatewayapi.Handlers(apis), apis.Checks)
 
 	httpAPIs := apigatewayv2.New(apigatewayv2.Config{
-		Store: store, Lambda: functionCalls, HTTP: endpoints, Authorizer: dispatcher, Keys: signingKeys, Buckets: buckets, Log: log,
+		Store: store, Lambda: functionCalls, HTTP: endpoints, Authorizer: dispatcher, Keys: signingKeys, Buckets: buckets, Log: log, REST: apis,
 		Endpoint: func(apiID, region string) string { return executeapi.URL(public, apiID, region) },
 	})
 	add(apigatewayv2api.Schema(), apigatewayv2api.Handlers(httpAPIs), httpAPIs.Checks)
@@ -216,7 +217,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Credentials: tokens,
 		Messages:    tokens,
 		Uses:        identities,
-		DataPlane:   dataPlanes{functionurl.New(functions, tokens, metrics, log), executeapi.New(apis, httpAPIs, tokens)},
+		DataPlane:   dataPlanes{functionurl.New(functions, tokens, metrics, log), executeapi.New(apis, httpAPIs, &customdomain.Names{Store: store, Log: log}, tokens)},
 		Region:      c.Region,
 		Metrics:     metrics,
 		Log:         log,

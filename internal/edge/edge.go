@@ -46,11 +46,19 @@ type Request struct {
 	Secure bool
 	// Time is when it came.
 	Time time.Time
-	// Custom says that it came by a custom domain name.
-	Custom bool
+	// Custom is set if it came by a custom domain name.
+	Custom *CustomName
 	// Authenticate verifies the signature of the request for execute-api in a region, and returns who signed. What is
 	// wrong with a signature is a *SignatureFault. It is nil where nobody can have signed.
 	Authenticate func(ctx context.Context, region string) (call.Principal, error)
+}
+
+// A CustomName is how a request came that was sent to a custom domain name.
+type CustomName struct {
+	// BasePath is that of the mapping which it matched: "orders/v1".
+	BasePath string
+	// Prefix is what stands before the request's Path in its URL: "/orders/v1", and the stage where the URL names that.
+	Prefix string
 }
 
 // MaxBody is the largest payload of a request and of a response, in bytes.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -160,4 +161,61 @@ func TestHTTPAPIOperations(t *testing.T) {
 	if resp, _ := send(t, apiRequest(t, "GET", *api.ApiEndpoint, "/", "")); resp.StatusCode != 403 && resp.StatusCode != 404 {
 		t.Errorf("a deleted API: %s", resp.Status)
 	}
+}
+
+// One custom domain name for an HTTP API and a REST API, made in one service and known in the other.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-mappings.html
+func TestCustomDomainOfTwoKinds(t *testing.T) {
+	ctx, account := t.Context(), newAccount()
+	root := rootOf(account)
+	client, restClient := apigatewayv2.NewFromConfig(root), apigateway.NewFromConfig(root)
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write([]byte(r.Method + " " + r.RequestURI)) }))
+	defer backend.Close()
+	quick := ok(client.CreateApi(ctx, &apigatewayv2.CreateApiInput{Name: aws.String("quick"), ProtocolType: types.ProtocolTypeHttp, Target: aws.String(backend.URL + "/http"), DisableExecuteApiEndpoint: aws.Bool(true)}))(t)
+	rest := ok(restClient.ImportRestApi(ctx, &apigateway.ImportRestApiInput{Body: []byte(`{"openapi":"3.0.1","info":{"title":"rest","version":"1"},"paths":{"/r":{"get":{
+		"x-amazon-apigateway-integration":{"type":"http_proxy","httpMethod":"GET","uri":"` + backend.URL + `/rest"}}}}}`)}))(t)
+	ok(restClient.CreateDeployment(ctx, &apigateway.CreateDeploymentInput{RestApiId: rest.Id, StageName: aws.String("dev")}))(t)
+
+	name := aws.String("api-" + account + ".example.com")
+	ok(client.CreateDomainName(ctx, &apigatewayv2.CreateDomainNameInput{DomainName: name, Tags: map[string]string{"team": "a"}, DomainNameConfigurations: []types.DomainNameConfiguration{{
+		CertificateArn: aws.String("arn:aws:acm:us-east-1:" + account + ":certificate/x"), EndpointType: types.EndpointTypeRegional,
+	}}}))(t)
+	_, err := restClient.CreateDomainName(ctx, &apigateway.CreateDomainNameInput{DomainName: name})
+	hasCode(t, err, 409, "ConflictException", "The domain name you provided already exists.")
+	first := ok(client.CreateApiMapping(ctx, &apigatewayv2.CreateApiMappingInput{DomainName: name, ApiId: quick.ApiId, Stage: aws.String("$default")}))(t)
+	ok(client.CreateApiMapping(ctx, &apigatewayv2.CreateApiMappingInput{DomainName: name, ApiId: rest.Id, Stage: aws.String("dev"), ApiMappingKey: aws.String("deep/down")}))(t)
+	ok(restClient.CreateBasePathMapping(ctx, &apigateway.CreateBasePathMappingInput{DomainName: name, RestApiId: rest.Id, Stage: aws.String("dev"), BasePath: aws.String("old")}))(t)
+	get := func(path string) string {
+		req := apiRequest(t, "GET", "http://"+*name, path, "")
+		resp, body := send(t, req)
+		return resp.Status[:3] + " " + body
+	}
+	same(t, "the HTTP API", get("/x"), "200 GET /http")
+	same(t, "the REST API by a path of two levels", get("/deep/down/r"), "200 GET /rest")
+	same(t, "the REST API by its own service's mapping", get("/old/r"), "200 GET /rest")
+	same(t, "a path of the longer mapping alone", get("/deep"), "200 GET /http")
+	if resp, _ := send(t, apiRequest(t, "GET", *quick.ApiEndpoint, "/x", "")); resp.StatusCode != 404 {
+		t.Errorf("the disabled endpoint answers %s", resp.Status)
+	}
+	mine := ok(restClient.GetDomainName(ctx, &apigateway.GetDomainNameInput{DomainName: name}))(t)
+	if mine.Tags["team"] != "a" || *mine.RegionalCertificateArn != "arn:aws:acm:us-east-1:"+account+":certificate/x" {
+		t.Errorf("%+v", mine)
+	}
+	same(t, "mappings of one level", len(ok(restClient.GetBasePathMappings(ctx, &apigateway.GetBasePathMappingsInput{DomainName: name}))(t).Items), 2)
+	same(t, "mappings", len(ok(client.GetApiMappings(ctx, &apigatewayv2.GetApiMappingsInput{DomainName: name}))(t).Items), 3)
+	same(t, "names", len(ok(client.GetDomainNames(ctx, &apigatewayv2.GetDomainNamesInput{}))(t).Items), 1)
+	ok(client.UpdateApiMapping(ctx, &apigatewayv2.UpdateApiMappingInput{DomainName: name, ApiMappingId: first.ApiMappingId, ApiId: quick.ApiId, ApiMappingKey: aws.String("http")}))(t)
+	same(t, "a path that is mapped no more", get("/x"), `403 {"message":"Forbidden"}`)
+	same(t, "the new path", get("/http/x"), "200 GET /http")
+	ok(client.UpdateDomainName(ctx, &apigatewayv2.UpdateDomainNameInput{DomainName: name, DomainNameConfigurations: []types.DomainNameConfiguration{{CertificateName: aws.String("new")}}}))(t)
+	same(t, "the certificate", *ok(client.GetDomainName(ctx, &apigatewayv2.GetDomainNameInput{DomainName: name}))(t).DomainNameConfigurations[0].CertificateName, "new")
+	_, err = client.DeleteApi(ctx, &apigatewayv2.DeleteApiInput{ApiId: quick.ApiId})
+	hasCode(t, err, 400, "BadRequestException", "Please remove all API mappings")
+	ok(client.DeleteApiMapping(ctx, &apigatewayv2.DeleteApiMappingInput{DomainName: name, ApiMappingId: first.ApiMappingId}))(t)
+	_, err = client.GetApiMapping(ctx, &apigatewayv2.GetApiMappingInput{DomainName: name, ApiMappingId: first.ApiMappingId})
+	hasCode(t, err, 404, "NotFoundException", "")
+	ok(client.DeleteApi(ctx, &apigatewayv2.DeleteApiInput{ApiId: quick.ApiId}))(t)
+	ok(client.DeleteDomainName(ctx, &apigatewayv2.DeleteDomainNameInput{DomainName: name}))(t)
+	_, err = restClient.GetDomainName(ctx, &apigateway.GetDomainNameInput{DomainName: name})
+	hasCode(t, err, 404, "NotFoundException", "Invalid domain name identifier specified")
 }

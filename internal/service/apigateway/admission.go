@@ -58,7 +58,7 @@ func (s *Service) find(ctx context.Context, x *exchange) (refusal *gatewayRespon
 	switch {
 	case err != nil:
 		return nil, err
-	case x.stage == nil || x.stage.disabled && !x.req.Custom:
+	case x.stage == nil || x.stage.disabled && x.req.Custom == nil:
 		x.stage = nil
 		return noSuchAPI(), nil
 	case !x.route():

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/customdomain"
 	"brume/internal/edge"
 	"brume/internal/kv"
 	"brume/internal/policy"
@@ -91,7 +92,7 @@ func implemented() []string {
 // folded is a value of a path in its one form: domain names are not told apart by case, so policies need not.
 func folded(label, v string) string {
 	if label == "domain_name" {
-		return foldDomain(v)
+		return customdomain.Fold(v)
 	}
 	return v
 }
@@ -132,9 +133,9 @@ func (s *Service) tagsAt(ctx context.Context, sc scope, segments []string) (tags
 			}
 			return err
 		case "domainnames":
-			row, err := get[domainRow](r, domainKey(foldDomain(segments[1])))
-			if row != nil && row.Account == sc.account && row.Region == sc.region {
-				tags = row.Domain.Tags
+			row, err := customdomain.Get(r, sc.account, sc.region, segments[1])
+			if row != nil {
+				tags = row.Tags
 			}
 			return err
 		case "usageplans":

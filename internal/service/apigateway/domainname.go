@@ -1,63 +1,49 @@
 package apigateway
 
 import (
-	"cmp"
 	"context"
-	"log/slog"
-	"net"
 	"slices"
 	"strings"
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/awserr"
+	"brume/internal/customdomain"
 	"brume/internal/kv"
 )
 
 // noBasePath is how calls write the empty base path.
 const noBasePath = "(none)"
 
-// maxMappings is how many base paths a domain name can map.
-// https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-const maxMappings = 200
-
-// A domainRow is a custom domain name with its mappings. A name is taken once across all accounts, since a request has
-// nothing else to tell whose it is.
-type domainRow struct {
-	Account  string
-	Region   string
-	Domain   api.DomainName
-	Mappings []api.BasePathMapping // by descending length of the base path, so that the first that fits is the one
-}
-
-// foldDomain is a domain name as it is stored.
-func foldDomain(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
-
-func getDomain(r kv.Reader, sc scope, name string) (*domainRow, error) {
-	row, err := get[domainRow](r, domainKey(foldDomain(name)))
-	if err == nil && (row == nil || row.Account != sc.account || row.Region != sc.region) {
+// getDomain returns a name of an account in a region.
+func getDomain(r kv.Reader, sc scope, name string) (*customdomain.Row, error) {
+	row, err := customdomain.Get(r, sc.account, sc.region, name)
+	if err == nil && row == nil {
 		err = notFound("Invalid domain name identifier specified")
 	}
-	if err != nil {
-		return nil, err
-	}
-	return row, nil
+	return row, err
 }
 
-func putDomain(tx kv.Tx, row *domainRow) error {
-	return put(tx, domainKey(foldDomain(*row.Domain.DomainName)), row)
+// domainOf shows a custom domain name as it is known here: certificate and target have other names for either type.
+func domainOf(row *customdomain.Row) *api.DomainName {
+	d := &api.DomainName{
+		DomainName: &row.Name, EndpointConfiguration: &api.EndpointConfiguration{Types: []string{row.Endpoint}}, DomainNameStatus: new("AVAILABLE"),
+		SecurityPolicy: &row.SecurityPolicy, Tags: row.Tags, OwnershipVerificationCertificateArn: optional(row.OwnershipARN),
+	}
+	c := row.Certificate
+	if row.Endpoint == customdomain.Edge {
+		d.DistributionDomainName, d.CertificateArn, d.CertificateName, d.CertificateUploadDate = &row.Target, optional(c.ARN), optional(c.Name), &c.Uploaded
+	} else {
+		d.RegionalDomainName, d.RegionalCertificateArn, d.RegionalCertificateName = &row.Target, optional(c.ARN), optional(c.Name)
+	}
+	return d
 }
 
-func checkDomainName(name string) error {
-	labels := strings.Split(name, ".")
-	for i, l := range labels {
-		ok := l != "" && len(l) <= 63 && !strings.HasPrefix(l, "-") && !strings.HasSuffix(l, "-") && strings.IndexFunc(l, func(r rune) bool {
-			return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-')
-		}) < 0
-		if !ok && !(i == 0 && l == "*") || len(labels) < 2 || len(name) > 253 {
-			return invalid("The domain name '%s' is invalid", clip(name))
-		}
+// optional is nil for an empty text.
+func optional(s string) *string {
+	if s == "" {
+		return nil
 	}
-	return nil
+	return &s
 }
 
 // CreateDomainName takes a name of one's own for APIs. Requests whose Host is that name, on whatever port Brume listens,
@@ -65,9 +51,9 @@ func checkDomainName(name string) error {
 // https://docs.aws.amazon.com/apigateway/latest/api/API_CreateDomainName.html
 func (s *Service) CreateDomainName(ctx context.Context, in *api.CreateDomainNameInput) (*api.DomainName, error) {
 	sc := scopeOf(ctx)
-	name := foldDomain(*in.DomainName)
-	if err := checkDomainName(name); err != nil {
-		return nil, err
+	name := customdomain.Fold(*in.DomainName)
+	if !customdomain.ValidName(name) {
+		return nil, invalid("The domain name '%s' is invalid", clip(name))
 	}
 	if in.MutualTlsAuthentication != nil {
 		return nil, awserr.NotImplemented("CreateDomainName with mutualTlsAuthentication")
@@ -75,43 +61,37 @@ func (s *Service) CreateDomainName(ctx context.Context, in *api.CreateDomainName
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
-	endpoint := in.EndpointConfiguration
-	if endpoint == nil || len(endpoint.Types) == 0 {
-		endpoint = &api.EndpointConfiguration{Types: []string{"EDGE"}}
+	row := &customdomain.Row{
+		Account: sc.account, Region: sc.region, Name: name, Endpoint: customdomain.Edge, SecurityPolicy: "TLS_1_2", Tags: in.Tags,
+		OwnershipARN: value(in.OwnershipVerificationCertificateArn),
 	}
-	if len(endpoint.Types) != 1 || endpoint.Types[0] != "EDGE" && endpoint.Types[0] != "REGIONAL" {
-		return nil, invalid("Invalid endpoint type specified. Valid options are EDGE, REGIONAL")
+	if e := in.EndpointConfiguration; e != nil && len(e.Types) > 0 {
+		if row.Endpoint = e.Types[0]; len(e.Types) != 1 || row.Endpoint != customdomain.Edge && row.Endpoint != customdomain.Regional {
+			return nil, invalid("Invalid endpoint type specified. Valid options are EDGE, REGIONAL")
+		}
 	}
-	var row *domainRow
+	if in.SecurityPolicy != nil {
+		row.SecurityPolicy = *in.SecurityPolicy
+	}
+	row.Certificate.ARN, row.Certificate.Name = value(in.CertificateArn), value(in.CertificateName)
+	if row.Endpoint == customdomain.Regional {
+		row.Certificate.ARN, row.Certificate.Name = value(in.RegionalCertificateArn), value(in.RegionalCertificateName)
+	}
 	err := s.store.Update(ctx, func(tx kv.Tx) error {
-		_, taken, err := tx.Get(domainKey(name))
+		taken, err := customdomain.Taken(tx, name)
 		if err != nil {
 			return err
 		}
 		if taken {
 			return conflict("The domain name you provided already exists.")
 		}
-		d := api.DomainName{
-			DomainName: &name, CertificateName: in.CertificateName, CertificateArn: in.CertificateArn, RegionalCertificateName: in.RegionalCertificateName,
-			RegionalCertificateArn: in.RegionalCertificateArn, EndpointConfiguration: endpoint, DomainNameStatus: new("AVAILABLE"),
-			SecurityPolicy: in.SecurityPolicy, Tags: in.Tags, OwnershipVerificationCertificateArn: in.OwnershipVerificationCertificateArn,
-		}
-		if d.SecurityPolicy == nil {
-			d.SecurityPolicy = new("TLS_1_2")
-		}
-		target := "d-" + newID(10) + ".execute-api." + sc.region + ".amazonaws.com"
-		if endpoint.Types[0] == "EDGE" {
-			d.DistributionDomainName, d.CertificateUploadDate = &target, now(tx)
-		} else {
-			d.RegionalDomainName = &target
-		}
-		row = &domainRow{Account: sc.account, Region: sc.region, Domain: d}
-		return putDomain(tx, row)
+		row.Target, row.Certificate.Uploaded = "d-"+newID(10)+".execute-api."+sc.region+".amazonaws.com", *now(tx)
+		return customdomain.Put(tx, row)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &row.Domain, nil
+	return domainOf(row), nil
 }
 
 func (s *Service) GetDomainName(ctx context.Context, in *api.GetDomainNameInput) (*api.DomainName, error) {
@@ -119,10 +99,10 @@ func (s *Service) GetDomainName(ctx context.Context, in *api.GetDomainNameInput)
 	if err != nil {
 		return nil, err
 	}
-	return &row.Domain, nil
+	return domainOf(row), nil
 }
 
-func (s *Service) viewDomain(ctx context.Context, name string) (row *domainRow, err error) {
+func (s *Service) viewDomain(ctx context.Context, name string) (row *customdomain.Row, err error) {
 	err = s.store.View(ctx, func(r kv.Reader) error {
 		row, err = getDomain(r, scopeOf(ctx), name)
 		return err
@@ -134,10 +114,10 @@ func (s *Service) GetDomainNames(ctx context.Context, in *api.GetDomainNamesInpu
 	sc := scopeOf(ctx)
 	out := &api.DomainNames{}
 	err := s.store.View(ctx, func(r kv.Reader) error {
-		list, next, err := page(r, table(tagDomain), in.Position, in.Limit, func(d *domainRow) bool { return d.Account == sc.account && d.Region == sc.region })
+		list, next, err := page(r, customdomain.Prefix(), in.Position, in.Limit, func(d *customdomain.Row) bool { return d.Belongs(sc.account, sc.region) })
 		out.Items, out.Position = make([]api.DomainName, len(list)), next
 		for i := range list {
-			out.Items[i] = list[i].Domain
+			out.Items[i] = *domainOf(&list[i])
 		}
 		return err
 	})
@@ -145,7 +125,7 @@ func (s *Service) GetDomainNames(ctx context.Context, in *api.GetDomainNamesInpu
 }
 
 // changeDomain reads a domain, lets change work on it and writes it.
-func (s *Service) changeDomain(ctx context.Context, name string, change func(tx kv.Tx, row *domainRow) error) error {
+func (s *Service) changeDomain(ctx context.Context, name string, change func(tx kv.Tx, row *customdomain.Row) error) error {
 	return s.store.Update(ctx, func(tx kv.Tx) error {
 		row, err := getDomain(tx, scopeOf(ctx), name)
 		if err != nil {
@@ -154,14 +134,14 @@ func (s *Service) changeDomain(ctx context.Context, name string, change func(tx 
 		if err := change(tx, row); err != nil {
 			return err
 		}
-		return putDomain(tx, row)
+		return customdomain.Put(tx, row)
 	})
 }
 
 func (s *Service) UpdateDomainName(ctx context.Context, in *api.UpdateDomainNameInput) (out *api.DomainName, err error) {
-	err = s.changeDomain(ctx, *in.DomainName, func(_ kv.Tx, row *domainRow) error {
-		out = &row.Domain
-		return applyPatches(in.PatchOperations, []patchRule{
+	err = s.changeDomain(ctx, *in.DomainName, func(_ kv.Tx, row *customdomain.Row) error {
+		out = domainOf(row)
+		err := applyPatches(in.PatchOperations, []patchRule{
 			{"replace", "/certificateName", setString(&out.CertificateName)},
 			{"replace", "/certificateArn", setString(&out.CertificateArn)},
 			{"replace", "/regionalCertificateName", setString(&out.RegionalCertificateName)},
@@ -173,6 +153,11 @@ func (s *Service) UpdateDomainName(ctx context.Context, in *api.UpdateDomainName
 				return setString(&out.SecurityPolicy)(p)
 			}},
 		})
+		row.Certificate.ARN, row.Certificate.Name, row.SecurityPolicy = value(out.CertificateArn), value(out.CertificateName), value(out.SecurityPolicy)
+		if row.Endpoint == customdomain.Regional {
+			row.Certificate.ARN, row.Certificate.Name = value(out.RegionalCertificateArn), value(out.RegionalCertificateName)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -185,73 +170,74 @@ func (s *Service) DeleteDomainName(ctx context.Context, in *api.DeleteDomainName
 		if _, err := getDomain(tx, scopeOf(ctx), *in.DomainName); err != nil {
 			return err
 		}
-		return tx.Delete(domainKey(foldDomain(*in.DomainName)))
+		return customdomain.Delete(tx, *in.DomainName)
 	})
 	return new(api.DeleteDomainNameOutput), err
 }
 
-// mapping returns the place of a base path in the row, or the error that it is not mapped.
-func (row *domainRow) mapping(basePath string) (int, error) {
-	for i := range row.Mappings {
-		if *row.Mappings[i].BasePath == basePath {
-			return i, nil
-		}
+// basePath is a base path as mappings have it.
+func basePath(p string) string {
+	if p == noBasePath {
+		return ""
 	}
-	return 0, notFound("Invalid base path mapping identifier specified")
+	return p
+}
+
+// mappingOf shows a mapping as it is known here.
+func mappingOf(m *customdomain.Mapping) *api.BasePathMapping {
+	out := &api.BasePathMapping{BasePath: &m.BasePath, RestApiId: &m.API, Stage: optional(m.Stage)}
+	if m.BasePath == "" {
+		out.BasePath = new(noBasePath)
+	}
+	return out
+}
+
+// findMapping is the place of a base path, or the error that it is not mapped.
+func findMapping(row *customdomain.Row, path string) (int, error) {
+	i, ok := row.Find(basePath(path))
+	if !ok {
+		return 0, notFound("Invalid base path mapping identifier specified")
+	}
+	return i, nil
 }
 
 // checkMapping checks that a base path is one, and that what it leads to exists.
-func checkMapping(r kv.Reader, sc scope, m *api.BasePathMapping) error {
-	if *m.BasePath != noBasePath && strings.IndexFunc(*m.BasePath, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("$-_.+!*'()/", r))
-	}) >= 0 {
-		return invalid("API Gateway V1 doesn't support the base path '%s'", clip(*m.BasePath))
+func checkMapping(r kv.Reader, sc scope, m *customdomain.Mapping) error {
+	switch {
+	case strings.Contains(m.BasePath, "/"):
+		return invalid("API Gateway V1 doesn't support the slash character (/) in base path mappings. To create a multi-level base path mapping, use API Gateway V2.")
+	case !customdomain.ValidBasePath(m.BasePath):
+		return invalid("Invalid base path '%s'. A base path may only contain letters, numbers and one of $-_.+!*'()", clip(m.BasePath))
 	}
-	if _, err := getAPI(r, sc, value(m.RestApiId)); err != nil {
+	if _, err := getAPI(r, sc, m.API); err != nil {
 		return err
 	}
-	if value(m.Stage) == "" {
+	if m.Stage == "" {
 		return nil
 	}
-	_, err := getStage(r, sc, *m.RestApiId, *m.Stage)
+	_, err := getStage(r, sc, m.API, m.Stage)
 	return err
 }
 
-func (row *domainRow) sort() {
-	slices.SortFunc(row.Mappings, func(a, b api.BasePathMapping) int {
-		length := func(m *api.BasePathMapping) int {
-			if *m.BasePath == noBasePath {
-				return 0
-			}
-			return len(*m.BasePath)
-		}
-		return cmp.Or(cmp.Compare(length(&b), length(&a)), cmp.Compare(*a.BasePath, *b.BasePath))
-	})
-}
-
 func (s *Service) CreateBasePathMapping(ctx context.Context, in *api.CreateBasePathMappingInput) (*api.BasePathMapping, error) {
-	m := api.BasePathMapping{BasePath: in.BasePath, RestApiId: in.RestApiId, Stage: in.Stage}
-	if value(m.BasePath) == "" {
-		m.BasePath = new(noBasePath)
-	}
-	err := s.changeDomain(ctx, *in.DomainName, func(tx kv.Tx, row *domainRow) error {
-		if _, err := row.mapping(*m.BasePath); err == nil {
+	m := customdomain.Mapping{ID: newID(6), BasePath: basePath(value(in.BasePath)), API: value(in.RestApiId), Stage: value(in.Stage)}
+	err := s.changeDomain(ctx, *in.DomainName, func(tx kv.Tx, row *customdomain.Row) error {
+		if _, taken := row.Find(m.BasePath); taken {
 			return conflict("Base path already exists for this domain name")
 		}
-		if len(row.Mappings) >= maxMappings {
+		if len(row.Mappings) >= customdomain.MaxMappings {
 			return &api.LimitExceededException{Message: new("Maximum number of base path mappings for this domain name has been reached")}
 		}
 		if err := checkMapping(tx, scopeOf(ctx), &m); err != nil {
 			return err
 		}
-		row.Mappings = append(row.Mappings, m)
-		row.sort()
+		row.Set(len(row.Mappings), m)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &m, nil
+	return mappingOf(&m), nil
 }
 
 func (s *Service) GetBasePathMapping(ctx context.Context, in *api.GetBasePathMappingInput) (*api.BasePathMapping, error) {
@@ -259,14 +245,15 @@ func (s *Service) GetBasePathMapping(ctx context.Context, in *api.GetBasePathMap
 	if err != nil {
 		return nil, err
 	}
-	i, err := row.mapping(*in.BasePath)
+	i, err := findMapping(row, *in.BasePath)
 	if err != nil {
 		return nil, err
 	}
-	return &row.Mappings[i], nil
+	return mappingOf(&row.Mappings[i]), nil
 }
 
-// GetBasePathMappings lists all mappings of a domain name in one page: there are at most maxMappings.
+// GetBasePathMappings lists the mappings of a domain name in one page, as there are few. Those of several levels, which this
+// API cannot make, are shown by the other one alone.
 func (s *Service) GetBasePathMappings(ctx context.Context, in *api.GetBasePathMappingsInput) (*api.BasePathMappings, error) {
 	if _, err := pageSize(in.Limit); err != nil {
 		return nil, err
@@ -275,47 +262,49 @@ func (s *Service) GetBasePathMappings(ctx context.Context, in *api.GetBasePathMa
 	if err != nil {
 		return nil, err
 	}
-	return &api.BasePathMappings{Items: row.Mappings}, nil
+	out := &api.BasePathMappings{}
+	for i := range row.Mappings {
+		if m := &row.Mappings[i]; !strings.Contains(m.BasePath, "/") {
+			out.Items = append(out.Items, *mappingOf(m))
+		}
+	}
+	return out, nil
 }
 
 func (s *Service) UpdateBasePathMapping(ctx context.Context, in *api.UpdateBasePathMappingInput) (*api.BasePathMapping, error) {
-	var m api.BasePathMapping
-	err := s.changeDomain(ctx, *in.DomainName, func(tx kv.Tx, row *domainRow) error {
-		i, err := row.mapping(*in.BasePath)
+	var out *api.BasePathMapping
+	err := s.changeDomain(ctx, *in.DomainName, func(tx kv.Tx, row *customdomain.Row) error {
+		i, err := findMapping(row, *in.BasePath)
 		if err != nil {
 			return err
 		}
-		m = row.Mappings[i]
+		m := row.Mappings[i]
+		shown := mappingOf(&m)
 		err = applyPatches(in.PatchOperations, []patchRule{
-			{"replace", "/basePath", setString(&m.BasePath)},
-			{"replace", "/restapiId", setString(&m.RestApiId)},
-			{"replace", "/stage", setString(&m.Stage)},
+			{"replace", "/basePath", setString(&shown.BasePath)},
+			{"replace", "/restapiId", setString(&shown.RestApiId)},
+			{"replace", "/stage", setString(&shown.Stage)},
 		})
 		if err != nil {
 			return err
 		}
-		if m.BasePath == nil {
-			m.BasePath = new(noBasePath)
-		}
-		if j, err := row.mapping(*m.BasePath); err == nil && j != i {
+		m.BasePath, m.API, m.Stage = basePath(value(shown.BasePath)), value(shown.RestApiId), value(shown.Stage)
+		if j, taken := row.Find(m.BasePath); taken && j != i {
 			return conflict("Base path already exists for this domain name")
 		}
 		if err := checkMapping(tx, scopeOf(ctx), &m); err != nil {
 			return err
 		}
-		row.Mappings[i] = m
-		row.sort()
+		row.Set(i, m)
+		out = mappingOf(&m)
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &m, nil
+	return out, err
 }
 
 func (s *Service) DeleteBasePathMapping(ctx context.Context, in *api.DeleteBasePathMappingInput) (*api.DeleteBasePathMappingOutput, error) {
-	err := s.changeDomain(ctx, *in.DomainName, func(_ kv.Tx, row *domainRow) error {
-		i, err := row.mapping(*in.BasePath)
+	err := s.changeDomain(ctx, *in.DomainName, func(_ kv.Tx, row *customdomain.Row) error {
+		i, err := findMapping(row, *in.BasePath)
 		if err == nil {
 			row.Mappings = slices.Delete(row.Mappings, i, i+1)
 		}
@@ -324,49 +313,14 @@ func (s *Service) DeleteBasePathMapping(ctx context.Context, in *api.DeleteBaseP
 	return new(api.DeleteBasePathMappingOutput), err
 }
 
-// Locate finds the API and the stage that a request to a custom domain name is for, and the rest of its path. ok is false
-// if the host is no such name. A name without a mapping that fits leads to no API. A mapping without a stage takes the
-// stage from the next segment.
-// https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-mappings.html
-func (s *Service) Locate(ctx context.Context, host, path string) (apiID, stage, rest string, ok bool) {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+// CheckStage says whether an API is a REST API of an account in a region, and has a stage: for those who map a custom domain
+// name to it.
+func (s *Service) CheckStage(r kv.Reader, account, region, apiID, stage string) (known bool, err error) {
+	sc := scope{account, region}
+	row, err := get[api.RestApi](r, restAPIKey(sc, apiID))
+	if err != nil || row == nil {
+		return false, err
 	}
-	host = foldDomain(host)
-	// What nearly every request says is no custom name: it is not looked up.
-	if host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil || !strings.Contains(host, ".") {
-		return "", "", "", false
-	}
-	_, parent, _ := strings.Cut(host, ".")
-	var row *domainRow
-	err := s.store.View(ctx, func(r kv.Reader) (err error) {
-		if row, err = get[domainRow](r, domainKey(host)); err == nil && row == nil {
-			row, err = get[domainRow](r, domainKey("*."+parent))
-		}
-		return err
-	})
-	if err != nil {
-		s.log.ErrorContext(ctx, "a custom domain name could not be looked up", slog.String("host", clip(host)), slog.String("error", err.Error()))
-		return "", "", path, true
-	}
-	if row == nil {
-		return "", "", "", false
-	}
-	for _, m := range row.Mappings {
-		base := "/" + *m.BasePath
-		if *m.BasePath == noBasePath {
-			base = ""
-		}
-		rest, fits := strings.CutPrefix(path, base)
-		if !fits || rest != "" && rest[0] != '/' {
-			continue
-		}
-		stage := value(m.Stage)
-		if stage == "" {
-			stage, rest, _ = strings.Cut(strings.TrimPrefix(rest, "/"), "/")
-			rest = "/" + rest
-		}
-		return *m.RestApiId, stage, rest, true
-	}
-	return "", "", path, true
+	_, err = getStage(r, sc, apiID, stage)
+	return true, err
 }

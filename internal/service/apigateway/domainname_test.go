@@ -1,10 +1,11 @@
 package apigateway
 
 import (
-	"context"
+	"strings"
 	"testing"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/edge"
 )
 
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-mappings.html
@@ -36,34 +37,15 @@ func TestDomainNames(t *testing.T) {
 	must(0, mapTo("api.example.com", "v1", new("dev")))
 	wantError(t, mapTo("api.example.com", "v1", new("dev")), "ConflictException", "Base path already exists")
 	must(0, mapTo("api.example.com", "", nil))
-	must(0, mapTo("*.wild.example.com", "v1/deep", new("dev")))
-
-	for _, tt := range []struct{ host, path, stage, rest string }{
-		{"api.example.com:4566", "/v1/pets", "dev", "/pets"},
-		{"API.Example.com", "/v1", "dev", ""},
-		{"api.example.com", "/v11/pets", "v11", "/pets"}, // the empty base path takes it, and the stage from the path
-		{"api.example.com", "/dev/pets", "dev", "/pets"},
-		{"any.wild.example.com", "/v1/deep/pets", "dev", "/pets"},
-	} {
-		gotAPI, stage, rest, ok := g.Locate(context.Background(), tt.host, tt.path)
-		if !ok || gotAPI != id || stage != tt.stage || rest != tt.rest {
-			t.Errorf("%s%s leads to %q %q %q %v", tt.host, tt.path, gotAPI, stage, rest, ok)
-		}
-	}
-	for _, host := range []string{"localhost:4566", "127.0.0.1:4566", "[::1]:4566", "example.com", "a.b.wild.example.com", "brume"} {
-		if _, _, _, ok := g.Locate(context.Background(), host, "/v1/pets"); ok {
-			t.Errorf("%s is no custom domain name", host)
-		}
-	}
-	if gotAPI, _, _, ok := g.Locate(context.Background(), "x.wild.example.com", "/v2"); !ok || gotAPI != "" {
-		t.Errorf("an unmapped path leads to %q %v", gotAPI, ok)
-	}
+	wantError(t, mapTo("*.wild.example.com", "v1/deep", new("dev")), "BadRequestException", "To create a multi-level base path mapping, use API Gateway V2.")
+	_, err := g.DeleteRestApi(g.ctx, &api.DeleteRestApiInput{RestApiId: &id})
+	wantError(t, err, "BadRequestException", "Please remove all base path mappings related to the RestApi in your domains: api.example.com")
 
 	m := must(g.UpdateBasePathMapping(g.ctx, &api.UpdateBasePathMappingInput{DomainName: new("api.example.com"), BasePath: new("v1"), PatchOperations: ops("replace /basePath v2")}))
 	if list := must(g.GetBasePathMappings(g.ctx, &api.GetBasePathMappingsInput{DomainName: new("api.example.com")})).Items; *m.BasePath != "v2" || len(list) != 2 || *list[1].BasePath != "(none)" {
 		t.Errorf("%+v", list)
 	}
-	_, err := g.UpdateBasePathMapping(g.ctx, &api.UpdateBasePathMappingInput{DomainName: new("api.example.com"), BasePath: new("v2"), PatchOperations: ops("replace /basePath")})
+	_, err = g.UpdateBasePathMapping(g.ctx, &api.UpdateBasePathMappingInput{DomainName: new("api.example.com"), BasePath: new("v2"), PatchOperations: ops("replace /basePath")})
 	wantError(t, err, "ConflictException", "Base path already exists")
 	must(g.DeleteBasePathMapping(g.ctx, &api.DeleteBasePathMappingInput{DomainName: new("api.example.com"), BasePath: new("v2")}))
 	_, err = g.GetBasePathMapping(g.ctx, &api.GetBasePathMappingInput{DomainName: new("api.example.com"), BasePath: new("v2")})
@@ -76,8 +58,23 @@ func TestDomainNames(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 	must(g.DeleteDomainName(g.ctx, &api.DeleteDomainNameInput{DomainName: new("api.example.com")}))
-	if _, _, _, ok := g.Locate(context.Background(), "api.example.com", "/v1/pets"); ok {
-		t.Error("a deleted name still leads somewhere")
+	must(g.DeleteRestApi(g.ctx, &api.DeleteRestApiInput{RestApiId: &id}))
+}
+
+// A function sees the path as it was sent to the custom domain name.
+func TestRequestByDomainName(t *testing.T) {
+	g := newGateway(t)
+	id, _ := g.api()
+	g.proxy(id, "/pets", "GET", false)
+	g.deploy(id, "dev")
+	r := request(id, "dev", "GET", "/pets")
+	r.Host, r.Custom = "api.example.com:4566", &edge.CustomName{BasePath: "v1", Prefix: "/v1"}
+	g.want(r, 200, "ok")
+	payload := string(g.lambda.calls[0].Payload)
+	for _, part := range []string{`"path":"/v1/pets","httpMethod"`, `"path":"/v1/pets","accountId"`, `"domainName":"api.example.com"`, `"domainPrefix":"api"`} {
+		if !strings.Contains(payload, part) {
+			t.Errorf("no %s in %s", part, payload)
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ func (x *exchange) appendRequest(b []byte) []byte {
 	b = append(b, `"resource":`...)
 	b = vtl.AppendJSONString(b, x.method.resource.path)
 	b = append(b, `,"path":`...)
-	b = vtl.AppendJSONString(b, x.path())
+	b = vtl.AppendJSONString(b, x.shownPath())
 	b = append(b, `,"httpMethod":`...)
 	b = vtl.AppendJSONString(b, x.httpMethod)
 	headers := x.headers()

@@ -66,7 +66,7 @@ func (x *exchange) domain() (name, prefix string) {
 	if host, _, err := net.SplitHostPort(name); err == nil {
 		name = host
 	}
-	if prefix, _, ok := strings.Cut(name, "."); ok && strings.EqualFold(prefix, x.stage.apiID) {
+	if prefix, _, ok := strings.Cut(name, "."); ok && (x.req.Custom != nil || strings.EqualFold(prefix, x.stage.apiID)) {
 		return name, prefix
 	}
 	return x.stage.apiID + ".execute-api." + x.stage.region + ".amazonaws.com", x.stage.apiID
@@ -79,10 +79,18 @@ func (x *exchange) path() string {
 	return x.req.Path
 }
 
-// contextPath is the path with the stage before it.
+// shownPath is the path as functions see it: behind the stage, or the whole of a custom domain name's.
+func (x *exchange) shownPath() string {
+	if x.req.Custom != nil {
+		return x.req.Custom.Prefix + x.req.Path
+	}
+	return x.path()
+}
+
+// contextPath is the path as it came, with the stage before it.
 func (x *exchange) contextPath() string {
-	if x.caller != nil {
-		return x.path()
+	if x.caller != nil || x.req.Custom != nil {
+		return x.shownPath()
 	}
 	if x.path() == "/" {
 		return "/" + x.stage.name

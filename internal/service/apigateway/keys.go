@@ -31,7 +31,6 @@ import (
 //	apigateway u ACCOUNT REGION PLAN KEY DAY  → requests of that day, 8 bytes
 //	apigateway x ACCOUNT REGION PLAN KEY DAY  → by how much the quota of the period that begins that day is extended, 8 bytes
 //	apigateway e ACCOUNT REGION ID            → api.ClientCertificate
-//	apigateway N NAME                         → domainRow: a custom domain name, whose it is and what it maps to
 const (
 	tagIndex           = 'i'
 	tagAPI             = 'a'
@@ -48,7 +47,6 @@ const (
 	tagUsage           = 'u'
 	tagExtension       = 'x'
 	tagCertificate     = 'e'
-	tagDomain          = 'N'
 	tagAccount         = 'c'
 	tagModel           = 'o'
 	tagValidator       = 'q'
@@ -104,7 +102,6 @@ func extensionKey(id usageID, start day) []byte {
 	return tuple.AppendInt64(inScope(tagExtension, id.scope, id.plan, id.key), int64(start))
 }
 func certificateKey(sc scope, id string) []byte { return inScope(tagCertificate, sc, id) }
-func domainKey(name string) []byte              { return tuple.AppendString(table(tagDomain), name) }
 
 func parseUsageDay(key []byte) (day, error) {
 	r := tuple.NewReader(bytes.TrimPrefix(key, table(tagUsage)))

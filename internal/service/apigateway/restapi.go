@@ -10,6 +10,7 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/awserr"
+	"brume/internal/customdomain"
 	"brume/internal/kv"
 	"brume/internal/policy"
 )
@@ -315,6 +316,13 @@ func (s *Service) DeleteRestApi(ctx context.Context, in *api.DeleteRestApiInput)
 	err := s.store.Update(ctx, func(tx kv.Tx) error {
 		if _, err := getAPI(tx, sc, id); err != nil {
 			return err
+		}
+		domain, err := customdomain.LeadsTo(tx, sc.account, sc.region, id)
+		if err != nil {
+			return err
+		}
+		if domain != "" {
+			return invalid("Deleting RestApi %s failed. Please remove all base path mappings related to the RestApi in your domains: %s", id, domain)
 		}
 		for _, tag := range append(childTags(), tagResource, tagDeployment, tagSnapshot, tagStage) {
 			if err := deleteRange(tx, kv.Prefix(inScope(tag, sc, id))); err != nil {

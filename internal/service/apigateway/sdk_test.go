@@ -22,6 +22,7 @@ import (
 	api "brume/internal/api/apigateway"
 	"brume/internal/awserr"
 	"brume/internal/call"
+	"brume/internal/customdomain"
 	"brume/internal/dispatch"
 	"brume/internal/edge"
 	"brume/internal/kv/pebblekv"
@@ -84,7 +85,7 @@ func serve(t *testing.T) (address string, client func(accessKeyID string) *sdk.C
 	d.Add(api.Schema(), api.Handlers(service), service.Checks)
 	server, err := wire.NewServer(wire.Config{
 		Services: []*schema.Service{api.Schema()}, Dispatcher: d, Credentials: principals{}, Uses: principals{},
-		DataPlane: executeapi.New(service, noHTTP{}, principals{}), Region: "us-east-1", Metrics: metrics, Log: log, Now: time.Now,
+		DataPlane: executeapi.New(service, noHTTP{}, &customdomain.Names{Store: store, Log: log}, principals{}), Region: "us-east-1", Metrics: metrics, Log: log, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

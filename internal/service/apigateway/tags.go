@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/customdomain"
 	"brume/internal/kv"
 )
 
@@ -81,7 +82,7 @@ func changeTags(r kv.Reader, tx kv.Tx, sc scope, arn string, change func(tags ma
 		if err != nil {
 			return err
 		}
-		return update(domainKey(foldDomain(part[1])), row, &row.Domain.Tags)
+		return update(customdomain.Key(part[1]), row, &row.Tags)
 	}
 	return notFound("Invalid Resource identifier specified")
 }

@@ -6,6 +6,7 @@ import (
 
 	api "brume/internal/api/apigatewayv2"
 	"brume/internal/awserr"
+	"brume/internal/customdomain"
 	"brume/internal/edge"
 	"brume/internal/kv"
 	"brume/internal/kv/jsonrow"
@@ -211,6 +212,13 @@ func (s *Service) DeleteApi(ctx context.Context, in *api.DeleteApiInput) (*api.D
 	err := s.Store.Update(ctx, func(tx kv.Tx) error {
 		if _, err := getAPI(tx, sc, *in.ApiId); err != nil {
 			return err
+		}
+		domain, err := customdomain.LeadsTo(tx, sc.account, sc.region, *in.ApiId)
+		if err != nil {
+			return err
+		}
+		if domain != "" {
+			return invalid("Deleting API %s failed. Please remove all API mappings for the API from your custom domain names.", *in.ApiId)
 		}
 		if err := tx.Delete(indexKey(*in.ApiId)); err != nil {
 			return err

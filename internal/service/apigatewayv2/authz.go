@@ -60,11 +60,11 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 // implemented lists the operations that Service has.
 func implemented() []string {
 	return []string{
-		"CreateApi", "CreateAuthorizer", "CreateDeployment", "CreateIntegration", "CreateRoute", "CreateStage", "DeleteAccessLogSettings",
-		"DeleteApi", "DeleteAuthorizer", "DeleteCorsConfiguration", "DeleteDeployment", "DeleteIntegration", "DeleteRoute",
-		"DeleteRouteSettings", "DeleteStage", "ExportApi", "GetApi", "GetApis", "GetAuthorizer", "GetAuthorizers", "GetDeployment",
-		"GetDeployments", "GetIntegration", "GetIntegrations", "GetRoute", "GetRoutes", "GetStage", "GetStages", "GetTags", "ImportApi",
-		"ReimportApi", "ResetAuthorizersCache", "TagResource", "UntagResource", "UpdateApi", "UpdateAuthorizer", "UpdateDeployment",
+		"CreateApi", "CreateApiMapping", "CreateAuthorizer", "CreateDeployment", "CreateDomainName", "CreateIntegration", "CreateRoute", "CreateStage", "DeleteAccessLogSettings",
+		"DeleteApi", "DeleteApiMapping", "DeleteAuthorizer", "DeleteCorsConfiguration", "DeleteDeployment", "DeleteDomainName", "DeleteIntegration", "DeleteRoute",
+		"DeleteRouteSettings", "DeleteStage", "ExportApi", "GetApi", "GetApiMapping", "GetApiMappings", "GetApis", "GetAuthorizer", "GetAuthorizers", "GetDeployment",
+		"GetDeployments", "GetDomainName", "GetDomainNames", "GetIntegration", "GetIntegrations", "GetRoute", "GetRoutes", "GetStage", "GetStages", "GetTags", "ImportApi",
+		"ReimportApi", "ResetAuthorizersCache", "TagResource", "UntagResource", "UpdateApi", "UpdateApiMapping", "UpdateAuthorizer", "UpdateDeployment", "UpdateDomainName",
 		"UpdateIntegration", "UpdateRoute", "UpdateStage",
 	}
 }

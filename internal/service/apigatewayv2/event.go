@@ -196,13 +196,10 @@ func (x *exchange) eventV1(out *outgoing) *eventV1 {
 
 // pathOf is the path that an event shows.
 func (x *exchange) pathOf(out *outgoing) string {
-	if !out.pathMapped || x.stage.name == defaultStage {
-		if out.pathMapped {
-			return out.path
-		}
-		return x.rawPath
+	if out.pathMapped {
+		return x.prefix + out.path
 	}
-	return "/" + x.stage.name + out.path
+	return x.rawPath
 }
 
 func nilIfEmpty(m map[string]string) map[string]string {

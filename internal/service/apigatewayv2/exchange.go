@@ -17,15 +17,16 @@ import (
 type exchange struct {
 	req   *edge.Request
 	stage *stage
-	// path is what follows the stage, at least "/", rawPath the same with the stage before it, but for the default stage.
-	path, rawPath string
-	route         *route
-	params        []edge.Field
-	requestID     string
-	traceID       string
-	principal     *call.Principal // who signed a request to a route that wants that
-	authorized    *authorized     // what an authorizer said
-	errorMessage  string
+	// path is what follows the stage, at least "/", prefix what stands before it in the URL: a stage that is not the default
+	// one, or the base path of a custom domain name. rawPath is both.
+	path, prefix, rawPath string
+	route                 *route
+	params                []edge.Field
+	requestID             string
+	traceID               string
+	principal             *call.Principal // who signed a request to a route that wants that
+	authorized            *authorized     // what an authorizer said
+	errorMessage          string
 }
 
 // An outgoing is a request as an integration gets it.
@@ -54,7 +55,7 @@ func (x *exchange) choose(d *deployed) bool {
 	}
 	if st := d.stages[name]; st != nil && name != "" {
 		x.stage, x.path = st, x.req.Path
-	} else if st := d.stages[defaultStage]; st != nil && !x.req.Custom {
+	} else if st := d.stages[defaultStage]; st != nil && x.req.Custom == nil {
 		x.stage, x.path = st, "/"+x.req.Stage+x.req.Path
 	} else {
 		return false
@@ -62,10 +63,12 @@ func (x *exchange) choose(d *deployed) bool {
 	if x.path == "" {
 		x.path = "/"
 	}
-	x.rawPath = x.path
-	if x.stage.name != defaultStage {
-		x.rawPath = "/" + x.stage.name + x.path
+	if x.req.Custom != nil {
+		x.prefix = x.req.Custom.Prefix
+	} else if x.stage.name != defaultStage {
+		x.prefix = "/" + x.stage.name
 	}
+	x.rawPath = x.prefix + x.path
 	return true
 }
 
@@ -87,7 +90,7 @@ func (x *exchange) domain() (name, prefix string) {
 	if host, _, err := net.SplitHostPort(name); err == nil {
 		name = host
 	}
-	if prefix, _, ok := strings.Cut(name, "."); ok && strings.EqualFold(prefix, x.stage.api.id) {
+	if prefix, _, ok := strings.Cut(name, "."); ok && (x.req.Custom != nil || strings.EqualFold(prefix, x.stage.api.id)) {
 		return name, prefix
 	}
 	return x.stage.api.id + ".execute-api." + x.stage.api.region + ".amazonaws.com", x.stage.api.id

@@ -34,7 +34,7 @@ func (s *Service) Invoke(ctx context.Context, req *edge.Request) (*edge.Response
 	}
 	x := &exchange{req: req, requestID: newRequestID()}
 	x.traceID = traceIDOf(x.header("X-Amzn-Trace-Id"), req.Time)
-	if d.disabled && !req.Custom || !x.choose(d) {
+	if d.disabled && req.Custom == nil || !x.choose(d) {
 		return x.finish(message(404, "Not Found")), true
 	}
 	if r := x.preflight(); r != nil {

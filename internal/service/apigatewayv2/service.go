@@ -38,6 +38,8 @@ type Config struct {
 	Authorizer Authorizer
 	// Keys fetches the keys of those who issue tokens.
 	Keys jwks.Keys
+	// REST knows what custom domain names may lead to besides; nil for nothing.
+	REST REST
 	// Endpoint is the URL under which clients reach an API.
 	Endpoint func(apiID, region string) string
 	// Buckets are shared with other kinds of APIs, since one throttle of an account is for all of them.

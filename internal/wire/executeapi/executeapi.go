@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"brume/internal/call"
+	"brume/internal/customdomain"
 	"brume/internal/edge"
 	"brume/internal/service/apigateway"
 	"brume/internal/wire/pace"
@@ -30,8 +31,11 @@ import (
 // REST answers requests to REST APIs, and to those that are there no more.
 type REST interface {
 	Invoke(ctx context.Context, req *apigateway.Request) *apigateway.Response
-	// Locate finds what a custom domain name and the path behind it lead to.
-	Locate(ctx context.Context, host, path string) (apiID, stage, rest string, ok bool)
+}
+
+// Names finds what a custom domain name and the path behind it lead to.
+type Names interface {
+	Locate(ctx context.Context, host, path string) (t customdomain.Target, ok bool)
 }
 
 // HTTP answers requests to HTTP APIs.
@@ -44,12 +48,13 @@ type HTTP interface {
 type Handler struct {
 	rest     REST
 	http     HTTP
+	names    Names
 	verifier *sigv4.Verifier
 }
 
 // New returns a Handler over both kinds of APIs, for callers whose keys credentials resolves.
-func New(rest REST, http HTTP, credentials sigv4.Credentials) *Handler {
-	return &Handler{rest, http, sigv4.NewVerifier(credentials)}
+func New(rest REST, http HTTP, names Names, credentials sigv4.Credentials) *Handler {
+	return &Handler{rest, http, names, sigv4.NewVerifier(credentials)}
 }
 
 // A Target is what a request to the data plane names.
@@ -57,8 +62,8 @@ type Target struct {
 	API, Stage string
 	// Path is the rest of the path, with its percent-encoding, from the slash on; empty if nothing follows the stage.
 	Path string
-	// Custom says that a custom domain name led here.
-	Custom bool
+	// Custom is set if a custom domain name led here.
+	Custom *edge.CustomName
 }
 
 // Match reports whether r is a request to a deployed API, by its host or by its path:
@@ -96,8 +101,8 @@ func (h *Handler) target(r *http.Request) (Target, bool) {
 	if t, ok := Match(r); ok {
 		return t, true
 	}
-	api, stage, path, ok := h.rest.Locate(r.Context(), r.Host, rawPath(r))
-	return Target{api, stage, path, true}, ok
+	t, ok := h.names.Locate(r.Context(), r.Host, rawPath(r))
+	return Target{t.API, t.Stage, t.Path, &t.How}, ok
 }
 
 // URL is where clients of a server at base reach an API. Names below localhost lead to this machine, so that APIs of one that

@@ -22,6 +22,7 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/call"
+	"brume/internal/customdomain"
 	"brume/internal/edge"
 	"brume/internal/kv/pebblekv"
 	"brume/internal/service/apigateway"
@@ -33,16 +34,16 @@ func TestMatch(t *testing.T) {
 		want         Target
 		ok           bool
 	}{
-		{"a1b2.execute-api.us-east-1.amazonaws.com", "/dev/pets/a%2Fb//c?x=/y", Target{"a1b2", "dev", "/pets/a%2Fb//c", false}, true},
-		{"A1B2.Execute-API.localhost:4566", "/dev", Target{"a1b2", "dev", "", false}, true},
-		{"a1b2.execute-api", "/dev/", Target{"a1b2", "dev", "/", false}, true},
-		{"a1b2.execute-api.my.own.domain", "/", Target{"a1b2", "", "", false}, true},
-		{"a1b2.execute-api.localhost", "/restapis/x/y/_user_request_/z", Target{"a1b2", "restapis", "/x/y/_user_request_/z", false}, true},
-		{"127.0.0.1:4566", "/_aws/execute-api/a1b2/dev/pets?x=1", Target{"a1b2", "dev", "/pets", false}, true},
-		{"localhost", "/_aws/execute-api/a1b2", Target{"a1b2", "", "", false}, true},
+		{"a1b2.execute-api.us-east-1.amazonaws.com", "/dev/pets/a%2Fb//c?x=/y", Target{"a1b2", "dev", "/pets/a%2Fb//c", nil}, true},
+		{"A1B2.Execute-API.localhost:4566", "/dev", Target{"a1b2", "dev", "", nil}, true},
+		{"a1b2.execute-api", "/dev/", Target{"a1b2", "dev", "/", nil}, true},
+		{"a1b2.execute-api.my.own.domain", "/", Target{"a1b2", "", "", nil}, true},
+		{"a1b2.execute-api.localhost", "/restapis/x/y/_user_request_/z", Target{"a1b2", "restapis", "/x/y/_user_request_/z", nil}, true},
+		{"127.0.0.1:4566", "/_aws/execute-api/a1b2/dev/pets?x=1", Target{"a1b2", "dev", "/pets", nil}, true},
+		{"localhost", "/_aws/execute-api/a1b2", Target{"a1b2", "", "", nil}, true},
 		{"localhost", "/_aws/execute-api/", Target{}, false},
-		{"localhost", "/restapis/a1b2/dev/_user_request_/pets/1", Target{"a1b2", "dev", "/pets/1", false}, true},
-		{"localhost", "/restapis/a1b2/dev/_user_request_", Target{"a1b2", "dev", "", false}, true},
+		{"localhost", "/restapis/a1b2/dev/_user_request_/pets/1", Target{"a1b2", "dev", "/pets/1", nil}, true},
+		{"localhost", "/restapis/a1b2/dev/_user_request_", Target{"a1b2", "dev", "", nil}, true},
 		{"localhost", "/restapis/a1b2/stages/dev", Target{}, false},
 		{"localhost", "/restapis", Target{}, false},
 		{"localhost", "/restapis//dev/_user_request_", Target{}, false},
@@ -64,7 +65,7 @@ func TestMatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, ok := Match(r); !ok || got != (Target{"a1b2", "dev", "/x%2Fy", false}) {
+	if got, ok := Match(r); !ok || got != (Target{"a1b2", "dev", "/x%2Fy", nil}) {
 		t.Errorf("got %+v, %v", got, ok)
 	}
 }
@@ -87,21 +88,24 @@ func (e *echo) Invoke(_ context.Context, r *apigateway.Request) *apigateway.Resp
 	}}
 }
 
-func (e *echo) Locate(_ context.Context, host, path string) (apiID, stage, rest string, ok bool) {
-	rest, ok = strings.CutPrefix(path, "/base")
-	return "a1", "dev", rest, ok && host == "api.example.com"
+// oneName is a custom domain name that maps one base path.
+type oneName struct{}
+
+func (oneName) Locate(_ context.Context, host, path string) (customdomain.Target, bool) {
+	rest, ok := strings.CutPrefix(path, "/base")
+	return customdomain.Target{API: "a1", Stage: "dev", Path: rest, How: edge.CustomName{BasePath: "base", Prefix: "/base"}}, ok && host == "api.example.com"
 }
 
 // A custom domain name is asked for only where neither host nor path name an API.
 func TestCustomDomainName(t *testing.T) {
 	e := &echo{}
-	h := New(e, noHTTP{}, nil)
+	h := New(e, noHTTP{}, oneName{}, nil)
 	r := httptest.NewRequest("GET", "http://api.example.com/base/a%2Fb", nil)
 	if !h.Serves(r) || h.Serves(httptest.NewRequest("GET", "http://api.example.com/other", nil)) {
 		t.Error("Serves")
 	}
 	h.ServeHTTP(httptest.NewRecorder(), r)
-	if e.last == nil || e.last.API != "a1" || e.last.Stage != "dev" || e.last.Path != "/a%2Fb" {
+	if e.last == nil || e.last.API != "a1" || e.last.Stage != "dev" || e.last.Path != "/a%2Fb" || *e.last.Custom != (edge.CustomName{BasePath: "base", Prefix: "/base"}) {
 		t.Errorf("%+v", e.last)
 	}
 }
@@ -126,7 +130,7 @@ func exchange(t *testing.T, address, request string) string {
 
 func TestRequestAndResponse(t *testing.T) {
 	e := &echo{}
-	srv := httptest.NewServer(New(e, noHTTP{}, nil))
+	srv := httptest.NewServer(New(e, noHTTP{}, oneName{}, nil))
 	defer srv.Close()
 	address := srv.Listener.Addr().String()
 	const host = "Host: a1.execute-api.localhost:99\r\nConnection: close\r\n"
@@ -181,7 +185,7 @@ func TestRequestAndResponse(t *testing.T) {
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 func TestBodyLimit(t *testing.T) {
 	e := &echo{}
-	h := New(e, noHTTP{}, nil)
+	h := New(e, noHTTP{}, oneName{}, nil)
 	for _, chunked := range []bool{false, true} {
 		for _, tt := range []struct {
 			size, status int
@@ -231,14 +235,14 @@ func TestBodiesAreNotWaitedForLong(t *testing.T) {
 	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
 	r := httptest.NewRequest("POST", "http://a1.execute-api.localhost/dev", timed{t, w, strings.NewReader("abc")})
 	r.ContentLength = 3
-	New(e, noHTTP{}, nil).ServeHTTP(w, r)
+	New(e, noHTTP{}, oneName{}, nil).ServeHTTP(w, r)
 	if e.last == nil || string(e.last.Body) != "abc" || !w.read.IsZero() {
 		t.Errorf("%+v, %v", e.last, w.read)
 	}
 	e.last = nil
 	r = httptest.NewRequest("POST", "http://a1.execute-api.localhost/dev", timed{t, w, iotest.ErrReader(os.ErrDeadlineExceeded)})
 	r.ContentLength = 3
-	New(e, noHTTP{}, nil).ServeHTTP(w, r)
+	New(e, noHTTP{}, oneName{}, nil).ServeHTTP(w, r)
 	if e.last != nil || w.Header().Get("Connection") != "close" {
 		t.Errorf("%+v, %v", e.last, w.Header())
 	}
@@ -290,7 +294,7 @@ func deployed(t testing.TB) (h *Handler, apiID, key string) {
 	check(err)
 	_, err = s.CreateUsagePlanKey(ctx, &api.CreateUsagePlanKeyInput{UsagePlanId: p.Id, KeyId: k.Id, KeyType: new("API_KEY")})
 	check(err)
-	return New(s, noHTTP{}, nil), *rest.Id, *k.Value
+	return New(s, noHTTP{}, oneName{}, nil), *rest.Id, *k.Value
 }
 
 func TestWholePath(t *testing.T) {

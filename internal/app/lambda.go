@@ -144,7 +144,7 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 	jobs := outbox.New(outbox.Options{Store: p.store, Logger: s.log})
 	jobs.Handle(lambda.CodeQueue, 1, packages.Remove)
 	jobs.Handle(lambda.DestinationQueue, lambda.DestinationConcurrency, service.Deliver)
-	jobs.Handle(lambda.EventQueue, lambda.EventConcurrency(), service.DeliverEvent)
+	jobs.HandleLanes(lambda.EventQueue, service.EventLanes(), service.DeliverEvent)
 	s.loop(background, func(ctx context.Context) {
 		if err := jobs.Run(ctx); err != nil {
 			s.log.Error("delivering jobs ended", "error", err.Error())

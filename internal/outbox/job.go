@@ -14,6 +14,8 @@ import (
 type Job struct {
 	// Queue names the handler.
 	Queue string
+	// Lane groups jobs of a queue that are not to hold up those of other lanes; at most MaxLaneName bytes.
+	Lane string
 	// Payload is at most MaxPayload bytes.
 	Payload []byte
 	// NotBefore is when the job is due; the zero time, or one in the past, means at once.
@@ -25,6 +27,9 @@ func Enqueue(tx kv.Tx, j Job) (id string, err error) {
 	if j.Queue == "" || len(j.Queue) > MaxQueueName {
 		return "", fmt.Errorf("outbox: %q is no name of a queue", j.Queue)
 	}
+	if len(j.Lane) > MaxLaneName {
+		return "", fmt.Errorf("outbox: %q is no name of a lane", j.Lane)
+	}
 	if len(j.Payload) > MaxPayload {
 		return "", fmt.Errorf("outbox: a payload of %d bytes: %w", len(j.Payload), kv.ErrTooLarge)
 	}
@@ -33,7 +38,7 @@ func Enqueue(tx kv.Tx, j Job) (id string, err error) {
 		return "", err
 	}
 	now := tx.Now()
-	row := row{queue: j.Queue, enqueued: now, due: now, payload: j.Payload}
+	row := row{queue: j.Queue, lane: j.Lane, enqueued: now, due: now, payload: j.Payload}
 	if j.NotBefore.After(now) {
 		row.due = j.NotBefore
 	}
@@ -101,12 +106,12 @@ func (o *Outbox) finish(tx kv.Tx, id jobID, delivered row, failure error) (next 
 
 // remove deletes both rows of a job.
 func remove(tx kv.Tx, id jobID, r row) error {
-	return errors.Join(tx.Delete(jobKey(id)), tx.Delete(dueKey(r.queue, r.due, id)))
+	return errors.Join(tx.Delete(jobKey(id)), tx.Delete(dueKey(r.queue, r.due, id, r.lane)))
 }
 
 // write sets both rows of a job.
 func write(tx kv.Tx, id jobID, r row) error {
-	return errors.Join(tx.Set(jobKey(id), r.encode()), tx.Set(dueKey(r.queue, r.due, id), nil))
+	return errors.Join(tx.Set(jobKey(id), r.encode()), tx.Set(dueKey(r.queue, r.due, id, r.lane), nil))
 }
 
 // read returns the row of a job. Its payload belongs to the transaction.

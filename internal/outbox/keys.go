@@ -10,8 +10,8 @@ import (
 
 // The rows of a job: its contents by its id, and nothing by its queue and time.
 //
-//	outbox 'j' id               → version enqueued due attempts failures queue payload
-//	outbox 'd' queue due id     → (empty)
+//	outbox 'j' id                 → version enqueued due attempts failures queue [lane] payload
+//	outbox 'd' queue due id lane  → (empty)
 const (
 	space   = "outbox"
 	jobKind = 'j'
@@ -31,42 +31,54 @@ func duePrefix(queue string) []byte {
 	return tuple.AppendString(k, queue)
 }
 
-func dueKey(queue string, due time.Time, id jobID) []byte {
-	return append(tuple.AppendTime(duePrefix(queue), due), id[:]...)
+func dueKey(queue string, due time.Time, id jobID, lane string) []byte {
+	return append(append(tuple.AppendTime(duePrefix(queue), due), id[:]...), lane...)
 }
 
-// readDueKey reads what stands behind the prefix in the key of a job.
-func readDueKey(rest []byte) (due time.Time, id jobID, err error) {
+// readDueKey reads what stands behind the prefix in the key of a job. lane shares memory with it.
+func readDueKey(rest []byte) (due time.Time, id jobID, lane []byte, err error) {
 	r := tuple.NewReader(rest)
 	due = r.Time()
 	if err := r.Err(); err != nil {
-		return due, id, err
+		return due, id, nil, err
 	}
-	if len(r.Rest()) != len(id) {
-		return due, id, tuple.ErrMalformed
+	rest = r.Rest()
+	if len(rest) < len(id) {
+		return due, id, nil, tuple.ErrMalformed
 	}
-	return due, jobID(r.Rest()), nil
+	return due, jobID(rest[:len(id)]), rest[len(id):], nil
 }
 
 // A row is the contents of a job.
 type row struct {
-	queue         string
+	queue, lane   string
 	enqueued, due time.Time
 	attempts      int // recorded
 	failures      int // in a row
 	payload       []byte
 }
 
-const rowVersion = 1
+// The versions of rows: of those without a lane, and of those with one.
+const (
+	rowVersion     = 1
+	rowLaneVersion = 2
+)
 
 func (r row) encode() []byte {
-	b := make([]byte, 0, 48+len(r.queue)+len(r.payload))
-	b = append(b, rowVersion)
+	b := make([]byte, 0, 48+len(r.queue)+len(r.lane)+len(r.payload))
+	if r.lane == "" {
+		b = append(b, rowVersion)
+	} else {
+		b = append(b, rowLaneVersion)
+	}
 	b = tuple.AppendTime(b, r.enqueued)
 	b = tuple.AppendTime(b, r.due)
 	b = binary.AppendUvarint(b, uint64(r.attempts))
 	b = binary.AppendUvarint(b, uint64(r.failures))
 	b = tuple.AppendString(b, r.queue)
+	if r.lane != "" {
+		b = tuple.AppendString(b, r.lane)
+	}
 	return append(b, r.payload...)
 }
 
@@ -75,7 +87,8 @@ var errRow = errors.New("outbox: the row of a job is damaged")
 // decodeRow reads a row, whose payload shares memory with b.
 func decodeRow(b []byte) (row, error) {
 	r := tuple.NewReader(b)
-	if r.Byte() != rowVersion {
+	version := r.Byte()
+	if version != rowVersion && version != rowLaneVersion {
 		return row{}, errRow
 	}
 	var job row
@@ -91,7 +104,10 @@ func decodeRow(b []byte) (row, error) {
 	}
 	r = tuple.NewReader(rest)
 	job.queue = r.String()
-	if r.Err() != nil || job.queue == "" {
+	if version == rowLaneVersion {
+		job.lane = r.String()
+	}
+	if r.Err() != nil || job.queue == "" || version == rowLaneVersion && job.lane == "" {
 		return row{}, errRow
 	}
 	job.payload = r.Rest()

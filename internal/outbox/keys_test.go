@@ -12,21 +12,21 @@ import (
 func TestKeys(t *testing.T) {
 	due := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	id := jobID{1, 15: 9}
-	prefix, key := duePrefix("q"), dueKey("q", due, id)
-	if !bytes.HasPrefix(key, prefix) || bytes.HasPrefix(dueKey("qq", due, id), prefix) {
+	prefix, key := duePrefix("q"), dueKey("q", due, id, "a\x00lane")
+	if !bytes.HasPrefix(key, prefix) || bytes.HasPrefix(dueKey("qq", due, id, ""), prefix) {
 		t.Error("the prefix of a queue does not select its keys alone")
 	}
-	gotDue, gotID, err := readDueKey(key[len(prefix):])
-	if !gotDue.Equal(due) || gotID != id || err != nil {
-		t.Errorf("the key was read as %v, %v, %v", gotDue, gotID, err)
+	gotDue, gotID, gotLane, err := readDueKey(key[len(prefix):])
+	if !gotDue.Equal(due) || gotID != id || string(gotLane) != "a\x00lane" || err != nil {
+		t.Errorf("the key was read as %v, %v, %q, %v", gotDue, gotID, gotLane, err)
 	}
-	if bytes.Compare(key, dueKey("q", due.Add(1), jobID{})) >= 0 {
+	if bytes.Compare(key, dueKey("q", due.Add(1), jobID{}, "")) >= 0 {
 		t.Error("keys do not come in the order of their times")
 	}
-	if len(dueKey(string(make([]byte, MaxQueueName)), due, id)) > kv.MaxKeySize {
+	if len(dueKey(string(make([]byte, MaxQueueName)), due, id, string(make([]byte, MaxLaneName)))) > kv.MaxKeySize {
 		t.Error("a key may be too large")
 	}
-	if n := len(row{queue: string(make([]byte, MaxQueueName)), attempts: 1 << 31, failures: 1 << 31, payload: make([]byte, MaxPayload)}.encode()); n > kv.MaxValueSize {
+	if n := len(row{queue: string(make([]byte, MaxQueueName)), lane: string(make([]byte, MaxLaneName)), attempts: 1 << 31, failures: 1 << 31, payload: make([]byte, MaxPayload)}.encode()); n > kv.MaxValueSize {
 		t.Errorf("a row may have %d bytes", n)
 	}
 }
@@ -36,6 +36,7 @@ func FuzzRow(f *testing.F) {
 	for _, r := range []row{
 		{queue: "q", enqueued: at, due: at.Add(1)},
 		{queue: "q\x00", enqueued: at, due: at, attempts: 300, failures: 2, payload: []byte("payload")},
+		{queue: "q", lane: "l\x00", enqueued: at, due: at, payload: []byte("payload")},
 	} {
 		b := r.encode()
 		f.Add(b)
@@ -55,11 +56,11 @@ func FuzzRow(f *testing.F) {
 }
 
 func FuzzDueKey(f *testing.F) {
-	f.Add(dueKey("q", time.Now(), jobID{1})[len(duePrefix("q")):])
+	f.Add(dueKey("q", time.Now(), jobID{1}, "lane")[len(duePrefix("q")):])
 	f.Add([]byte("short"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		due, id, err := readDueKey(b)
-		if err == nil && !bytes.Equal(dueKey("q", due, id)[len(duePrefix("q")):], b) {
+		due, id, lane, err := readDueKey(b)
+		if err == nil && !bytes.Equal(dueKey("q", due, id, string(lane))[len(duePrefix("q")):], b) {
 			t.Errorf("%x was read as %v, %x", b, due, id)
 		}
 	})

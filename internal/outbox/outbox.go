@@ -7,8 +7,9 @@
 //     dies in between; a job of a transaction that did not commit is never delivered.
 //   - It is delivered again only if the handler failed, asked for it, or was cut short by the end of the process. Until an
 //     outcome is on disk the job is not delivered a second time by the same process.
-//   - It is delivered not before its time. Jobs of one queue that are due start in the order of their times, as far as
-//     the queue's concurrency lets them; jobs enqueued by one transaction, in any order.
+//   - It is delivered not before its time. Jobs of one lane of a queue that are due start in the order of their times, as
+//     far as the queue's concurrency lets them; jobs enqueued by one transaction, in any order.
+//   - Jobs of one lane, many and slow as they may be, do not hold up those of another: see Lanes.
 //   - After the commit it starts at once, and an idle outbox does nothing.
 //
 // A handler that wants its effects and the end of the job to be one step calls Cancel in its own transaction.
@@ -38,6 +39,9 @@ const MaxPayload = kv.MaxValueSize - 4<<10
 
 // MaxQueueName is the longest name of a queue, in bytes.
 const MaxQueueName = 255
+
+// MaxLaneName is the longest name of a lane, in bytes.
+const MaxLaneName = 512
 
 // A Store is what an Outbox stands on.
 type Store interface {
@@ -99,16 +103,35 @@ func New(o Options) *Outbox {
 	return &Outbox{opts: o, log: o.Logger.With("component", "outbox"), queues: map[string]*queue{}}
 }
 
+// Lanes say how many jobs of a queue may run at the same time.
+//
+// The first job of a lane runs as soon as fewer than Most do. What a lane has running beyond its first job takes from the
+// places in Shared: at most as many as it leaves free, together with the others. So a lane that is alone has half of them,
+// two lanes that have much to do have a third each, and some are always free for a lane that has nothing yet. Of lanes
+// that wait for a place, the one with the fewest jobs running is next.
+type Lanes struct {
+	Shared int
+	Most   int
+	// Limit, if it is set, says for a lane how many of its jobs may run; at least one does. It is asked in a transaction
+	// that the reader belongs to, whenever a second or further job of the lane could start.
+	Limit func(r kv.Reader, lane string) (int, error)
+}
+
 // Handle names the handler of a queue and how many of its jobs may run at the same time. It must be called before Run; a
 // wrong call is a programming error and panics. Jobs of a queue without a handler wait.
 func (o *Outbox) Handle(name string, concurrency int, h Handler) {
-	if name == "" || len(name) > MaxQueueName || concurrency < 1 || h == nil {
-		panic(fmt.Sprintf("outbox: queue %q with concurrency %d", name, concurrency))
+	o.HandleLanes(name, Lanes{Shared: 2 * (concurrency - 1), Most: concurrency}, h)
+}
+
+// HandleLanes is Handle for a queue whose jobs have lanes.
+func (o *Outbox) HandleLanes(name string, rules Lanes, h Handler) {
+	if name == "" || len(name) > MaxQueueName || rules.Most < 1 || rules.Shared < 0 || h == nil {
+		panic(fmt.Sprintf("outbox: queue %q with %d of %d", name, rules.Shared, rules.Most))
 	}
 	if o.queues[name] != nil {
 		panic(fmt.Sprintf("outbox: queue %q has a handler", name))
 	}
-	o.queues[name] = newQueue(o, name, concurrency, h)
+	o.queues[name] = newQueue(o, name, rules, h)
 }
 
 // Run delivers jobs until ctx ends, then waits for the handlers that are running and for their outcomes to be recorded. It

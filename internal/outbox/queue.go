@@ -17,6 +17,9 @@ import (
 // sleeps; after that a job is late by this much at most.
 const maxWait = time.Minute
 
+// maxScan is how many keys of the index a queue reads before it starts what it has found.
+const maxScan = 10_000
+
 // recordWait is the time between two tries to record an outcome. It doubles up to maxRecordWait.
 const (
 	recordWait    = 50 * time.Millisecond
@@ -24,18 +27,25 @@ const (
 )
 
 // A queue delivers the jobs of one name. All but the hint belongs to the goroutine in run.
+//
+// A job that is due, but neither gone nor running, lies at next or behind it, or at the position where its lane waits or
+// behind that. So the index is read once, from the beginning to the end, whatever waits in it, and once more by each lane
+// that had to leave out jobs when there was no room for them.
 type queue struct {
 	outbox  *Outbox
 	name    string
-	limit   int
+	rules   Lanes
 	handler Handler
 	prefix  []byte
 
-	// next is the key from which on the index has to be read: those before are gone or in running.
 	next []byte
-	// running are the keys of the deliveries under way.
-	running map[string]struct{}
-	// more says that due jobs wait for a free place.
+	// running are the keys of the deliveries under way, each with its lane.
+	running map[string]*lane
+	// lanes are those that have something running or wait.
+	lanes map[string]*lane
+	// beyond is how many deliveries are under way besides the first one of each lane.
+	beyond int
+	// more says that due jobs wait for a free place at next.
 	more bool
 	done chan []byte // keys of deliveries that have ended
 
@@ -46,10 +56,20 @@ type queue struct {
 	}
 }
 
-func newQueue(o *Outbox, name string, limit int, h Handler) *queue {
+// A lane is those jobs of a queue that have the same Job.Lane.
+type lane struct {
+	name    string
+	running int
+	// waiting is where its first job may be that was left out; nil if there is none.
+	waiting []byte
+	// limit is the most that may run, as of the reading that is under way; 0 if that has not asked yet.
+	limit int
+}
+
+func newQueue(o *Outbox, name string, rules Lanes, h Handler) *queue {
 	q := &queue{
-		outbox: o, name: name, limit: limit, handler: h, prefix: duePrefix(name),
-		running: map[string]struct{}{}, done: make(chan []byte),
+		outbox: o, name: name, rules: rules, handler: h, prefix: duePrefix(name),
+		running: map[string]*lane{}, lanes: map[string]*lane{}, done: make(chan []byte),
 	}
 	q.next = q.prefix
 	q.hint.wake = make(chan struct{}, 1)
@@ -92,12 +112,12 @@ func (q *queue) run(ctx, handlers context.Context) {
 		case <-q.hint.wake:
 		case <-timer.C:
 		case key := <-q.done:
-			delete(q.running, string(key))
-			if !q.more {
+			q.ended(key)
+			if !q.more && !q.anyWaits() {
 				continue
 			}
 		}
-		if len(q.running) == q.limit {
+		if len(q.running) == q.rules.Most {
 			q.more = true
 			continue
 		}
@@ -113,77 +133,227 @@ func (q *queue) run(ctx, handlers context.Context) {
 		}
 	}
 	for len(q.running) > 0 {
-		delete(q.running, string(<-q.done))
+		q.ended(<-q.done)
 	}
+}
+
+// ended takes note of the end of a delivery.
+func (q *queue) ended(key []byte) {
+	l := q.running[string(key)]
+	delete(q.running, string(key))
+	if l.running--; l.running > 0 {
+		q.beyond--
+	}
+	q.tidy(l)
+}
+
+// tidy forgets a lane that has nothing.
+func (q *queue) tidy(l *lane) {
+	if l.running == 0 && l.waiting == nil {
+		delete(q.lanes, l.name)
+	}
+}
+
+func (q *queue) anyWaits() bool {
+	for _, l := range q.lanes {
+		if l.waiting != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// lane returns the lane with a name.
+func (q *queue) lane(name string) *lane {
+	l := q.lanes[name]
+	if l == nil {
+		l = &lane{name: name}
+		q.lanes[name] = l
+	}
+	return l
 }
 
 // never is the wait for nothing.
 const never = 1<<63 - 1
 
-// deliver starts the jobs that are due, as many as there are free places, and returns the time until the next is due.
+// A reading is one look into the index.
+type reading struct {
+	*queue
+	r       kv.Reader
+	now     time.Time
+	scanned int
+	start   []delivery
+}
+
+type delivery struct {
+	key []byte
+	id  jobID
+	row row
+}
+
+// deliver starts the jobs that are due, as far as there is room for them, and returns the time until the next is due.
 func (q *queue) deliver(ctx, handlers context.Context) (wait time.Duration, err error) {
-	type delivery struct {
-		key []byte
-		id  jobID
-		row row
+	rd := &reading{queue: q}
+	for _, l := range q.lanes {
+		l.limit = 0
 	}
-	var (
-		start []delivery
-		next  = q.next
-	)
-	q.more = false
-	wait = never
 	err = q.outbox.opts.Store.View(ctx, func(r kv.Reader) error {
-		now := r.Now()
-		for p, err := range r.Scan(kv.Range{Start: q.next, End: kv.PrefixEnd(q.prefix)}) {
-			if err != nil {
-				return err
-			}
-			next = append(append(next[:0:0], p.Key...), 0)
-			if _, ok := q.running[string(p.Key)]; ok {
-				continue
-			}
-			due, id, err := readDueKey(p.Key[len(q.prefix):])
-			if err != nil {
-				q.outbox.log.Error("a job cannot be read and is left out", "queue", q.name, "key", hex.EncodeToString(p.Key), "error", err)
-				continue
-			}
-			if due.After(now) {
-				next, wait = next[:len(p.Key)], due.Sub(now)
-				return nil
-			}
-			if len(q.running)+len(start) == q.limit {
-				next, q.more = next[:len(p.Key)], true
-				return nil
-			}
-			job, ok, err := read(r, id)
-			if err == nil && !ok {
-				err = fmt.Errorf("%w: it is not there", errRow)
-			}
-			if errors.Is(err, errRow) {
-				q.outbox.log.Error("a job cannot be read and is left out", "queue", q.name, "job", hex.EncodeToString(id[:]), "error", err)
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			job.payload = bytes.Clone(job.payload)
-			start = append(start, delivery{bytes.Clone(p.Key), id, job})
+		rd.r, rd.now = r, r.Now()
+		if err := rd.resume(); err != nil {
+			return err
 		}
-		return nil
+		wait, err = rd.read()
+		return err
 	})
-	if err != nil {
-		return 0, err
-	}
-	q.next = next
-	for _, d := range start {
-		q.running[string(d.key)] = struct{}{}
+	for _, d := range rd.start {
 		go func() {
 			q.do(ctx, handlers, d.id, d.row)
 			q.done <- d.key
 		}()
 	}
-	return wait, nil
+	return wait, err
+}
+
+// room says whether another job of a lane may run.
+func (rd *reading) room(l *lane) (bool, error) {
+	if len(rd.running) >= rd.rules.Most {
+		return false, nil
+	}
+	if l.running == 0 {
+		return true, nil
+	}
+	if l.running-1 >= rd.rules.Shared-rd.beyond {
+		return false, nil
+	}
+	if l.limit == 0 {
+		l.limit = rd.rules.Most
+		if rd.rules.Limit != nil {
+			n, err := rd.rules.Limit(rd.r, l.name)
+			if err != nil {
+				return false, err
+			}
+			l.limit = max(n, 1)
+		}
+	}
+	return l.running < l.limit, nil
+}
+
+// resume starts jobs of the lanes that wait: always of the one that has the fewest running, and the oldest job of several.
+func (rd *reading) resume() error {
+	for {
+		var best *lane
+		for _, l := range rd.lanes {
+			if l.waiting == nil || best != nil && !l.before(best) {
+				continue
+			}
+			ok, err := rd.room(l)
+			if err != nil {
+				return err
+			}
+			if ok {
+				best = l
+			}
+		}
+		if best == nil {
+			return nil
+		}
+		if err := rd.resumeLane(best); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *lane) before(other *lane) bool {
+	if l.running != other.running {
+		return l.running < other.running
+	}
+	return bytes.Compare(l.waiting, other.waiting) < 0
+}
+
+// resumeLane starts the first job of a lane that waits.
+func (rd *reading) resumeLane(l *lane) error {
+	for p, err := range rd.r.Scan(kv.Range{Start: l.waiting, End: rd.next}) {
+		if err != nil {
+			return err
+		}
+		_, id, name, err := readDueKey(p.Key[len(rd.prefix):])
+		if err != nil || string(name) != l.name || rd.running[string(p.Key)] != nil {
+			continue
+		}
+		l.waiting = append(bytes.Clone(p.Key), 0)
+		return rd.take(l, p.Key, id)
+	}
+	l.waiting = nil
+	rd.tidy(l)
+	return nil
+}
+
+// read starts jobs from next on, and returns the time until it is to go on.
+func (rd *reading) read() (wait time.Duration, err error) {
+	q := rd.queue
+	q.more = false
+	for p, err := range rd.r.Scan(kv.Range{Start: q.next, End: kv.PrefixEnd(q.prefix)}) {
+		if err != nil {
+			return 0, err
+		}
+		if rd.scanned++; rd.scanned > maxScan {
+			return 0, nil
+		}
+		due, id, name, err := readDueKey(p.Key[len(q.prefix):])
+		switch {
+		case err != nil:
+			q.outbox.log.Error("a job cannot be read and is left out", "queue", q.name, "key", hex.EncodeToString(p.Key), "error", err)
+		case q.running[string(p.Key)] != nil:
+		case due.After(rd.now):
+			q.next = bytes.Clone(p.Key)
+			return due.Sub(rd.now), nil
+		case len(q.running) >= q.rules.Most:
+			q.next, q.more = bytes.Clone(p.Key), true
+			return never, nil
+		default:
+			l := q.lane(string(name))
+			ok := l.waiting == nil
+			if ok {
+				if ok, err = rd.room(l); err != nil {
+					q.tidy(l)
+					return 0, err
+				}
+			}
+			if !ok {
+				if l.waiting == nil || bytes.Compare(p.Key, l.waiting) < 0 {
+					l.waiting = bytes.Clone(p.Key)
+				}
+			} else if err := rd.take(l, p.Key, id); err != nil {
+				return 0, err
+			}
+		}
+		q.next = append(bytes.Clone(p.Key), 0)
+	}
+	return never, nil
+}
+
+// take makes the job with a key one that runs, unless it cannot be read.
+func (rd *reading) take(l *lane, key []byte, id jobID) error {
+	job, ok, err := read(rd.r, id)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: it is not there", errRow)
+	}
+	if err != nil {
+		rd.tidy(l)
+		if errors.Is(err, errRow) {
+			rd.outbox.log.Error("a job cannot be read and is left out", "queue", rd.name, "job", hex.EncodeToString(id[:]), "error", err)
+			return nil
+		}
+		return err
+	}
+	job.payload = bytes.Clone(job.payload)
+	d := delivery{bytes.Clone(key), id, job}
+	rd.start = append(rd.start, d)
+	rd.running[string(d.key)] = l
+	if l.running++; l.running > 1 {
+		rd.beyond++
+	}
+	return nil
 }
 
 // do runs the handler and records the outcome. It tries that again until ctx ends: a job whose outcome is not on disk must

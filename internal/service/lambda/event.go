@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	api "brume/internal/api/lambda"
@@ -20,10 +21,37 @@ import (
 // EventQueue is the queue of asynchronous invocations.
 const EventQueue = "lambda.event"
 
-// EventConcurrency is how many asynchronous invocations are under way at one time. Each also counts for the limits of its
-// function and its account. Nobody waits for them, so a burst of them must not start more environments than the machine
-// can: it would leave nothing for those that somebody does wait for.
-func EventConcurrency() int { return max(16, 8*runtime.GOMAXPROCS(0)) }
+// EventLanes say how many asynchronous invocations are under way at one time: each function has a lane of its own, as it
+// has a queue of its own in Lambda, so that slow ones hold up nobody else. Each invocation also counts for the limits of
+// its function and its account. Nobody waits for them, so a burst of them must not start more environments than the
+// machine can: it would leave nothing for those that somebody does wait for.
+// https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+func (s *Service) EventLanes() outbox.Lanes {
+	alone := max(16, 8*runtime.GOMAXPROCS(0)) // invocations of a function while no other has any
+	return outbox.Lanes{Shared: 2 * (alone - 1), Most: 16 * alone, Limit: s.laneLimit}
+}
+
+// laneOf is the lane of a function's events.
+func laneOf(r ref) string { return r.account + "/" + r.region + "/" + r.name }
+
+// laneLimit is how many events of a function may run at one time: more would only be throttled, and then wait longer.
+func (s *Service) laneLimit(rd kv.Reader, lane string) (int, error) {
+	parts := strings.SplitN(lane, "/", 3)
+	if len(parts) != 3 {
+		return 1, nil // events of the time before there were lanes
+	}
+	c, err := s.resolve(rd, ref{scope{parts[0], parts[1]}, parts[2], ""})
+	if _, gone := errors.AsType[*api.ResourceNotFoundException](err); gone {
+		return 1, nil // DeliverEvent drops them
+	}
+	if err != nil {
+		return 0, err
+	}
+	if c.limits.Reserved >= 0 {
+		return c.limits.Reserved, nil
+	}
+	return c.limits.Unreserved, nil
+}
 
 // How asynchronous invocations are tried again.
 // https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
@@ -67,7 +95,7 @@ func (s *Service) enqueue(ctx context.Context, r ref, inv *environment.Invocatio
 		if _, err := s.resolve(tx, r); err != nil {
 			return err
 		}
-		_, err := outbox.Enqueue(tx, outbox.Job{Queue: EventQueue, Payload: payload})
+		_, err := outbox.Enqueue(tx, outbox.Job{Queue: EventQueue, Lane: laneOf(r), Payload: payload})
 		return err
 	})
 }

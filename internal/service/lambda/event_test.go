@@ -360,3 +360,67 @@ func TestRecursiveLoops(t *testing.T) {
 		}
 	}
 }
+
+// Slow events of one function hold up nobody else's, and a function gets no more at a time than it may run.
+// https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+func TestEventsOfFunctionsAreIndependent(t *testing.T) {
+	f := newFixture(t)
+	var mu sync.Mutex
+	running, most := map[string]int{}, map[string]int{}
+	over := make(chan struct{})
+	f.envs.during = func(fn *environment.Function) {
+		mu.Lock()
+		running[fn.Name]++
+		most[fn.Name] = max(most[fn.Name], running[fn.Name])
+		mu.Unlock()
+		if fn.Name != "quick" {
+			<-over
+		}
+		mu.Lock()
+		running[fn.Name]--
+		mu.Unlock()
+	}
+	for _, name := range []string{"slow", "reserved", "quick"} {
+		f.create(name)
+	}
+	_, err := do[api.Concurrency](f, root(), "PutFunctionConcurrency", &api.PutFunctionConcurrencyInput{FunctionName: new("reserved"), ReservedConcurrentExecutions: new(int32(2))})
+	must(t, err)
+	send := func(name string, n int) {
+		for range n {
+			_, err := do[api.InvokeOutput](f, root(), "Invoke", &api.InvokeInput{FunctionName: new(name), InvocationType: new("Event")})
+			must(t, err)
+		}
+	}
+	alone := f.EventLanes().Shared/2 + 1
+	send("slow", alone+20)
+	send("reserved", 10)
+	f.runOutbox()
+	eventually(t, "the slow ones run", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return running["slow"] == alone && running["reserved"] == 2
+	})
+	send("quick", 30)
+	ran := func(name string) (n int) {
+		f.envs.mu.Lock()
+		defer f.envs.mu.Unlock()
+		for _, fn := range f.envs.ran {
+			if fn.Name == name {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, "the quick ones ran", func() bool { return ran("quick") == 30 })
+	if ran("slow")+ran("reserved") != 0 {
+		t.Error("the slow ones are over")
+	}
+	close(over)
+	eventually(t, "all ran", func() bool { return ran("slow") == alone+20 && ran("reserved") == 10 })
+	if most["reserved"] != 2 || most["slow"] > alone {
+		t.Errorf("at a time ran %v", most)
+	}
+	if n, err := f.laneLimit(nil, "old"); n != 1 || err != nil {
+		t.Errorf("without a lane: %d, %v", n, err)
+	}
+}

@@ -90,9 +90,14 @@ type fakeEnvironments struct {
 	// provisioned are the numbers of environments by version.
 	provisioned map[string]int
 	run         func(f *environment.Function, inv *environment.Invocation) (*environment.Result, error)
+	// during, if it is set, is what a run waits for.
+	during func(f *environment.Function)
 }
 
 func (e *fakeEnvironments) Invoke(_ context.Context, f *environment.Function, inv *environment.Invocation) (*environment.Result, error) {
+	if e.during != nil {
+		e.during(f)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.runs, e.ran = append(e.runs, *inv), append(e.ran, f)
@@ -170,7 +175,7 @@ func newFixture(t testing.TB) *fixture {
 	f.calls.Add(api.Schema(), api.Handlers(f.Service), f.Checks)
 	f.outbox.Handle(CodeQueue, 4, packages.Remove)
 	f.outbox.Handle(DestinationQueue, DestinationConcurrency, f.Deliver)
-	f.outbox.Handle(EventQueue, EventConcurrency(), f.DeliverEvent)
+	f.outbox.HandleLanes(EventQueue, f.EventLanes(), f.DeliverEvent)
 	return f
 }
 

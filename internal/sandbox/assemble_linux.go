@@ -278,6 +278,7 @@ func (h *host) files(s *script, c *Config) error {
 			return fmt.Errorf("sandbox: %s lies in a bind", p)
 		}
 		s.mkdirs(made, p)
+		s.tmpfs("mount point "+p, p[1:], unix.MS_NOSUID|unix.MS_NODEV|unix.MS_RDONLY, "mode=0755,size=4k")
 	}
 
 	for i, f := range c.Files {

@@ -44,9 +44,18 @@ func (h *host) assembleAttach(binds []Bind) (*script, error) {
 	for i, b := range binds {
 		trees[i] = s.tree("bind "+b.Source, b.Source, attr)
 	}
-	s.call("enter mount namespace", unix.SYS_SETNS, slot(slotMountNS), num(unix.CLONE_NEWNS))
 	for i, b := range binds {
-		s.attach("bind "+b.Source+" at "+b.Target, trees[i], b.Target)
+		// A mount over a directory changes nothing for who is in there already. pivot_root does: it takes along every process
+		// whose working directory is the old root, which is what waits at b.Target.
+		name := "bind " + b.Source + " at " + b.Target
+		s.call("enter mount namespace", unix.SYS_SETNS, slot(slotMountNS), num(unix.CLONE_NEWNS))
+		s.call(name+": chdir", unix.SYS_CHDIR, s.str(b.Target))
+		s.call(name+": chroot", unix.SYS_CHROOT, s.str("."))
+		s.call(name, unix.SYS_MOVE_MOUNT, num(trees[i]), s.str(""), num(atCwd), s.str("."), num(unix.MOVE_MOUNT_F_EMPTY_PATH))
+		s.call(name+": fchdir", unix.SYS_FCHDIR, num(trees[i]))
+		s.call(name+": pivot_root", unix.SYS_PIVOT_ROOT, s.str("."), s.str("."))
+		s.call(name+": detach what was there", unix.SYS_UMOUNT2, s.str("."), num(unix.MNT_DETACH))
+		s.close(trees[i])
 	}
 	return s, s.err
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -29,6 +30,9 @@ func init() {
 		fmt.Println(os.WriteFile(args[0]+"/other", nil, 0o644) != nil)
 		entries, err := os.ReadDir("/opt")
 		fmt.Println(len(entries), err)
+		here, err := os.ReadFile("file") // in the working directory
+		dir, err2 := syscall.Getwd()
+		fmt.Println(string(here), err, dir, err2)
 		return 0
 	}
 }
@@ -43,6 +47,7 @@ func TestAttach(t *testing.T) {
 	}
 	c := roleConfig(t, d, "later", "/var/later")
 	c.Later = []string{"/opt", "/var/later"}
+	c.Dir = "/var/later"
 	before := belongings(t, d)
 	p := start(t, d, c)
 	if l := p.line(t); l != "up" {
@@ -58,7 +63,7 @@ func TestAttach(t *testing.T) {
 	if err := p.Attach([]Bind{{dir, "/var/later"}}); err != nil {
 		t.Fatal(err)
 	}
-	if out := p.ok(t); out != "content <nil>\ntrue\ntrue\n0 <nil>\n" {
+	if out := p.ok(t); out != "content <nil>\ntrue\ntrue\n0 <nil>\ncontent <nil> /var/later <nil>\n" {
 		t.Errorf("%q", out)
 	}
 	if err := p.Attach([]Bind{{dir, "/opt"}}); !errors.Is(err, ErrEnded) {

@@ -97,13 +97,14 @@ def handler(event, context):
         "boto3": "boto3" in sys.modules, "tmp": st.f_blocks * st.f_frsize >> 20, "task": sorted(os.listdir("/var/task")),
         "opt": os.listdir("/opt") if os.path.isdir("/opt") else [], "writable": os.access("/var/task", os.W_OK),
         "log": env["AWS_LAMBDA_LOG_STREAM_NAME"][-5:] != "", "user": os.getuid(), "cwd": os.getcwd(),
+        "here": os.listdir("."),
     }
 `)
 		f.Variables = map[string]string{"OWN": "variable"}
 		f.TmpMB = 600
 		prepare(f)
 		const want = `{"waits": [], "own": "variable", "handler": "index.handler", "child": true, "name": "f", "path": "/var/task", ` +
-			`"argv": 1, "boto3": false, "tmp": 600, "task": ["index.py"], "opt": [], "writable": false, "log": true, "user": 993, "cwd": "/var/task"}`
+			`"argv": 1, "boto3": false, "tmp": 600, "task": ["index.py"], "opt": [], "writable": false, "log": true, "user": 993, "cwd": "/var/task", "here": ["index.py"]}`
 		if got := h.invoke(f, "{}"); got != want {
 			t.Errorf("%s\nwant %s", got, want)
 		}

@@ -88,7 +88,11 @@ func (c *runtimesListCmd) Run(ctx context.Context) error {
 		fmt.Println("\nnot usable:", p)
 	}
 	advice, err := catalog.Advise(ctx)
-	for _, a := range advice {
+	if err != nil {
+		return err
+	}
+	missing, err := catalog.Missing(ctx)
+	for _, a := range append(advice, missing...) {
 		fmt.Printf("\nfor %s:  %s\n", a.Need, a.Command)
 	}
 	return err

@@ -13,6 +13,7 @@ var echo = map[family]struct {
 	files   map[string]string
 }{
 	python: {"lambda_function.lambda_handler", one("lambda_function.py", "def lambda_handler(event, context): return event\n")},
+	ruby:   {"lambda_function.handler", one("lambda_function.rb", "def handler(event:, context:) = event\n")},
 	nodejs: {"index.handler", one("index.js", "exports.handler = async (event) => event;\n")},
 }
 

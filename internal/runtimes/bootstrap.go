@@ -19,16 +19,34 @@ var bootstrapNode []byte
 //go:embed bootstrap/hooks.mjs
 var bootstrapNodeHooks []byte
 
+//go:embed bootstrap/bootstrap.rb
+var bootstrapRuby []byte
+
+// A bootstrapFile is one of the files of a family's bootstrap.
+type bootstrapFile struct {
+	name    string
+	content []byte
+}
+
+func bootstrapFiles(f family) []bootstrapFile {
+	switch f {
+	case python:
+		return []bootstrapFile{{"bootstrap.py", bootstrapPython}}
+	case nodejs:
+		return []bootstrapFile{{"index.cjs", bootstrapNode}, {"hooks.mjs", bootstrapNodeHooks}}
+	case ruby:
+		return []bootstrapFile{{"bootstrap.rb", bootstrapRuby}}
+	}
+	return nil
+}
+
 // bootstrapDir returns the directory that a sandbox shows as RuntimeDir for an interpreter: below dir, and another one
 // for another interpreter and for another bootstrap.
 func bootstrapDir(dir string, p program) string {
 	h := sha256.New()
 	h.Write([]byte(p.stamp() + "\x00"))
-	if p.family == python {
-		h.Write(bootstrapPython)
-	} else {
-		h.Write(bootstrapNode)
-		h.Write(bootstrapNodeHooks)
+	for _, f := range bootstrapFiles(p.family) {
+		h.Write(f.content)
 	}
 	return filepath.Join(dir, "bootstrap", hex.EncodeToString(h.Sum(nil)[:8]))
 }
@@ -45,18 +63,15 @@ func placeBootstrap(dir string, p program, finish func(dir string) error) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	if p.family == python {
-		err = os.WriteFile(filepath.Join(work, "bootstrap.py"), bootstrapPython, 0o644)
-	} else {
-		err = errors.Join(
-			os.WriteFile(filepath.Join(work, "index.cjs"), bootstrapNode, 0o644),
-			os.WriteFile(filepath.Join(work, "hooks.mjs"), bootstrapNodeHooks, 0o644))
-		if err == nil {
-			err = os.Mkdir(filepath.Join(work, "node_modules"), 0o755) // a place for the SDK to appear at
+	for _, f := range bootstrapFiles(p.family) {
+		if err := os.WriteFile(filepath.Join(work, f.name), f.content, 0o644); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return err
+	if p.family == nodejs {
+		if err := os.Mkdir(filepath.Join(work, "node_modules"), 0o755); err != nil { // a place for the SDK to appear at
+			return err
+		}
 	}
 	if err := finish(work); err != nil {
 		return err

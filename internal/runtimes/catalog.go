@@ -1,6 +1,7 @@
 package runtimes
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ const rescanAfter = 3 * time.Second
 type Catalog struct {
 	dir  string   // where it keeps its files
 	path []string // directories that may have interpreters
+	any  string   // see OfferAny
 
 	lock     chan struct{} // holds one while somebody uses what follows
 	scanned  time.Time
@@ -30,7 +32,7 @@ type Catalog struct {
 
 // NewCatalog returns a Catalog that keeps its files in dir, which it makes when it needs it: what interpreters said, the
 // bootstraps, and what InstallNodeSDK installs. Interpreters are looked for in the directories of
-// path, in the form of $PATH, in the system's, and in those of pyenv and nvm below home.
+// path, in the form of $PATH, in the system's, and in those of version managers below home.
 func NewCatalog(dir, path, home string) *Catalog {
 	c := &Catalog{dir: dir, lock: make(chan struct{}, 1)}
 	for _, d := range append(filepath.SplitList(path), "/usr/local/bin", "/usr/bin") {
@@ -38,16 +40,24 @@ func NewCatalog(dir, path, home string) *Catalog {
 			continue
 		}
 		c.path = append(c.path, d)
-		if filepath.Base(d) == "shims" { // $PYENV_ROOT is wherever its shims are
+		if filepath.Base(d) == "shims" { // pyenv and rbenv are wherever their shims are
 			c.path = append(c.path, versions(filepath.Dir(d), "versions")...)
 		}
 	}
+	c.path = append(c.path, versions("/usr/lib", "jvm")...)
 	if filepath.IsAbs(home) {
-		c.path = append(c.path, versions(home, ".pyenv/versions")...)
-		c.path = append(c.path, versions(home, ".nvm/versions/node")...)
+		for _, dir := range []string{
+			".pyenv/versions", ".nvm/versions/node", ".rbenv/versions", ".rvm/rubies", ".rubies", ".sdkman/candidates/java", ".jdks",
+		} {
+			c.path = append(c.path, versions(home, dir)...)
+		}
 	}
 	return c
 }
+
+// OfferAny makes the Catalog offer interpreters of a language, "ruby", in any version, under the name that it would have:
+// "ruby3.1". It is for tests on machines whose interpreters Lambda knows not, and comes before every other call.
+func (c *Catalog) OfferAny(language string) { c.any = language }
 
 // versions returns the bin directories of what a version manager has installed.
 func versions(root, dir string) (found []string) {
@@ -70,7 +80,7 @@ func (c *Catalog) Find(ctx context.Context, name string) (*Runtime, error) {
 	}
 	defer c.release()
 	r := c.runtimes[name]
-	if stale := time.Since(c.scanned) > rescanAfter; stale && (r == nil || r.family != provided && r.SDK == "") {
+	if stale := time.Since(c.scanned) > rescanAfter; stale && (r == nil || r.InstallSDK != "") {
 		if err := c.scan(ctx); err != nil {
 			return nil, err
 		}
@@ -134,6 +144,25 @@ func advise(all []*Runtime, f family, missing Advice, sdk string) []Advice {
 		return []Advice{missing}
 	}
 	return []Advice{{sdk, command}}
+}
+
+// Missing says how the languages are installed that this machine cannot run, beyond those of Advise.
+func (c *Catalog) Missing(ctx context.Context) (missing []Advice, err error) {
+	all, err := c.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := thisDistribution()
+	for _, f := range []struct {
+		family  family
+		need    string
+		runtime string // the one to propose
+	}{{ruby, "Ruby", "ruby3.4"}, {java, "Java", "java21"}} {
+		if !slices.ContainsFunc(all, func(r *Runtime) bool { return r.family == f.family }) {
+			missing = append(missing, Advice{f.need, d.installCommand(cmp.Or(d.offers(f.family), f.runtime))})
+		}
+	}
+	return missing, nil
 }
 
 // Problems says which interpreters were found that cannot run functions, and why: one line each.
@@ -270,17 +299,26 @@ func (c *Catalog) newRuntime(p program, f *finding) (*Runtime, error) {
 		return nil, errors.New("strange version " + f.Version)
 	}
 	var supported bool
-	if p.family == python {
+	switch p.family {
+	case python:
 		r.script = RuntimeDir + "/bootstrap.pyc"
 		r.Name = "python" + parts[0] + "." + parts[1]
 		r.major, supported = pythonMajor(r.Name)
-	} else {
+	case nodejs:
 		r.script = RuntimeDir + "/index.cjs"
 		r.Name = "nodejs" + parts[0] + ".x"
 		r.major, supported = nodeMajor(r.Name)
+	case ruby:
+		r.script = RuntimeDir + "/bootstrap.rb"
+		r.Name = "ruby" + parts[0] + "." + parts[1]
+		r.major, supported = rubyMajor(r.Name)
+	case java:
+		r.script = RuntimeDir + "/bootstrap.jar"
+		r.Name = "java" + parts[0]
+		r.major, supported = javaMajor(r.Name)
 	}
-	if !supported {
-		return nil, errors.New("version " + f.Version + " is one that Lambda does not take any more")
+	if !supported && (c.any == "" || !strings.HasPrefix(r.Name, c.any)) {
+		return nil, errors.New("Lambda has no runtime for version " + f.Version)
 	}
 	if !inSystem(p.path) {
 		r.prefix = f.Prefix
@@ -291,12 +329,16 @@ func (c *Catalog) newRuntime(p program, f *finding) (*Runtime, error) {
 			r.binds = append(r.binds, Bind{dir, dir})
 		}
 	}
-	if p.family == nodejs {
-		c.addNodeSDK(r, f)
-	} else if inSystem(p.path) {
-		r.InstallSDK = "apt-get install -y python3-boto3"
-	} else {
+	switch p.family {
+	case python:
 		r.InstallSDK = p.path + " -m pip install boto3"
+		if inSystem(p.path) {
+			r.InstallSDK = "apt-get install -y python3-boto3"
+		}
+	case nodejs:
+		c.addNodeSDK(r, f)
+	case ruby:
+		r.InstallSDK = filepath.Join(filepath.Dir(p.path), "gem") + " install aws-sdk"
 	}
 	if r.SDK != "" {
 		r.InstallSDK = ""

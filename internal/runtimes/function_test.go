@@ -45,7 +45,9 @@ func TestMain(m *testing.M) {
 
 // here are the runtimes of the machine the tests run on, found once.
 var here = sync.OnceValues(func() (map[string]*Runtime, error) {
-	all, err := NewCatalog(catalogDir, os.Getenv("PATH"), os.Getenv("HOME")).All(context.Background())
+	c := NewCatalog(catalogDir, os.Getenv("PATH"), os.Getenv("HOME"))
+	c.OfferAny("ruby")
+	all, err := c.All(context.Background())
 	m := make(map[string]*Runtime)
 	for _, r := range all {
 		m[r.Name] = r
@@ -70,6 +72,9 @@ func each(t *testing.T, f family, test func(t *testing.T, r *Runtime)) {
 		}
 	}
 	if !found {
+		if os.Getenv("CI") != "" {
+			t.Fatal("this machine has no such runtime")
+		}
 		t.Skip("this machine has no such runtime")
 	}
 }

@@ -38,17 +38,19 @@ type finding struct {
 	Prefix  string
 	// Stdlib is a directory, outside of the system's, that functions must be able to read.
 	Stdlib string `json:",omitempty"`
-	// Sites are the directories with installed packages, and their times: installing one changes them.
-	Sites     []string `json:",omitempty"`
-	SiteTimes []int64  `json:",omitempty"`
-	SDK       string   `json:",omitempty"`
+	// Sites are the directories with installed packages, and other ones that functions see.
+	Sites []string `json:",omitempty"`
+	// Watched are the directories that change when a package is installed, and their times.
+	Watched      []string `json:",omitempty"`
+	WatchedTimes []int64  `json:",omitempty"`
+	SDK          string   `json:",omitempty"`
 	// Problem says why the program cannot run functions; empty if it can.
 	Problem string `json:",omitempty"`
 }
 
 // current says whether a kept finding still holds. A problem may be gone any time.
 func (f *finding) current() bool {
-	return f.Problem == "" && slices.Equal(modTimes(f.Sites), f.SiteTimes)
+	return f.Problem == "" && slices.Equal(modTimes(f.Watched), f.WatchedTimes)
 }
 
 func modTimes(dirs []string) []int64 {
@@ -112,10 +114,15 @@ func probe(ctx context.Context, dir string, p program) (*finding, error) {
 	var f *finding
 	err := placeBootstrap(dir, p, func(work string) error {
 		var err error
-		if p.family == python {
+		switch p.family {
+		case python:
 			f, err = probePython(ctx, p, work)
-		} else {
+		case nodejs:
 			f, err = probeNode(ctx, p)
+		case ruby:
+			f, err = probeRuby(ctx, p)
+		case java:
+			f, err = probeJava(ctx, p, work)
 		}
 		return err
 	})
@@ -156,7 +163,43 @@ func probePython(ctx context.Context, p program, work string) (*finding, error) 
 		return nil, errors.New("a virtual environment of " + said.BasePrefix)
 	}
 	f := said.finding
-	f.SiteTimes = modTimes(f.Sites)
+	f.Watched = f.Sites
+	f.WatchedTimes = modTimes(f.Watched)
+	return &f, nil
+}
+
+// rubyProbe leaves out the packages of a user's home.
+const rubyProbe = `
+require "json"
+sites = Gem.default_path - [Gem.user_dir]
+sdk = begin
+  Gem::Specification.find_by_name("aws-sdk-core").version.to_s
+rescue LoadError
+  ""
+end
+STDOUT.write("\n", JSON.generate({
+  Implementation: RUBY_ENGINE, Version: RUBY_VERSION, Prefix: RbConfig::CONFIG["prefix"], Stdlib: RbConfig::CONFIG["rubylibdir"],
+  Sites: sites.select { |d| File.directory?(d) }, Watched: sites.map { |d| File.join(d, "specifications") }, SDK: sdk
+}))
+`
+
+func probeRuby(ctx context.Context, p program) (*finding, error) {
+	out, err := ask(ctx, p.path, "-W0", "-e", rubyProbe)
+	if err != nil {
+		return nil, err
+	}
+	var said struct {
+		finding
+		Implementation string
+	}
+	if err := json.Unmarshal(out, &said); err != nil {
+		return nil, err
+	}
+	if said.Implementation != "ruby" {
+		return nil, errors.New("not CRuby but " + said.Implementation)
+	}
+	f := said.finding
+	f.WatchedTimes = modTimes(f.Watched)
 	return &f, nil
 }
 
@@ -223,15 +266,20 @@ func candidates(dirs []string) []program {
 	return found
 }
 
-// familyOf says what a file is by its name: python3, python3.N, node, or nodejs.
+// familyOf says what a file is by its name: python3, python3.N, node, nodejs, ruby, rubyM.N, or java.
 func familyOf(name string) (family, bool) {
 	switch name {
 	case "node", "nodejs":
 		return nodejs, true
 	case "python3":
 		return python, true
+	case "ruby":
+		return ruby, true
 	}
-	minor, ok := strings.CutPrefix(name, "python3.")
-	_, ok2 := number(minor)
-	return python, ok && ok2
+	if minor, ok := strings.CutPrefix(name, "python3."); ok {
+		_, ok = number(minor)
+		return python, ok
+	}
+	version, ok := strings.CutPrefix(name, "ruby")
+	return ruby, ok && isMajorMinor(version)
 }

@@ -1,4 +1,4 @@
-// Package runtimes knows with what this machine can run a function: the Python and Node.js interpreters that are
+// Package runtimes knows with what this machine can run a function: the Python, Node.js, Ruby and Java interpreters that are
 // installed, what a sandbox must show of the host for each, and the bootstrap that makes an interpreter serve the Lambda
 // Runtime API. Functions with a runtime of their own, provided.al2023 and provided.al2, always run.
 //
@@ -53,6 +53,8 @@ const (
 	provided family = iota
 	python
 	nodejs
+	ruby
+	java
 )
 
 // A Bind is a directory or file of the host that a sandbox shows, read-only, at a path of its own.
@@ -68,7 +70,7 @@ const (
 
 // Options are what a process of a runtime depends on besides the runtime.
 type Options struct {
-	// MemoryMB is the function's memory limit in MiB, 0 if it has none. Node.js sizes its heap by it.
+	// MemoryMB is the function's memory limit in MiB, 0 if it has none. Node.js and Java size their heaps by it.
 	MemoryMB int
 	// Wrapper is the function's AWS_LAMBDA_EXEC_WRAPPER, empty if it has none.
 	// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper
@@ -117,6 +119,10 @@ func (r *Runtime) Command(o Options) []string {
 			command = append(command, "--max-old-space-size="+strconv.Itoa(o.MemoryMB*9/10))
 		}
 		command = append(command, o.path(r.script))
+	case ruby:
+		command = []string{r.Interpreter, o.path(r.script)}
+	case java:
+		command = r.javaCommand(o)
 	default:
 		return []string{o.path(TaskRoot + "/bootstrap")}
 	}
@@ -134,6 +140,10 @@ func (r *Runtime) LayerPaths() []string {
 		return []string{LayerRoot + "/python/lib/python" + r.major + "/site-packages", LayerRoot + "/python"}
 	case nodejs:
 		return []string{LayerRoot + "/nodejs/node" + r.major + "/node_modules", LayerRoot + "/nodejs/node_modules"}
+	case ruby:
+		return []string{LayerRoot + "/ruby/gems/" + r.major + ".0", LayerRoot + "/ruby/lib"}
+	case java:
+		return []string{LayerRoot + "/java/lib"}
 	}
 	return nil
 }
@@ -145,7 +155,7 @@ const WaitVariable = "_BRUME_WAIT"
 
 // CanWait says whether the bootstrap of the runtime with a name knows WaitVariable.
 func CanWait(name string) bool {
-	return strings.HasPrefix(name, "python") || strings.HasPrefix(name, "nodejs")
+	return slices.ContainsFunc([]string{"python", "nodejs", "ruby", "java"}, func(p string) bool { return strings.HasPrefix(name, p) })
 }
 
 // PreloadsSDK says whether the bootstrap can load an SDK beforehand.
@@ -184,6 +194,11 @@ func (r *Runtime) Env(o Options) map[string]string {
 			dirs = append(dirs, o.path(dir))
 		}
 		env["NODE_PATH"] = strings.Join(dirs, ":")
+	case ruby:
+		layers := r.LayerPaths()
+		env["RUBYLIB"] = strings.Join([]string{task, runtime + "/lib", o.path(layers[1])}, ":")
+		// The colon at the end stands for the directories that Ruby itself knows.
+		env["GEM_PATH"] = task + "/vendor/bundle/ruby/" + r.major + ".0:" + o.path(layers[0]) + ":"
 	}
 	if r.family != provided {
 		env["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + r.Name

@@ -114,6 +114,7 @@ func newHarness(t testing.TB, plain bool, change func(*Config)) *harness {
 		t: t, logs: &memoryLogs{}, roles: &fakeRoles{}, gateway: &fakeGateway{attached: map[string]Identity{}},
 		archives: map[string][]byte{}, catalog: runtimes.NewCatalog(sharedCatalog(t), os.Getenv("PATH"), os.Getenv("HOME")),
 	}
+	h.catalog.OfferAny("ruby")
 	var err error
 	h.code, err = code.OpenCache(filepath.Join(dir, "code"))
 	must(t, err)
@@ -194,6 +195,9 @@ func (h *harness) runtime(prefix string) string {
 		if strings.HasPrefix(r.Name, prefix) && (name == "" || r.SDK != "") {
 			name = r.Name
 		}
+	}
+	if name == "" && os.Getenv("CI") != "" {
+		h.t.Fatalf("no %s on this machine", prefix)
 	}
 	if name == "" {
 		h.t.Skipf("no %s on this machine", prefix)

@@ -142,7 +142,7 @@ func (s *slots) unpack() {
 // when they start.
 var startupVariables = []string{
 	"PYTHON", "NODE_", "LD_", "LC_", "MALLOC_", "OPENSSL_", "UV_", "GLIBC_", "GCONV_", "SSL_CERT_", "LANG", "TZ", "PATH",
-	"AWS_LAMBDA_EXEC_WRAPPER",
+	"AWS_LAMBDA_EXEC_WRAPPER", "RUBY", "GEM_", "BUNDLE_", "JAVA_", "JDK_", "_JAVA_", "CLASSPATH",
 }
 
 // kindOf returns the kind of slot, without SDK, that can become an environment of f.

@@ -21,6 +21,7 @@ import (
 	"brume/internal/call"
 	"brume/internal/dispatch"
 	"brume/internal/edge"
+	"brume/internal/gatewaylog"
 	"brume/internal/service/apigateway"
 	"brume/internal/service/iam"
 	"brume/internal/service/sts"
@@ -208,22 +209,31 @@ func (h *httpIntegration) Send(ctx context.Context, c *apigateway.HTTPCall) (*ap
 	return &apigateway.HTTPResult{Status: res.StatusCode, Header: fieldsOf(res.Header), Body: body}, nil
 }
 
-// gatewayLogs writes API Gateway's logs, as the role that the account has set for it.
+// deliveryPrincipal delivers logs that services send without a role of the account. Every log group lets it write those of
+// its own account.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-infrastructure-CWL.html
+const deliveryPrincipal = "delivery.logs.amazonaws.com"
+
+// gatewayLogs writes API Gateway's logs, as the role that the account has set for it or as the service that delivers logs.
 type gatewayLogs struct {
 	iam        *iam.Service
 	sts        *sts.Service
 	dispatcher *dispatch.Dispatcher
 }
 
-func (l gatewayLogs) Put(ctx context.Context, stream apigateway.LogStream, events []apigateway.LogEvent) error {
-	principal, err := assumeForGateway(ctx, l.iam, l.sts, stream.RoleARN, "", stream.Account)
-	if err != nil {
-		return err
+func (l gatewayLogs) Put(ctx context.Context, stream gatewaylog.Stream, events []gatewaylog.Event) error {
+	info := &call.Info{
+		RequestID: call.NewRequestID(), Account: stream.Account, Region: stream.Region, Principal: call.Principal{Type: call.Service, ARN: deliveryPrincipal}, Secure: true,
+		Time: time.Now(), ViaService: gatewayPrincipal, SourceAccount: stream.Account,
 	}
-	ctx = call.With(ctx, &call.Info{
-		RequestID: call.NewRequestID(), Account: stream.Account, Region: stream.Region, Principal: principal, Secure: true, Time: time.Now(), ViaService: gatewayPrincipal,
-	})
-	slices.SortStableFunc(events, func(a, b apigateway.LogEvent) int { return a.Time.Compare(b.Time) })
+	if stream.RoleARN != "" {
+		var err error
+		if info.Principal, err = assumeForGateway(ctx, l.iam, l.sts, stream.RoleARN, "", stream.Account); err != nil {
+			return err
+		}
+	}
+	ctx = call.With(ctx, info)
+	slices.SortStableFunc(events, func(a, b gatewaylog.Event) int { return a.Time.Compare(b.Time) })
 	list := make([]logsapi.InputLogEvent, len(events))
 	for i, e := range events {
 		list[i] = logsapi.InputLogEvent{Timestamp: new(e.Time.UnixMilli()), Message: &e.Message}

@@ -25,6 +25,7 @@ import (
 	"brume/internal/customdomain"
 	"brume/internal/dispatch"
 	"brume/internal/edge"
+	"brume/internal/gatewaylog"
 	"brume/internal/jwks"
 	"brume/internal/kv/pebblekv"
 	"brume/internal/obs"
@@ -190,8 +191,10 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	s.onClose(endpoints.Close)
 	serviceCalls := &serviceIntegration{iam: identities, sts: tokens}
 	functionCalls, buckets := lambdaIntegration{dispatcher, identities, tokens}, edge.NewBuckets()
+	gatewayLog := gatewaylog.NewQueue(gatewayLogs{identities, tokens, dispatcher}, log)
+	s.loop(background, gatewayLog.Run)
 	apis := apigateway.New(apigateway.Config{
-		HTTP: endpoints, Services: serviceCalls, Logs: gatewayLogs{identities, tokens, dispatcher},
+		HTTP: endpoints, Services: serviceCalls, Logs: gatewayLog,
 		Store: store, Lambda: functionCalls, Authorizer: dispatcher, Keys: signingKeys, Issuers: c.UserPools,
 		Endpoint: public, Buckets: buckets, Log: log,
 	})
@@ -203,7 +206,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	add(apigatewayapi.Schema(), apigatewayapi.Handlers(apis), apis.Checks)
 
 	httpAPIs := apigatewayv2.New(apigatewayv2.Config{
-		Store: store, Lambda: functionCalls, HTTP: endpoints, Authorizer: dispatcher, Keys: signingKeys, Buckets: buckets, Log: log, REST: apis,
+		Store: store, Lambda: functionCalls, HTTP: endpoints, Authorizer: dispatcher, Keys: signingKeys, Buckets: buckets, Log: log, REST: apis, Logs: gatewayLog,
 		Endpoint: func(apiID, region string) string { return executeapi.URL(public, apiID, region) },
 	})
 	add(apigatewayv2api.Schema(), apigatewayv2api.Handlers(httpAPIs), httpAPIs.Checks)

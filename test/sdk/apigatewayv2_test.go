@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 )
 
@@ -218,4 +219,37 @@ func TestCustomDomainOfTwoKinds(t *testing.T) {
 	ok(client.DeleteDomainName(ctx, &apigatewayv2.DeleteDomainNameInput{DomainName: name}))(t)
 	_, err = restClient.GetDomainName(ctx, &apigateway.GetDomainNameInput{DomainName: name})
 	hasCode(t, err, 404, "NotFoundException", "Invalid domain name identifier specified")
+}
+
+// The access log of a stage is in CloudWatch Logs, without a role of the account: but only who may have logs delivered can
+// switch it on.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
+func TestHTTPAPIAccessLog(t *testing.T) {
+	ctx, account := t.Context(), newAccount()
+	root := rootOf(account)
+	client, logs := apigatewayv2.NewFromConfig(root), cloudwatchlogs.NewFromConfig(root)
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(202) }))
+	defer backend.Close()
+	quick := ok(client.CreateApi(ctx, &apigatewayv2.CreateApiInput{Name: aws.String("quick"), ProtocolType: types.ProtocolTypeHttp, Target: aws.String(backend.URL)}))(t)
+	group := aws.String("/aws/vendedlogs/api")
+	ok(logs.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: group}))(t)
+	in := &apigatewayv2.UpdateStageInput{ApiId: quick.ApiId, StageName: aws.String("$default"), AccessLogSettings: &types.AccessLogSettings{
+		DestinationArn: aws.String("arn:aws:logs:" + region + ":" + account + ":log-group:" + *group), Format: aws.String(`{"id":"$context.requestId","status":"$context.status","path":"$context.path","integration":$context.integrationStatus}`),
+	}}
+	_, mayNot := newUser(t, root, "maynot", allow("apigateway:*", "*"))
+	_, err := apigatewayv2.NewFromConfig(mayNot).UpdateStage(ctx, in)
+	hasCode(t, err, 403, "AccessDeniedException", "logs:CreateLogDelivery")
+	ok(client.UpdateStage(ctx, in))(t)
+	resp, _ := send(t, apiRequest(t, "GET", *quick.ApiEndpoint, "/some/path", ""))
+	want := `{"id":"` + resp.Header.Get("Apigw-Requestid") + `","status":"202","path":"/some/path","integration":202}`
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		events := ok(logs.FilterLogEvents(ctx, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: group}))(t).Events
+		if len(events) > 0 {
+			same(t, "the line", *events[0].Message, want)
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("there is no line")
+		}
+	}
 }

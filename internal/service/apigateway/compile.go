@@ -8,6 +8,7 @@ import (
 	"time"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/gatewaylog"
 	"brume/internal/policy"
 	"brume/internal/vtl"
 )
@@ -139,8 +140,8 @@ func compileStage(sc scope, apiID string, st *api.Stage, snap *snapshot, account
 		s.logging.roleARN = value(account.CloudwatchRoleArn)
 	}
 	if l := st.AccessLogSettings; l != nil && value(l.Format) != "" {
-		s.logging.group, _ = logGroupOf(value(l.DestinationArn)) // without a destination there is no access log
-		s.logging.format = strings.TrimRight(*l.Format, "\n")
+		s.logging.group, _ = gatewaylog.GroupOf(value(l.DestinationArn), sc.account, sc.region) // without a destination there is no access log
+		s.logging.format = *l.Format
 	}
 	for i := range snap.Resources {
 		if len(snap.Resources[i].ResourceMethods) > 0 {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"brume/internal/gatewaylog"
 )
 
 // An executionLog is the log of one request, in API Gateway's form. A nil log takes no lines, so that a request nobody
@@ -11,7 +13,7 @@ import (
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-test-method.html
 type executionLog struct {
 	requestID string
-	lines     []LogEvent
+	lines     []gatewaylog.Event
 	// quiet leaves out what shows data of requests and responses.
 	quiet bool
 }
@@ -23,7 +25,7 @@ func newExecutionLog(requestID string) *executionLog { return &executionLog{requ
 // printf adds a line. Callers for whom the arguments are costly ask for nil first.
 func (l *executionLog) printf(format string, args ...any) {
 	if l != nil {
-		l.lines = append(l.lines, LogEvent{time.Now(), fmt.Sprintf(format, args...)})
+		l.lines = append(l.lines, gatewaylog.Event{Time: time.Now(), Message: fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -35,10 +37,10 @@ func (l *executionLog) trace(format string, args ...any) {
 }
 
 // events are the lines with a prefix each.
-func (l *executionLog) events(prefix string) []LogEvent {
-	out := make([]LogEvent, len(l.lines))
+func (l *executionLog) events(prefix string) []gatewaylog.Event {
+	out := make([]gatewaylog.Event, len(l.lines))
 	for i, e := range l.lines {
-		out[i] = LogEvent{e.Time, prefix + e.Message}
+		out[i] = gatewaylog.Event{Time: e.Time, Message: prefix + e.Message}
 	}
 	return out
 }

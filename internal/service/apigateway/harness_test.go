@@ -67,7 +67,7 @@ func newGateway(t *testing.T) *gateway { return newGatewayOn(t, memkv.New()) }
 func newGatewayOn(t *testing.T, store kv.Store) *gateway {
 	l := &fakeLambda{}
 	return &gateway{t, New(Config{
-		Store: store, Lambda: l, HTTP: &fakeHTTP{}, Services: &fakeServices{}, Logs: &fakeLogs{}, Authorizer: everyone{}, Keys: fakeKeys{}, Issuers: map[string]string{"us-east-1_pool": testIssuer},
+		Store: store, Lambda: l, HTTP: &fakeHTTP{}, Services: &fakeServices{}, Authorizer: everyone{}, Keys: fakeKeys{}, Issuers: map[string]string{"us-east-1_pool": testIssuer},
 		Buckets: edge.NewBuckets(), Endpoint: &url.URL{Scheme: "http", Host: "127.0.0.1:4566"}, Log: slog.New(slog.DiscardHandler),
 	}), callContext(t.Context()), l}
 }

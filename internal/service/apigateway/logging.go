@@ -1,126 +1,13 @@
 package apigateway
 
 import (
-	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"log/slog"
 	"strconv"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/gatewaylog"
 	"brume/internal/kv"
-	"brume/internal/vtl"
 )
-
-// Logs keeps log events in CloudWatch Logs.
-type Logs interface {
-	// Put writes events of a stream, in the order of their times, as the role that the account has set for API Gateway. It
-	// makes the stream, and the group of execution logs, where they do not exist.
-	Put(ctx context.Context, stream LogStream, events []LogEvent) error
-}
-
-// A LogStream names a stream and who writes to it.
-type LogStream struct{ Account, Region, Group, Stream, RoleARN string }
-
-// A LogEvent is one line.
-type LogEvent struct {
-	Time    time.Time
-	Message string
-}
-
-const (
-	// maxQueued bounds the events that wait to be written. What comes on top is dropped, counted and said.
-	maxQueued = 20000
-	// logEvery is how often what waits is written.
-	logEvery = 250 * time.Millisecond
-	// maxLogBatch is how many events go into one call, which must stay below 1 MB of them.
-	maxLogBatch = 500
-	// maxLogLine bounds one line, in bytes.
-	maxLogLine = 1024
-)
-
-// logEntries are the lines of one request for one stream.
-type logEntries struct {
-	stream LogStream
-	events []LogEvent
-}
-
-// A logQueue holds what requests have to say until it is written. Requests never wait for it.
-type logQueue struct {
-	entries chan logEntries
-	events  atomic.Int64
-	dropped atomic.Int64
-	stream  string // of this process
-}
-
-func newLogQueue() *logQueue {
-	var b [16]byte
-	rand.Read(b[:])
-	return &logQueue{entries: make(chan logEntries, maxQueued), stream: hex.EncodeToString(b[:])}
-}
-
-func (q *logQueue) add(e logEntries) {
-	n := int64(len(e.events))
-	if n == 0 {
-		return
-	}
-	if q.events.Add(n) > maxQueued {
-		q.events.Add(-n)
-		q.dropped.Add(n)
-		return
-	}
-	q.entries <- e // no more entries than events, so there is room
-}
-
-// drain takes everything that waits, by stream.
-func (q *logQueue) drain() map[LogStream][]LogEvent {
-	out := map[LogStream][]LogEvent{}
-	for {
-		select {
-		case e := <-q.entries:
-			q.events.Add(-int64(len(e.events)))
-			out[e.stream] = append(out[e.stream], e.events...)
-		default:
-			return out
-		}
-	}
-}
-
-// writeLogs writes what waits. A stream that cannot be written loses its events, which is said.
-func (s *Service) writeLogs(ctx context.Context) {
-	for stream, events := range s.logQueue.drain() {
-		for len(events) > 0 {
-			n := min(len(events), maxLogBatch)
-			if err := s.logs.Put(ctx, stream, events[:n]); err != nil {
-				s.log.WarnContext(ctx, "API Gateway could not write its log", slog.String("group", stream.Group), slog.Int("lost", n), slog.String("error", err.Error()))
-			}
-			events = events[n:]
-		}
-	}
-	if n := s.logQueue.dropped.Swap(0); n > 0 {
-		s.log.WarnContext(ctx, "API Gateway dropped log events: more came than could be written", slog.Int64("dropped", n))
-	}
-}
-
-// runLogs writes logs until ctx ends, and then what is left.
-func (s *Service) runLogs(ctx context.Context) {
-	tick := time.NewTicker(logEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			s.writeLogs(ctx)
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			defer cancel()
-			s.writeLogs(last)
-			return
-		}
-	}
-}
 
 // A stageLog says what a stage logs.
 type stageLog struct {
@@ -156,11 +43,11 @@ func (s *Service) endLog(x *exchange, r *Response, begin time.Time, refusal *gat
 	if x.stage == nil || x.caller != nil || s.logs == nil || x.stage.logging.roleARN == "" {
 		return
 	}
-	stream := LogStream{Account: x.stage.account, Region: x.stage.region, Stream: s.logQueue.stream, RoleARN: x.stage.logging.roleARN}
+	stream := gatewaylog.Stream{Account: x.stage.account, Region: x.stage.region, RoleARN: x.stage.logging.roleARN}
 	if x.log != nil && (x.method.logLevel == "INFO" || r.Status >= 400) {
 		x.log.printf("Method completed with status: %d", r.Status)
 		stream.Group = x.stage.executionGroup()
-		s.logQueue.add(logEntries{stream, x.log.events("(" + x.requestID + ") ")})
+		s.logs.Add(stream, x.log.events("("+x.requestID+") ")...)
 	}
 	if x.stage.logging.group == "" {
 		return
@@ -177,53 +64,8 @@ func (s *Service) endLog(x *exchange, r *Response, begin time.Time, refusal *gat
 		vars.Set("error", lenientMap([]Field{{"message", refusal.message}, {"messageString", refusal.messageJSON()}, {"responseType", refusal.kind}, {"validationErrorString", x.validationErrors}}))
 	}
 	stream.Group = x.stage.logging.group
-	s.logQueue.add(logEntries{stream, []LogEvent{{time.Now(), accessLine(x.stage.logging.format, vars)}}})
-}
-
-// accessLine fills the variables of a format in. One that has no value is "-".
-// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-variables-for-access-logging.html
-func accessLine(format string, vars *vtl.Map) string {
-	var b strings.Builder
-	for {
-		before, rest, ok := strings.Cut(format, "$context.")
-		b.WriteString(before)
-		if !ok {
-			break
-		}
-		n := 0
-		for n < len(rest) && (rest[n] == '.' && n+1 < len(rest) && isWord(rest[n+1]) || isWord(rest[n])) {
-			n++
-		}
-		v, ok := contextText(vars, rest[:n])
-		if !ok || v == "" {
-			v = "-"
-		}
-		b.WriteString(strings.Map(func(r rune) rune {
-			if r < ' ' || r == 0x7f {
-				return ' ' // a value cannot begin a line of its own
-			}
-			return r
-		}, v))
-		format = rest[n:]
-	}
-	if line := b.String(); len(line) <= 4*maxLogLine {
-		return line
-	}
-	return b.String()[:4*maxLogLine]
-}
-
-func isWord(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
-}
-
-// logGroupOf is the group that the ARN of a destination names.
-func logGroupOf(arn string) (string, bool) {
-	part := strings.SplitN(arn, ":", 7)
-	if len(part) != 7 || part[0] != "arn" || part[2] != "logs" || part[5] != "log-group" {
-		return "", false
-	}
-	group := strings.TrimSuffix(part[6], ":*")
-	return group, group != "" && !strings.Contains(group, ":")
+	line := gatewaylog.Line(x.stage.logging.format, func(name string) (string, bool) { return contextText(vars, name) })
+	s.logs.Add(stream, gatewaylog.Event{Time: time.Now(), Message: line})
 }
 
 // checkLogging checks that what a stage logs can be logged.
@@ -231,13 +73,8 @@ func checkLogging(r kv.Reader, sc scope, st *api.Stage) error {
 	logs := false
 	if l := st.AccessLogSettings; l != nil && (value(l.DestinationArn) != "" || value(l.Format) != "") {
 		logs = true
-		if arn := value(l.DestinationArn); arn != "" {
-			if _, ok := logGroupOf(arn); !ok {
-				return invalid("Invalid ARN specified in the request. ARNs must start with 'arn:' and name a log group of CloudWatch Logs: %s", clip(arn))
-			}
-		}
-		if f := value(l.Format); f != "" && (!strings.Contains(f, "$context.requestId") && !strings.Contains(f, "$context.extendedRequestId") || len(f) > 3072 || strings.ContainsAny(f, "\r\n")) {
-			return invalid("Access Log format must be single line, new line character is allowed only at end of the format and must include one of $context.requestId or $context.extendedRequestId")
+		if problem := gatewaylog.Check(value(l.DestinationArn), value(l.Format), sc.account, sc.region); problem != "" {
+			return invalid("%s", problem)
 		}
 	}
 	for _, m := range st.MethodSettings {

@@ -4,28 +4,21 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/gatewaylog"
 )
 
 // fakeLogs keeps lines by group.
 type fakeLogs struct {
 	lines map[string][]string
 	role  string
-	fail  error
 }
 
-func (f *fakeLogs) Put(_ context.Context, stream LogStream, events []LogEvent) error {
-	if f.fail != nil {
-		return f.fail
-	}
+func (f *fakeLogs) Put(_ context.Context, stream gatewaylog.Stream, events []gatewaylog.Event) error {
 	if f.lines == nil {
 		f.lines = map[string][]string{}
 	}
@@ -42,7 +35,7 @@ const logRole = "arn:aws:iam::123456789012:role/logs"
 func TestLogging(t *testing.T) {
 	g := newGateway(t)
 	logs := &fakeLogs{}
-	g.logs = logs
+	g.logs = gatewaylog.NewQueue(logs, g.log)
 	id, _ := g.api()
 	g.proxy(id, "/pets/{id}", "GET", false)
 	g.deploy(id, "dev")
@@ -61,7 +54,7 @@ func TestLogging(t *testing.T) {
 	send := func(path string) string {
 		t.Helper()
 		res := g.Invoke(context.Background(), request(id, "dev", "GET", path))
-		g.writeLogs(context.Background())
+		g.logs.Write(context.Background())
 		return shownID(res)
 	}
 	requestID := send("/pets/1")
@@ -90,7 +83,7 @@ func TestLogging(t *testing.T) {
 	// A value cannot begin a line.
 	must(0, patch("replace /accessLogSettings/format $context.requestId $context.identity.userAgent"))
 	res := g.Invoke(context.Background(), request(id, "dev", "GET", "/pets/1", Field{"User-Agent", "a\tb"}))
-	g.writeLogs(context.Background())
+	g.logs.Write(context.Background())
 	if got := logs.lines["access"]; got[len(got)-1] != shownID(res)+" a b" {
 		t.Errorf("%q", got[len(got)-1])
 	}
@@ -110,51 +103,6 @@ func shownID(r *Response) string {
 		}
 	}
 	return ""
-}
-
-// Requests never wait for the log: what is too much is dropped.
-func TestLogQueueIsBounded(t *testing.T) {
-	q := newLogQueue()
-	for range maxQueued + 10 {
-		q.add(logEntries{events: make([]LogEvent, 1)})
-	}
-	q.add(logEntries{events: make([]LogEvent, 5)})
-	if n := q.dropped.Load(); n != 15 {
-		t.Errorf("dropped %d", n)
-	}
-	if n := len(q.drain()[LogStream{}]); n != maxQueued {
-		t.Errorf("%d waited", n)
-	}
-	q.add(logEntries{events: make([]LogEvent, 1)})
-	if n := q.dropped.Load(); n != 15 {
-		t.Errorf("dropped %d after there was room", n)
-	}
-}
-
-// What is queued when the service stops is written.
-func TestLogsAreWrittenAtTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGateway(t)
-		logs := &fakeLogs{fail: errors.New("not yet")}
-		g.logs = logs
-		ctx, stop := context.WithCancel(context.Background())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			g.runLogs(ctx)
-		}()
-		g.logQueue.add(logEntries{LogStream{Group: "g"}, []LogEvent{{Message: "lost"}}})
-		synctest.Wait()
-		time.Sleep(logEvery)
-		synctest.Wait()
-		logs.fail = nil
-		g.logQueue.add(logEntries{LogStream{Group: "g"}, []LogEvent{{Message: "last"}}})
-		stop()
-		<-done
-		if fmt.Sprint(logs.lines["g"]) != "[last]" {
-			t.Errorf("%v", logs.lines)
-		}
-	})
 }
 
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/canary-release.html

@@ -245,14 +245,6 @@ func (s *Service) flush(ctx context.Context) error {
 // Run writes the counted usage once a second and logs as they come, until ctx ends, and then once more. It returns after
 // that.
 func (s *Service) Run(ctx context.Context) error {
-	if s.logs != nil {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			s.runLogs(ctx)
-		}()
-		defer func() { <-done }()
-	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {

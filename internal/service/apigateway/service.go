@@ -12,6 +12,7 @@ import (
 	api "brume/internal/api/apigateway"
 	"brume/internal/call"
 	"brume/internal/edge"
+	"brume/internal/gatewaylog"
 	"brume/internal/kv"
 	"brume/internal/kv/jsonrow"
 	"brume/internal/recent"
@@ -25,8 +26,8 @@ type Config struct {
 	// HTTP reaches the endpoints of HTTP integrations, Services the other services of AWS.
 	HTTP     HTTP
 	Services Services
-	// Logs keeps the logs of stages; nil if nothing is to be logged.
-	Logs Logs
+	// Logs takes the logs of stages; nil if nothing is to be logged.
+	Logs *gatewaylog.Queue
 	// Authorizer decides what callers of APIs may do.
 	Authorizer Authorizer
 	// Keys fetches the keys of those who issue tokens; nil if no token is to be taken.
@@ -47,7 +48,7 @@ type Service struct {
 	lambda     Lambda
 	http       HTTP
 	services   Services
-	logs       Logs
+	logs       *gatewaylog.Queue
 	authorizer Authorizer
 	keySource  KeySource
 	issuers    map[string]string
@@ -59,7 +60,6 @@ type Service struct {
 	authorized *recent.Map[authorizedKey, *authorized]
 	buckets    *edge.Buckets
 	counters   counters
-	logQueue   *logQueue
 	flushing   sync.Mutex // one flush at a time
 }
 
@@ -69,7 +69,7 @@ var _ api.Service = (*Service)(nil)
 func New(c Config) *Service {
 	return &Service{
 		store: c.Store, lambda: c.Lambda, http: c.HTTP, services: c.Services, logs: c.Logs, authorizer: c.Authorizer, keySource: c.Keys, issuers: c.Issuers, endpoint: c.Endpoint, log: c.Log,
-		authorized: recent.NewMap[authorizedKey, *authorized](maxAuthorized), buckets: c.Buckets, logQueue: newLogQueue(),
+		authorized: recent.NewMap[authorizedKey, *authorized](maxAuthorized), buckets: c.Buckets,
 	}
 }
 

@@ -121,6 +121,7 @@ func (s *Service) authorizeByToken(ctx context.Context, x *exchange) (*edge.Resp
 	}
 	refuse := func(r *edge.Response, kind, description string) (*edge.Response, error) {
 		challenge := "Bearer"
+		x.authorizerProblem = description
 		if kind != "" {
 			challenge += ` scope="` + strings.Join(x.route.scopes, " ") + `" error="` + kind + `" error_description="` + description + `"`
 		}
@@ -224,7 +225,8 @@ func (s *Service) authorizeByFunction(ctx context.Context, x *exchange) (*edge.R
 		return forbidden(), nil
 	}
 	if a.function == "" {
-		return s.refuse(ctx, x, failed(), "the authorizer's URI names no function"), nil
+		x.authorizerProblem = "the authorizer's URI names no function"
+		return s.refuse(ctx, x, failed(), x.authorizerProblem), nil
 	}
 	identity := make([]string, len(a.sources))
 	for i, source := range a.sources {
@@ -285,6 +287,7 @@ func (s *Service) ask(ctx context.Context, x *exchange, a *authorizer, identity 
 		e.MultiHeaders, e.MultiQuery = nil, nil
 		event = e
 	}
+	defer func() { x.authorizerProblem, x.integration = x.integration.problem, timing{} }()
 	payload, err := json.Marshal(event)
 	if err != nil {
 		return nil, s.refuse(ctx, x, failed(), err.Error())
@@ -295,7 +298,7 @@ func (s *Service) ask(ctx context.Context, x *exchange, a *authorizer, identity 
 	if refusal != nil {
 		return nil, refusal
 	}
-	got, err := parseAuthorized(result, a.simple)
+	got, err := parseAuthorized(result.Payload, a.simple)
 	if err != nil {
 		return nil, s.refuse(ctx, x, failed(), "the authorizer's response is not valid: "+err.Error())
 	}

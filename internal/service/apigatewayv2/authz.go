@@ -49,12 +49,28 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 	}
 	requestTags(check.Context, in)
 	checks = append(checks, check)
+	if enablesLog(in) {
+		// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
+		checks = append(checks, policy.Check{Action: "logs:CreateLogDelivery", Resource: "*", ResourceAccount: sc.account})
+	}
 	for _, role := range passedRoles(in) {
 		checks = append(checks, policy.Check{
 			Action: "iam:PassRole", Resource: role, Context: map[string][]string{"iam:PassedToService": {"apigateway.amazonaws.com"}},
 		})
 	}
 	return checks, true, nil
+}
+
+// enablesLog says whether a call has a stage write an access log.
+func enablesLog(in schema.Struct) bool {
+	var l *api.AccessLogSettings
+	switch in := in.(type) {
+	case *api.CreateStageInput:
+		l = in.AccessLogSettings
+	case *api.UpdateStageInput:
+		l = in.AccessLogSettings
+	}
+	return l != nil && value(l.DestinationArn) != ""
 }
 
 // implemented lists the operations that Service has.

@@ -36,6 +36,7 @@ type stage struct {
 	variableFields []edge.Field // the same, sorted
 	routes         router
 	cors           *api.Cors
+	log            *accessLog // nil for none
 }
 
 type route struct {
@@ -118,7 +119,8 @@ func (s *Service) apiIn(r kv.Reader, id string) (*deployed, error) {
 
 // compile makes a stage ready for requests. Faults in single integrations are kept for those who call them.
 func (d *deployed) compile(row *api.Stage, def *definition) *stage {
-	st := &stage{api: d, name: *row.StageName, variables: row.StageVariables, variableFields: fieldsOf(row.StageVariables), cors: def.Cors}
+	st := &stage{api: d, name: *row.StageName, variables: row.StageVariables, variableFields: fieldsOf(row.StageVariables), cors: def.Cors,
+		log: d.compileAccessLog(row.AccessLogSettings)}
 	integrations := map[string]*integration{}
 	for i := range def.Integrations {
 		integrations[*def.Integrations[i].IntegrationId] = st.compileIntegration(&def.Integrations[i])

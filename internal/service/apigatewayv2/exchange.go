@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"brume/internal/call"
 	"brume/internal/edge"
@@ -26,7 +27,12 @@ type exchange struct {
 	traceID               string
 	principal             *call.Principal // who signed a request to a route that wants that
 	authorized            *authorized     // what an authorizer said
-	errorMessage          string
+	begin                 time.Time
+	integration           timing
+	// integrated says that the answer is the integration's, and not API Gateway's own.
+	integrated bool
+	// authorizerProblem is why an authorizer could not be asked or believed.
+	authorizerProblem string
 }
 
 // An outgoing is a request as an integration gets it.
@@ -174,6 +180,9 @@ func (x *exchange) contextVariable(name string) (string, bool) {
 	case "requestTimeEpoch":
 		return strconv.FormatInt(x.req.Time.Unix(), 10), true
 	case "routeKey":
+		if x.route == nil {
+			return "", false
+		}
 		return x.route.key0, true
 	case "stage":
 		return x.stage.name, true
@@ -181,8 +190,14 @@ func (x *exchange) contextVariable(name string) (string, bool) {
 		return x.sourceIP(), true
 	case "identity.userAgent":
 		return x.header("User-Agent"), true
-	case "error.message":
-		return x.errorMessage, x.errorMessage != ""
+	case "customDomain.basePathMatched":
+		if x.req.Custom == nil {
+			return "", false
+		}
+		if x.req.Custom.BasePath == "" {
+			return "(none)", true
+		}
+		return x.req.Custom.BasePath, true
 	}
 	if p := x.principal; p != nil {
 		switch name {

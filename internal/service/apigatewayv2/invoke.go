@@ -32,18 +32,18 @@ func (s *Service) Invoke(ctx context.Context, req *edge.Request) (*edge.Response
 	if d == nil {
 		return nil, false
 	}
-	x := &exchange{req: req, requestID: newRequestID()}
+	x := &exchange{req: req, requestID: newRequestID(), begin: time.Now()}
 	x.traceID = traceIDOf(x.header("X-Amzn-Trace-Id"), req.Time)
 	if d.disabled && req.Custom == nil || !x.choose(d) {
-		return x.finish(message(404, "Not Found")), true
+		return s.finish(x, message(404, "Not Found")), true
 	}
 	if r := x.preflight(); r != nil {
-		return x.finish(r), true
+		return s.finish(x, r), true
 	}
 	if x.route, x.params = x.stage.routes.match(req.Method, x.path); x.route == nil {
-		return x.finish(message(404, "Not Found")), true
+		return s.finish(x, message(404, "Not Found")), true
 	}
-	return x.finish(s.serve(ctx, x)), true
+	return s.finish(x, s.serve(ctx, x)), true
 }
 
 // serve answers a request that has a route.
@@ -68,15 +68,20 @@ func (s *Service) serve(ctx context.Context, x *exchange) *edge.Response {
 		return s.refuse(ctx, x, failed(), in.problem)
 	}
 	var r *edge.Response
+	begin := time.Now()
 	if in.kind == api.IntegrationTypeAwsProxy {
 		r = s.lambdaProxy(ctx, x)
 	} else {
 		r = s.httpProxy(ctx, x)
 	}
+	x.integration.begun, x.integration.latency = true, time.Since(begin)
 	if len(r.Body) > edge.MaxBody {
 		return s.refuse(ctx, x, failed(), "the integration's response is larger than 10 MB")
 	}
-	x.mapResponse(r)
+	if x.integrated {
+		x.integration.status = r.Status
+		x.mapResponse(r)
+	}
 	return r
 }
 
@@ -100,18 +105,19 @@ func unavailable() *edge.Response { return message(503, "Service Unavailable") }
 
 // refuse answers for an integration that cannot be used, and says why in the log.
 func (s *Service) refuse(ctx context.Context, x *exchange, r *edge.Response, reason string) *edge.Response {
-	x.errorMessage = reason
+	x.integrated, x.integration.problem = false, reason
 	s.Log.WarnContext(ctx, "API Gateway: "+clip(reason), slog.String("api", x.stage.api.id), slog.String("stage", x.stage.name),
 		slog.String("route", x.route.key0), slog.String("request_id", x.requestID))
 	return r
 }
 
-// finish adds what every answer carries.
-func (x *exchange) finish(r *edge.Response) *edge.Response {
+// finish adds what every answer carries, and logs the request.
+func (s *Service) finish(x *exchange, r *edge.Response) *edge.Response {
 	if x.stage != nil {
 		r.Header = x.withCors(r.Header)
 	}
 	r.Header = append(slices.Clip(r.Header), edge.Field{"apigw-requestid", x.requestID})
+	s.logAccess(x, r)
 	return r
 }
 
@@ -130,17 +136,19 @@ func (s *Service) lambdaProxy(ctx context.Context, x *exchange) *edge.Response {
 	if err != nil {
 		return s.refuse(ctx, x, failed(), err.Error())
 	}
-	payload, refusal := s.callLambda(ctx, x, in.function, in.qualifier, in.credentials, x.sourceARN(), in.timeout, event)
+	result, refusal := s.callLambda(ctx, x, in.function, in.qualifier, in.credentials, x.sourceARN(), in.timeout, event)
 	if refusal != nil {
 		return refusal
 	}
+	payload := result.Payload
 	a, ok := edge.ReadAnswer(payload)
 	if !ok || a.Status < 200 {
-		return s.refuse(ctx, x, failed(), "the function's response is malformed")
+		return s.refuse(ctx, x, failed(), "The response from the Lambda function doesn't match the format that API Gateway expects.")
 	}
 	if a.Bare && in.version == "1.0" {
-		return s.refuse(ctx, x, failed(), "the function's response has no statusCode")
+		return s.refuse(ctx, x, failed(), "The response from the Lambda function doesn't match the format that API Gateway expects: it has no statusCode.")
 	}
+	x.integrated = true
 	r := response(a)
 	if in.version == "1.0" {
 		r.Header = append(r.Header, passed(multiValues(payload))...)
@@ -181,7 +189,7 @@ func passed(fields []edge.Field) []edge.Field {
 }
 
 // callLambda runs a function. On failure it returns the answer to give.
-func (s *Service) callLambda(ctx context.Context, x *exchange, function, qualifier, role, sourceARN string, timeout time.Duration, event []byte) ([]byte, *edge.Response) {
+func (s *Service) callLambda(ctx context.Context, x *exchange, function, qualifier, role, sourceARN string, timeout time.Duration, event []byte) (*edge.LambdaResult, *edge.Response) {
 	// A client that goes away does not stop its function, just as in AWS.
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
@@ -196,14 +204,21 @@ func (s *Service) callLambda(ctx context.Context, x *exchange, function, qualifi
 	case errors.As(err, &known) && known.ErrorCode() == "TooManyRequestsException":
 		return nil, s.refuse(ctx, x, unavailable(), "Lambda throttled the function: "+known.ErrorMessage())
 	case errors.As(err, &known):
-		return nil, s.refuse(ctx, x, failed(), "the function could not be invoked: "+known.ErrorCode()+": "+known.ErrorMessage())
+		r := s.refuse(ctx, x, failed(), "the function could not be invoked: "+known.ErrorCode()+": "+known.ErrorMessage())
+		if known.ErrorCode() == "AccessDeniedException" || known.ErrorCode() == "AccessDenied" {
+			x.integration.service = 403
+			x.integration.problem = "The IAM role configured on the integration or API Gateway doesn't have permissions to call the integration. Check the permissions and try again."
+		}
+		return nil, r
 	case err != nil:
 		s.Log.ErrorContext(ctx, "API Gateway could not call Lambda", slog.String("api", x.stage.api.id), slog.String("request_id", x.requestID), slog.String("error", err.Error()))
 		return nil, failed()
-	case result.FunctionError != "":
+	}
+	x.integration.service, x.integration.requestID = 200, result.RequestID
+	if result.FunctionError != "" {
 		return nil, s.refuse(ctx, x, failed(), "the function failed: "+clip(string(result.Payload)))
 	}
-	return result.Payload, nil
+	return result, nil
 }
 
 // httpProxy hands the request to an endpoint and takes the answer from it.
@@ -234,8 +249,19 @@ func (s *Service) httpProxy(ctx context.Context, x *exchange) *edge.Response {
 	switch {
 	case errors.Is(err, edge.ErrTooLarge):
 		return s.refuse(ctx, x, failed(), "the endpoint's response is larger than 10 MB")
+	case err != nil && bounded.Err() != nil:
+		return s.refuse(ctx, x, unavailable(), "the endpoint did not answer in time")
 	case err != nil:
 		return s.refuse(ctx, x, unavailable(), "the endpoint cannot be reached: "+err.Error())
+	}
+	x.integrated, x.integration.service = true, result.Status
+	for _, f := range result.Header {
+		switch strings.ToLower(f.Name) {
+		case "x-amzn-requestid", "x-amz-request-id":
+			x.integration.requestID = f.Value
+		case "x-amz-id-2":
+			x.integration.requestID2 = f.Value
+		}
 	}
 	return &edge.Response{Status: result.Status, Header: passed(slices.Clone(result.Header)), Body: result.Body}
 }

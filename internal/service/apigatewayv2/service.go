@@ -15,6 +15,7 @@ import (
 	api "brume/internal/api/apigatewayv2"
 	"brume/internal/call"
 	"brume/internal/edge"
+	"brume/internal/gatewaylog"
 	"brume/internal/jwks"
 	"brume/internal/kv"
 	"brume/internal/kv/jsonrow"
@@ -40,6 +41,8 @@ type Config struct {
 	Keys jwks.Keys
 	// REST knows what custom domain names may lead to besides; nil for nothing.
 	REST REST
+	// Logs takes the access logs; nil if nothing is to be logged.
+	Logs *gatewaylog.Queue
 	// Endpoint is the URL under which clients reach an API.
 	Endpoint func(apiID, region string) string
 	// Buckets are shared with other kinds of APIs, since one throttle of an account is for all of them.

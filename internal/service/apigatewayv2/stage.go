@@ -171,6 +171,9 @@ func (s *Service) CreateStage(ctx context.Context, in *api.CreateStageInput) (*a
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
+	if err := checkAccessLog(scopeOf(ctx), in.AccessLogSettings); err != nil {
+		return nil, err
+	}
 	if *in.StageName != defaultStage && strings.IndexFunc(*in.StageName, isNotOfStage) >= 0 {
 		return nil, invalid("Stage name only allows a-zA-Z0-9_- or $default")
 	}
@@ -297,6 +300,9 @@ func (s *Service) changeStage(ctx context.Context, apiID, name string, change fu
 }
 
 func (s *Service) UpdateStage(ctx context.Context, in *api.UpdateStageInput) (*api.UpdateStageOutput, error) {
+	if err := checkAccessLog(scopeOf(ctx), in.AccessLogSettings); err != nil {
+		return nil, err
+	}
 	st, err := s.changeStage(ctx, *in.ApiId, *in.StageName, func(row *apiRow, st *api.Stage) error {
 		if in.DeploymentId != nil && value(st.AutoDeploy) && !(in.AutoDeploy != nil && !*in.AutoDeploy) {
 			return invalid("Deployment ID cannot be set on a stage with autoDeploy enabled")

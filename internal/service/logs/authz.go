@@ -8,9 +8,22 @@ import (
 	"strings"
 
 	api "brume/internal/api/logs"
+	"brume/internal/call"
 	"brume/internal/policy"
 	"brume/internal/schema"
 )
+
+// newDeliveryPolicy is the policy by which every log group takes what services deliver of its own account. In AWS who enables
+// such a log puts it there, as AWSLogDeliveryWrite20150319.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-infrastructure-CWL.html
+func newDeliveryPolicy() *policy.Document {
+	d, err := policy.Parse(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"delivery.logs.amazonaws.com"},
+		"Action":["logs:CreateLogStream","logs:PutLogEvents"],"Resource":"*","Condition":{"StringEquals":{"aws:SourceAccount":"${aws:ResourceAccount}"}}}}`, policy.Resource)
+	if err != nil {
+		panic(err) // it is a constant
+	}
+	return d
+}
 
 // Checks maps the input of an operation to the permissions it needs.
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
@@ -26,7 +39,11 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 		return []policy.Check{{Action: "logs:" + operation, Resource: sc.streamARN(*name, "")}}, true, nil
 	}
 	onStream := func(group, stream *string) ([]policy.Check, bool, error) {
-		return []policy.Check{{Action: "logs:" + operation, Resource: sc.streamARN(*group, *stream)}}, true, nil
+		check := policy.Check{Action: "logs:" + operation, Resource: sc.streamARN(*group, *stream)}
+		if call.From(ctx).Principal.Type == call.Service {
+			check.ResourcePolicy = s.delivery
+		}
+		return []policy.Check{check}, true, nil
 	}
 	onIdentified := func(name, identifier, stream *string) ([]policy.Check, bool, error) {
 		group, err := oneGroup(sc, name, identifier)

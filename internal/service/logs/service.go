@@ -22,6 +22,7 @@ import (
 	"brume/internal/awserr"
 	"brume/internal/call"
 	"brume/internal/kv"
+	"brume/internal/policy"
 	"brume/internal/recent"
 	"brume/internal/service/logs/pattern"
 )
@@ -36,11 +37,13 @@ type Service struct {
 
 	patterns  *recent.Map[string, *pattern.Pattern] // of filters, by their text
 	functions Functions
-	pending   atomic.Int64 // deliveries to subscriptions that wait
-	dropped   atomic.Int64 // events that subscriptions did not get
-	queries   *queries
-	tails     tails
-	disabled  sync.Map // until when nothing is delivered to a function, by its ARN
+	// delivery is the policy of every group for the service that delivers logs.
+	delivery *policy.Document
+	pending  atomic.Int64 // deliveries to subscriptions that wait
+	dropped  atomic.Int64 // events that subscriptions did not get
+	queries  *queries
+	tails    tails
+	disabled sync.Map // until when nothing is delivered to a function, by its ARN
 }
 
 // Options configure a Service.
@@ -59,7 +62,7 @@ const maxPatterns = 1000
 func New(o Options) *Service {
 	return &Service{
 		store: o.Store, log: o.Log, work: make(chan struct{}, 1),
-		patterns: recent.NewMap[string, *pattern.Pattern](maxPatterns), functions: o.Functions, queries: newQueries(),
+		patterns: recent.NewMap[string, *pattern.Pattern](maxPatterns), functions: o.Functions, queries: newQueries(), delivery: newDeliveryPolicy(),
 	}
 }
 

@@ -40,6 +40,7 @@ func testContract(t *testing.T, open func(*testing.T) Driver) {
 		{"Freeze", testFreeze},
 		{"CommandEndsTree", testCommandEndsTree},
 		{"Stats", testStats},
+		{"Busy", testBusy},
 		{"Memory", testMemory},
 		{"Close", testClose},
 		{"Parallel", testParallel},
@@ -550,6 +551,28 @@ func testStats(t *testing.T, d Driver) {
 	r.ok(t)
 	check("at the end", r.Wait().Stats)
 	check("at the end", r.Stats())
+}
+
+func testBusy(t *testing.T, d Driver) {
+	if !d.Features().PrivateRoot && !samplesMemory {
+		t.Skip("this driver cannot know")
+	}
+	becomes := func(r Process, busy bool) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); r.Busy() != busy; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("not busy=%t in 30 s", busy)
+			}
+		}
+	}
+	r := start(t, d, roleConfig(t, d, "burn"))
+	becomes(r, true)
+	r.Kill()
+	r.output(t)
+	r.Wait()
+	becomes(r, false)
+	r = start(t, d, roleConfig(t, d, "sleep"))
+	becomes(r, false)
 }
 
 func testMemory(t *testing.T, d Driver) {

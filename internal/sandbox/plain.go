@@ -267,6 +267,12 @@ func (p *plainProcess) Stats() Stats {
 	return Stats{MaxMemoryBytes: p.sampled, CPUTime: plainCPUTime(p.pid)}
 }
 
+func (p *plainProcess) Busy() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.alive && plainBusy(p.pid)
+}
+
 // run starts the process, waits for its end, cleans up and says so.
 func (p *plainProcess) run(cmd *exec.Cmd, started chan<- error) {
 	// The parent-death signal comes when the thread ends that has started the process; see spawner.keep.

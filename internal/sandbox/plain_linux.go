@@ -3,6 +3,7 @@
 package sandbox
 
 import (
+	"slices"
 	"syscall"
 	"time"
 )
@@ -28,5 +29,7 @@ func plainCPUTime(pid int) time.Duration {
 	}
 	return total
 }
+
+func plainBusy(pid int) bool { return slices.ContainsFunc(descendants(pid), wantsProcessor) }
 
 func maxrssBytes(ru *syscall.Rusage) int64 { return ru.Maxrss << 10 }

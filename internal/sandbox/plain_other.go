@@ -22,6 +22,8 @@ func watchPlain(int, int64, <-chan struct{}, func(int64), func()) {}
 
 func plainCPUTime(int) time.Duration { return 0 }
 
+func plainBusy(int) bool { return false }
+
 // maxrssBytes: the unit of ru_maxrss is the byte on Darwin and the kilobyte elsewhere.
 func maxrssBytes(ru *syscall.Rusage) int64 {
 	if runtime.GOOS == "darwin" {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -154,6 +155,10 @@ func (p *process) stats() (Stats, error) {
 		s.MaxMemoryBytes = min(s.MaxMemoryBytes, p.limit)
 	}
 	return s, nil
+}
+
+func (p *process) Busy() bool {
+	return !p.over() && slices.ContainsFunc(descendants(p.pid), wantsProcessor)
 }
 
 // run waits for the end, cleans up and says so. It is the process's own goroutine.

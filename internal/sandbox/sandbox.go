@@ -192,6 +192,8 @@ type Process interface {
 	Wait() Exit
 	// Stats says what the sandbox has used so far, or in all once it has ended.
 	Stats() Stats
+	// Busy says whether a thread of the sandbox runs, or would if it had a processor. Where that cannot be found out none does.
+	Busy() bool
 }
 
 // A Socket is one of the sandbox's addresses, held by the caller. Exactly one of the two is set.

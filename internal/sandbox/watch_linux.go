@@ -3,9 +3,11 @@
 package sandbox
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -197,4 +199,17 @@ func cpuTime(pid int) time.Duration {
 		ticks += n
 	}
 	return time.Duration(ticks) * (time.Second / 100) // USER_HZ is 100 on every architecture we run on
+}
+
+// wantsProcessor says whether a thread of a process runs or is ready to.
+// https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+func wantsProcessor(pid int) bool {
+	tasks, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(tasks, func(t os.DirEntry) bool {
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/task/" + t.Name() + "/stat")
+		return err == nil && strings.HasPrefix(string(b[bytes.LastIndexByte(b, ')')+1:]), " R")
+	})
 }

@@ -84,32 +84,32 @@ type failure struct {
 // invocation then, and ends with it: deadline is set. If that fails too, so does the function.
 // https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
 func (m *Manager) coldStart(f *Function) (e *environment, deadline time.Time, fail *failure, err error) {
-	started, err := m.startTurn()
+	t, err := m.startTurn()
 	if err != nil {
 		return nil, time.Time{}, nil, err
 	}
-	defer started()
+	defer t.end()
 	now := time.Now()
 	log := m.shipper.writer(LogStream{
 		Account: f.Account, Region: f.Region, Role: f.Role, FunctionName: f.Name, Group: f.LogGroup,
 		Stream: now.UTC().Format("2006/01/02") + "/[" + f.Version + "]" + newID(),
 	})
-	e, fail, err = m.initialize(f, log, "init", now.Add(m.c.InitTimeout))
+	e, fail, err = m.initialize(f, log, t, "init", now.Add(m.c.InitTimeout))
 	if err != nil || fail == nil {
 		return e, time.Time{}, nil, err
 	}
 	m.kill(e)
 	began := time.Now()
 	deadline = began.Add(f.Timeout)
-	e, fail, err = m.initialize(f, log, "invoke", deadline)
+	e, fail, err = m.initialize(f, log, t, "invoke", deadline)
 	if fail != nil {
 		fail.spent = time.Since(began)
 	}
 	return e, deadline, fail, err
 }
 
-// initialize starts an environment and waits for the end of its init phase. With a failure e is only good for its log.
-func (m *Manager) initialize(f *Function, log *logWriter, phase string, deadline time.Time) (e *environment, fail *failure, err error) {
+// initialize starts an environment, in turn, and waits for the end of its init phase. With a failure e is only good for its log.
+func (m *Manager) initialize(f *Function, log *logWriter, t *turn, phase string, deadline time.Time) (e *environment, fail *failure, err error) {
 	began := time.Now()
 	ctx, cancel := context.WithDeadline(m.life, deadline)
 	defer cancel()
@@ -126,6 +126,7 @@ func (m *Manager) initialize(f *Function, log *logWriter, phase string, deadline
 		}
 		return nil, nil, err
 	default:
+		t.of(e.proc)
 		fail = e.failed(e.api.Ready(ctx), f)
 	}
 	took := time.Since(began)

@@ -9,14 +9,6 @@ import (
 	"brume/internal/sandbox"
 )
 
-// How many environments start at one time. Each keeps a processor busy at first; if all of a burst began at once, all would
-// take as long as the burst does, and some longer than their init phase may. One that takes longer than startShare waits for
-// something else, most likely, and keeps nobody waiting any more.
-const (
-	startsPerCPU = 2
-	startShare   = 250 * time.Millisecond
-)
-
 // A Manager runs functions. Its methods may be called from any goroutine.
 type Manager struct {
 	c        Config
@@ -344,21 +336,6 @@ func (e *environment) end() {
 		e.api.Shutdown(ctx, "spindown")
 		e.proc.Kill()
 	})
-}
-
-// startTurn waits until another environment may start. The caller calls the function it gets when its own has started.
-func (m *Manager) startTurn() (done func(), err error) {
-	select {
-	case m.starts <- struct{}{}:
-	case <-m.life.Done():
-		return nil, ErrClosed
-	}
-	leave := sync.OnceFunc(func() { <-m.starts })
-	timer := time.AfterFunc(startShare, leave)
-	return func() {
-		timer.Stop()
-		leave()
-	}, nil
 }
 
 // kill ends an environment that is not idle.

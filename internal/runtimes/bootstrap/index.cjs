@@ -388,8 +388,8 @@ function provideGlobal() {
 
 // The function.
 
-// nodePathOutside returns the node_modules directories in NODE_PATH that the usual search from root upwards does not
-// find anyway.
+// nodePathOutside returns the node_modules directories in NODE_PATH that hold something and that the usual search from root
+// upwards does not find anyway.
 function nodePathOutside(root) {
   const found = new Set();
   const identity = (dir) => {
@@ -403,7 +403,7 @@ function nodePathOutside(root) {
   return (env.NODE_PATH ?? '').split(':').filter((dir) => {
     if (!dir.startsWith('/') || path.basename(dir) !== 'node_modules') return false;
     const id = identity(dir);
-    return id !== undefined && !found.has(id);
+    return id !== undefined && !found.has(id) && fs.readdirSync(dir).length > 0;
   });
 }
 
@@ -736,6 +736,7 @@ class Runtime {
 async function main() {
   const connection = new Connection(env.AWS_LAMBDA_RUNTIME_API);
   if (env._BRUME_WAIT) {
+    await import('./hooks.mjs'); // whatever it is: the first ES module takes longer to load than all of the rest
     const environment = await new Promise((done) => connection.wait(done));
     for (const name of Object.keys(env)) if (!(name in environment)) delete env[name];
     // What is the same already is not set again: to set TZ, for one, takes 30 ms.

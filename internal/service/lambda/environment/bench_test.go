@@ -14,6 +14,7 @@ import (
 const (
 	nothingPython = "def handler(event, context): return event"
 	nothingNode   = "exports.handler = async (event) => event"
+	nothingESM    = "export const handler = async (event) => event"
 )
 
 // BenchmarkWarm measures an invocation in an environment that is up, and beside it a request over the loopback to a server
@@ -64,7 +65,7 @@ func BenchmarkWarm(b *testing.B) {
 
 // BenchmarkCold measures the first invocation of a function: with a sandbox that was ready, and from the beginning.
 func BenchmarkCold(b *testing.B) {
-	for _, language := range []string{"python", "boto3", "node"} {
+	for _, language := range []string{"python", "boto3", "node", "esm"} {
 		for name, prebooted := range map[string]int{"ready": 0, "new": -1} {
 			b.Run(language+"/"+name, func(b *testing.B) {
 				h := newHarness(b, false, func(c *Config) { c.Prebooted = prebooted })
@@ -94,6 +95,8 @@ func (h *harness) benchmarkFunction(language string) *Function {
 	f := h.node
 	source := nothingNode
 	switch language {
+	case "esm":
+		f, source = func(source string) *Function { return h.function(h.runtime("nodejs"), "index.mjs", source) }, nothingESM
 	case "python":
 		f, source = h.python, nothingPython
 	case "boto3":

@@ -121,7 +121,7 @@ func (m *Manager) Prepare(f *Function) {
 	}
 }
 
-// unpack has code unpacked, one package after the other.
+// unpack has code unpacked, one package after the other. Then it can be told whether a sandbox should have the SDK loaded.
 func (s *slots) unpack() {
 	for {
 		select {
@@ -131,6 +131,7 @@ func (s *slots) unpack() {
 				s.m.c.Logger.Debug("code could not be unpacked ahead", "function", f.ARN, "error", err)
 				continue
 			}
+			s.wantSDK(f, dir)
 			dir.Release()
 		case <-s.life.Done():
 			return
@@ -156,6 +157,19 @@ func (s *slots) kindOf(f *Function) (slotKind, bool) {
 		}
 	}
 	return slotKind{runtime: f.Runtime, memoryMB: f.MemoryMB, tmpMB: f.TmpMB, layers: len(f.Layers) > 0}, true
+}
+
+// wantSDK makes sure that there is a shelf with the SDK, if f, whose code is in dir, uses that.
+func (s *slots) wantSDK(f *Function, dir *code.Dir) {
+	kind, ok := s.kindOf(f)
+	if !ok {
+		return
+	}
+	r, err := s.m.c.Runtimes.Find(s.life, f.Runtime)
+	if err == nil && r.PreloadsSDK() && usesSDK(f, dir.Path) { // an error shows when f is invoked
+		kind.sdk = true
+		s.want(kind)
+	}
 }
 
 // want makes sure that there is a shelf.

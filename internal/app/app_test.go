@@ -246,7 +246,7 @@ func TestRefusedStarts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := config(t)
 			tc.change(&c)
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			err := Run(ctx, c, io.Discard, io.Discard)
 			if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
@@ -296,12 +296,16 @@ func TestStopDrains(t *testing.T) {
 	}
 	defer conn.Close()
 	// The server is reading the body when it is told to stop.
-	io.WriteString(conn, "POST / HTTP/1.1\r\nHost: dynamodb.localhost\r\nContent-Length: 2\r\nX-Amz-Target: DynamoDB_20120810.ListTables\r\n\r\n{")
-	time.Sleep(50 * time.Millisecond)
+	io.WriteString(conn, "POST / HTTP/1.1\r\nHost: dynamodb.localhost\r\nContent-Length: 2\r\nX-Amz-Target: DynamoDB_20120810.ListTables\r\nExpect: 100-continue\r\n\r\n")
+	const goOn = "HTTP/1.1 100 Continue\r\n\r\n"
+	reads := make([]byte, len(goOn))
+	if _, err := io.ReadFull(conn, reads); err != nil || string(reads) != goOn {
+		t.Fatalf("%q %v", reads, err)
+	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
 	time.Sleep(50 * time.Millisecond)
-	io.WriteString(conn, "}")
+	io.WriteString(conn, "{}")
 	answer := make([]byte, 12)
 	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "HTTP/1.1 400" {
 		t.Errorf("%q %v", answer, err)

@@ -192,7 +192,7 @@ func TestPipelining(t *testing.T) {
 	if b, err := c.r.Peek(1); err == nil {
 		t.Errorf("answered %q before the invocation", b)
 	}
-	c.SetDeadline(time.Now().Add(time.Second))
+	c.SetDeadline(time.Now().Add(20 * time.Second))
 	c.next() // behind an unanswered one
 	c.gone()
 }

@@ -525,7 +525,7 @@ func testCommandEndsTree(t *testing.T, d Driver) {
 // waitNone checks that no process has the argument m. A sandbox's have to be gone by now; those of the plain driver have
 // been killed, but nobody can wait for them.
 func waitNone(t *testing.T, d Driver, m string) {
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for marked(t, m) > 0 {
 		if d.Features().PrivateRoot || time.Now().After(deadline) {
 			t.Fatalf("%d processes are left", marked(t, m))

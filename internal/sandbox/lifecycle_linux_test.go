@@ -136,7 +136,7 @@ func TestServerKilled(t *testing.T) {
 	if err := cmd.Wait(); err == nil {
 		t.Error("not killed")
 	}
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for marked(t, m) > 0 && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}

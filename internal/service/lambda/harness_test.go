@@ -278,9 +278,9 @@ func (f *fixture) create(name string) *api.FunctionConfiguration {
 // eventually waits until done is true.
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s: not after 5 s", what)
+			t.Fatalf("%s: not after 30 s", what)
 		}
 	}
 }

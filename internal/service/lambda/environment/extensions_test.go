@@ -76,15 +76,17 @@ def handler(event, context):
 // An extension that fails takes the environment with it, one that never registers the init phase.
 func TestExtensionsFail(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t, false, func(c *Config) { c.InitTimeout = 2 * time.Second })
+	h := newHarness(t, false, func(c *Config) { c.InitTimeout = time.Second })
 	f := h.python("def handler(e, c): return e")
-	f.Timeout = 2 * time.Second
+	f.Timeout = time.Second
 	layer := h.zip(f, map[string]string{"extensions/silent": "#!/bin/sh\nsleep 60\n"})
 	f.Layers = []string{layer.Code}
 	if r := h.fails(f, "1"); !strings.Contains(string(r.Payload), "Task timed out") {
 		t.Errorf("%s", r.Payload)
 	}
-	f.Generation++
+
+	h = newHarness(t, false, nil)
+	f = h.python("def handler(e, c): return e")
 	layer = h.zip(f, map[string]string{"extensions/broken": strings.Replace(extension, `while True:
 `, `c.request("POST", "/2020-01-01/extension/init/error", "{}", dict(headers, **{"Lambda-Extension-Function-Error-Type": "Extension.NoConfig"}))
 c.getresponse().read()

@@ -35,7 +35,16 @@ def handler(event, context):
 		if n < 3 || longest > 5 {
 			t.Fatalf("%d ticks, the longest pause %f", n, longest)
 		}
-		time.Sleep(freezeDelay + 100*time.Millisecond)
+		eventually(t, "it is frozen", func() bool {
+			h.manager.mu.Lock()
+			defer h.manager.mu.Unlock()
+			for e := range h.manager.all {
+				e.freezer.mu.Lock()
+				defer e.freezer.mu.Unlock()
+				return e.freezer.frozen
+			}
+			return false
+		})
 		const pause = 600 * time.Millisecond
 		time.Sleep(pause)
 		m, longest := ask("0")

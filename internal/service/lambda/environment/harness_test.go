@@ -50,6 +50,7 @@ type harness struct {
 type fakeRoles struct {
 	mu     sync.Mutex
 	issued int
+	first  time.Time     // when the first were issued
 	life   time.Duration // instead of what is asked for
 	err    error
 }
@@ -63,7 +64,9 @@ func (r *fakeRoles) IssueRoleSession(ctx context.Context, role, name string, d t
 	if info := call.From(ctx); info.Principal.ARN != "lambda.amazonaws.com" || info.SourceARN != "arn:aws:lambda:us-east-1:000000000000:function:f" || info.Account != "000000000000" {
 		return nil, fmt.Errorf("asked for by %+v", info)
 	}
-	r.issued++
+	if r.issued++; r.issued == 1 {
+		r.first = time.Now()
+	}
 	if r.life != 0 {
 		d = r.life
 	}

@@ -129,7 +129,7 @@ func TestStreamNobodyTakes(t *testing.T) {
 		console.log("written");
 	});`
 	f := h.node(big)
-	f.Timeout = time.Second
+	f.Timeout = 3 * time.Second
 	s := &taker{pieces: make(chan string, 1000), hold: make(chan struct{})}
 	type ended struct {
 		r   *Result

@@ -79,6 +79,21 @@ func Key(name string) []byte { return tuple.AppendString(table(), Fold(name)) }
 // Fold is a name as it is stored.
 func Fold(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
+// FoldLabel brings a value in the path of a call to its one form: names are not told apart by case, so policies need not. The
+// label is that of the value in either service.
+func FoldLabel(label, v string) string {
+	switch label {
+	case "domain_name", "domainName":
+		return Fold(v)
+	case "resource_arn", "resource-arn":
+		const part = "::/domainnames/"
+		if i := strings.Index(v, part); i >= 0 {
+			return v[:i+len(part)] + Fold(v[i+len(part):])
+		}
+	}
+	return v
+}
+
 // Get returns a name of an account in a region; nil if they have none such.
 func Get(r kv.Reader, account, region, name string) (*Row, error) {
 	row, err := jsonrow.Get[Row](r, Key(name))

@@ -31,7 +31,7 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 	}
 	op := &table.Operations[i]
 	sc := scopeOf(ctx)
-	segments := edge.ExpandPath(table, op, in, folded)
+	segments := edge.ExpandPath(table, op, in, customdomain.FoldLabel)
 	check := policy.Check{
 		Action: "apigateway:" + op.Method, Resource: arnPrefix(sc) + strings.Join(segments, "/"), ResourceAccount: sc.account,
 		Context: map[string][]string{},
@@ -89,14 +89,6 @@ func implemented() []string {
 	}
 }
 
-// folded is a value of a path in its one form: domain names are not told apart by case, so policies need not.
-func folded(label, v string) string {
-	if label == "domain_name" {
-		return customdomain.Fold(v)
-	}
-	return v
-}
-
 // taggedPath is the path in the ARN that an operation on tags names, in segments; nil if it is none of ours.
 func taggedPath(sc scope, escaped string) []string {
 	arn, err := url.PathUnescape(escaped)
@@ -107,7 +99,7 @@ func taggedPath(sc scope, escaped string) []string {
 	return strings.Split(path, "/")
 }
 
-// tagsAt returns the tags of what a path lies in: the API, the key or the plan. What does not exist has none.
+// tagsAt returns the tags of what a path lies in: the API with its stage, the key or the plan. What does not exist has none.
 func (s *Service) tagsAt(ctx context.Context, sc scope, segments []string) (tags map[string]string, err error) {
 	if len(segments) < 2 {
 		return nil, nil
@@ -116,8 +108,22 @@ func (s *Service) tagsAt(ctx context.Context, sc scope, segments []string) (tags
 		switch segments[0] {
 		case "restapis":
 			row, err := get[api.RestApi](r, restAPIKey(sc, segments[1]))
-			if row != nil {
-				tags = row.Tags
+			if err != nil || row == nil {
+				return err
+			}
+			tags = row.Tags
+			if len(segments) < 4 || segments[2] != "stages" {
+				return nil
+			}
+			// A stage has the tags of its API too, unless it has its own.
+			// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-tagging-supported-resources.html
+			st, err := get[api.Stage](r, stageKey(sc, segments[1], segments[3]))
+			if st != nil && len(st.Tags) > 0 {
+				tags = maps.Clone(tags)
+				if tags == nil {
+					tags = map[string]string{}
+				}
+				maps.Copy(tags, st.Tags)
 			}
 			return err
 		case "apikeys":

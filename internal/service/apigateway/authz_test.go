@@ -45,6 +45,9 @@ func TestChecks(t *testing.T) {
 	g := newGateway(t)
 	rest := must(g.CreateRestApi(g.ctx, &api.CreateRestApiInput{Name: new("x"), Tags: map[string]string{"team": "a"}}))
 	id := rest.Id
+	g.proxy(*id, "/", "GET", false)
+	g.deploy(*id, "prod")
+	must(g.TagResource(g.ctx, &api.TagResourceInput{ResourceArn: new("arn:aws:apigateway:us-east-1::/restapis/" + *id + "/stages/prod"), Tags: map[string]string{"team": "b", "stage": "yes"}}))
 	tests := []struct {
 		operation string
 		in        schema.Struct
@@ -71,6 +74,10 @@ func TestChecks(t *testing.T) {
 		{"UntagResource", &api.UntagResourceInput{ResourceArn: new("a"), TagKeys: []string{"k"}}, "apigateway:DELETE arn:aws:apigateway:us-east-1::/tags/a map[aws:TagKeys:[k]]"},
 		{"UntagResource", &api.UntagResourceInput{ResourceArn: new("arn:aws:apigateway:us-east-1::/restapis/" + *id), TagKeys: []string{"k"}},
 			"apigateway:DELETE arn:aws:apigateway:us-east-1::/tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2Frestapis%2FID map[aws:ResourceTag/team:[a] aws:TagKeys:[k]]"},
+		// A stage's own tags go before those of its API.
+		{"UpdateStage", &api.UpdateStageInput{RestApiId: id, StageName: new("prod")}, "apigateway:PATCH arn:aws:apigateway:us-east-1::/restapis/ID/stages/prod map[aws:ResourceTag/stage:[yes] aws:ResourceTag/team:[b]]"},
+		{"UntagResource", &api.UntagResourceInput{ResourceArn: new("arn:aws:apigateway:us-east-1::/domainnames/API.Example.com"), TagKeys: []string{"k"}},
+			"apigateway:DELETE arn:aws:apigateway:us-east-1::/tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2Fdomainnames%2Fapi.example.com map[aws:TagKeys:[k]]"},
 		// Domain names are not told apart by case.
 		{"DeleteDomainName", &api.DeleteDomainNameInput{DomainName: new("API.Example.com.")}, "apigateway:DELETE arn:aws:apigateway:us-east-1::/domainnames/api.example.com map[]"},
 		// Who sets a resource policy needs a second permission.

@@ -3,13 +3,14 @@ package apigatewayv2
 import (
 	"context"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
 	api "brume/internal/api/apigatewayv2"
+	"brume/internal/customdomain"
 	"brume/internal/edge"
 	"brume/internal/kv"
-	"brume/internal/kv/jsonrow"
 	"brume/internal/policy"
 	"brume/internal/schema"
 )
@@ -28,24 +29,25 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 	}
 	op := &table.Operations[i]
 	sc := scopeOf(ctx)
-	segments := edge.ExpandPath(table, op, in, nil)[1:] // without "v2"
+	segments := edge.ExpandPath(table, op, in, customdomain.FoldLabel)[1:] // without "v2"
 	check := policy.Check{
-		Action: "apigateway:" + op.Method, Resource: "arn:aws:apigateway:" + sc.region + "::/" + strings.Join(segments, "/"), ResourceAccount: sc.account,
+		Action: "apigateway:" + op.Method, Resource: arnPrefix(sc) + strings.Join(segments, "/"), ResourceAccount: sc.account,
 		Context: map[string][]string{},
 	}
-	if len(segments) > 1 && segments[0] == "apis" {
-		err := s.Store.View(ctx, func(r kv.Reader) error {
-			row, err := jsonrow.Get[apiRow](r, apiKey(sc, segments[1]))
-			if row != nil {
-				for k, v := range row.API.Tags {
-					check.Context["aws:ResourceTag/"+k] = []string{v}
-				}
-			}
-			return err
-		})
-		if err != nil {
-			return nil, true, err
+	at := segments
+	if segments[0] == "tags" && len(segments) == 2 {
+		arn, _ := url.PathUnescape(segments[1])
+		at = pathOfARN(sc, arn)
+	}
+	err = s.Store.View(ctx, func(r kv.Reader) error {
+		tags, err := tagsAt(r, sc, at)
+		for k, v := range tags {
+			check.Context["aws:ResourceTag/"+k] = []string{v}
 		}
+		return err
+	})
+	if err != nil {
+		return nil, true, err
 	}
 	requestTags(check.Context, in)
 	checks = append(checks, check)
@@ -93,6 +95,13 @@ func requestTags(conditions map[string][]string, in schema.Struct) {
 		tags = in.Tags
 	case *api.CreateStageInput:
 		tags = in.Tags
+	case *api.CreateDomainNameInput:
+		tags = in.Tags
+	case *api.ImportApiInput:
+		// A document that cannot be read has none, and is refused later.
+		if d, err := readDocument(value(in.Body), in.Basepath); err == nil {
+			tags = d.Tags
+		}
 	case *api.TagResourceInput:
 		tags = in.Tags
 	case *api.UntagResourceInput:

@@ -1,6 +1,7 @@
 package apigatewayv2
 
 import (
+	"fmt"
 	"reflect"
 	"runtime"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	api "brume/internal/api/apigatewayv2"
+	"brume/internal/schema"
 )
 
 // Every operation that Service has a method of its own for is mapped, and no other.
@@ -47,5 +49,54 @@ func TestChecks(t *testing.T) {
 	checks, _, err = g.Checks(g.ctx, "ImportApi", &api.ImportApiInput{Body: new(strings.ReplaceAll(petsDocument, `"type":"http_proxy"`, `"credentials":"arn:aws:iam::1:role/y","type":"http_proxy"`))})
 	if err != nil || len(checks) != 2 || checks[0].Action != "apigateway:PUT" || checks[1].Resource != "arn:aws:iam::1:role/y" {
 		t.Errorf("%+v %v", checks, err)
+	}
+}
+
+// What lies below an API, a stage or a domain name has its tags, and a stage its own before those of its API.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-tagging-supported-resources.html
+func TestTagsOfChecks(t *testing.T) {
+	g := newTester(t)
+	id := *must(g.CreateApi(g.ctx, &api.CreateApiInput{Name: new("x"), ProtocolType: new("HTTP"), Tags: map[string]string{"team": "a"}})).ApiId
+	must(g.CreateStage(g.ctx, &api.CreateStageInput{ApiId: &id, StageName: new("prod"), Tags: map[string]string{"team": "b", "stage": "yes"}}))
+	g.domain("api.example.com")
+	const arn = "arn:aws:apigateway:us-east-1::/"
+	must(g.TagResource(g.ctx, &api.TagResourceInput{ResourceArn: new(arn + "domainnames/api.example.com"), Tags: map[string]string{"team": "d", "x": "y"}}))
+	must(g.UntagResource(g.ctx, &api.UntagResourceInput{ResourceArn: new(arn + "domainnames/api.example.com"), TagKeys: []string{"x"}}))
+	if tags := must(g.GetTags(g.ctx, &api.GetTagsInput{ResourceArn: new(arn + "domainnames/api.example.com")})).Tags; len(tags) != 1 || tags["team"] != "d" {
+		t.Errorf("%v", tags)
+	}
+	escaped := func(s string) string { return strings.NewReplacer("/", "%2F", ":", "%3A").Replace(arn + s) }
+	for _, tt := range []struct {
+		operation string
+		in        schema.Struct
+		want      string
+	}{
+		{"CreateApi", &api.CreateApiInput{Tags: map[string]string{"k": "v"}}, "POST apis map[aws:RequestTag/k:[v] aws:TagKeys:[k]]"},
+		{"ImportApi", &api.ImportApiInput{Body: new(petsDocument)}, "PUT apis map[aws:RequestTag/team:[a] aws:TagKeys:[team]]"},
+		{"CreateRoute", &api.CreateRouteInput{ApiId: &id}, "POST apis/ID/routes map[aws:ResourceTag/team:[a]]"},
+		{"UpdateStage", &api.UpdateStageInput{ApiId: &id, StageName: new("prod")}, "PATCH apis/ID/stages/prod map[aws:ResourceTag/stage:[yes] aws:ResourceTag/team:[b]]"},
+		{"DeleteAccessLogSettings", &api.DeleteAccessLogSettingsInput{ApiId: &id, StageName: new("prod")}, "DELETE apis/ID/stages/prod/accesslogsettings map[aws:ResourceTag/stage:[yes] aws:ResourceTag/team:[b]]"},
+		{"UpdateStage", &api.UpdateStageInput{ApiId: &id, StageName: new("none")}, "PATCH apis/ID/stages/none map[aws:ResourceTag/team:[a]]"},
+		{"CreateStage", &api.CreateStageInput{ApiId: &id, StageName: new("x"), Tags: map[string]string{"k": "v"}}, "POST apis/ID/stages map[aws:RequestTag/k:[v] aws:ResourceTag/team:[a] aws:TagKeys:[k]]"},
+		{"CreateDomainName", &api.CreateDomainNameInput{DomainName: new("a.b"), Tags: map[string]string{"k": "v"}}, "POST domainnames map[aws:RequestTag/k:[v] aws:TagKeys:[k]]"},
+		{"GetApiMappings", &api.GetApiMappingsInput{DomainName: new("API.example.com.")}, "GET domainnames/api.example.com/apimappings map[aws:ResourceTag/team:[d]]"},
+		{"TagResource", &api.TagResourceInput{ResourceArn: new(arn + "apis/" + id), Tags: map[string]string{"k": "v"}}, "POST tags/" + escaped("apis/"+id) + " map[aws:RequestTag/k:[v] aws:ResourceTag/team:[a] aws:TagKeys:[k]]"},
+		{"UntagResource", &api.UntagResourceInput{ResourceArn: new(arn + "apis/" + id + "/stages/prod"), TagKeys: []string{"k"}}, "DELETE tags/" + escaped("apis/"+id+"/stages/prod") + " map[aws:ResourceTag/stage:[yes] aws:ResourceTag/team:[b] aws:TagKeys:[k]]"},
+		{"GetTags", &api.GetTagsInput{ResourceArn: new(arn + "domainnames/API.example.com")}, "GET tags/" + escaped("domainnames/api.example.com") + " map[aws:ResourceTag/team:[d]]"},
+		{"GetTags", &api.GetTagsInput{ResourceArn: new("nonsense")}, "GET tags/nonsense map[]"},
+	} {
+		checks, _, err := g.Checks(g.ctx, tt.operation, tt.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := checks[0]
+		got := strings.ReplaceAll(fmt.Sprint(strings.TrimPrefix(c.Action, "apigateway:"), " ", strings.TrimPrefix(c.Resource, arn), " ", c.Context), id, "ID")
+		if want := strings.ReplaceAll(tt.want, id, "ID"); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.operation, got, want)
+		}
+	}
+	for _, bad := range []string{"apis/" + id + "/routes/x", "apis", "restapis/x"} {
+		_, err := g.GetTags(g.ctx, &api.GetTagsInput{ResourceArn: new(arn + bad)})
+		wantError(t, err, "BadRequestException", "Invalid resource ARN")
 	}
 }

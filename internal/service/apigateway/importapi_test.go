@@ -98,6 +98,25 @@ func TestImportAndPut(t *testing.T) {
 	}
 }
 
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-set-up-lambda-proxy-integration-on-proxy-resource.html
+// has methods without responses whose proxy integrations name one.
+func TestImportOfAProxyResource(t *testing.T) {
+	document := func(kind string) []byte {
+		return []byte(`{"openapi": "3.0.0", "info": {"version": "1", "title": "Proxy"}, "paths": {"/{proxy+}": {"x-amazon-apigateway-any-method": {
+			"parameters": [{"name": "proxy", "in": "path", "required": true, "schema": {"type": "string"}}],
+			"responses": {},
+			"x-amazon-apigateway-integration": {
+				"responses": {"default": {"statusCode": "200"}}, "uri": "` + functionURI + `", "passthroughBehavior": "when_no_match",
+				"httpMethod": "POST", "cacheNamespace": "roq9wj", "cacheKeyParameters": ["method.request.path.proxy"], "type": "` + kind + `"}}}}}`)
+	}
+	g := newGateway(t)
+	id := *must(g.ImportRestApi(g.ctx, &api.ImportRestApiInput{Body: document("aws_proxy"), FailOnWarnings: new(true)})).Id
+	g.deploy(id, "dev")
+	g.want(request(id, "dev", "PATCH", "/a/b"), 200, "ok")
+	_, err := g.ImportRestApi(g.ctx, &api.ImportRestApiInput{Body: document("aws")})
+	wantError(t, err, "BadRequestException", "Invalid Response status code specified")
+}
+
 // Who imports a document must be allowed to pass the roles in it.
 func TestImportPassesRoles(t *testing.T) {
 	g := newGateway(t)

@@ -107,12 +107,12 @@ func Check(schema *Schema, body []byte) error {
 		return errors.New("[the body is not one JSON value]")
 	}
 	err := schema.Validate(doc)
-	var fault *jsonschema.ValidationError
-	if !errors.As(err, &fault) {
+	var faults *jsonschema.ValidationError
+	if !errors.As(err, &faults) {
 		return err
 	}
 	var lines []string
-	collect(fault, &lines)
+	collect(faults, schema, doc, &lines)
 	text := strings.Join(lines, ", ")
 	if len(text) > maxFault {
 		text = strings.ToValidUTF8(text[:maxFault], "") + " [TRUNCATED]"
@@ -120,20 +120,22 @@ func Check(schema *Schema, body []byte) error {
 	return errors.New("[" + text + "]")
 }
 
-// maxFault is the longest description of what is wrong with a body, in bytes.
-const maxFault = 1024
+const (
+	maxFault  = 1024 // the longest description of what is wrong with a body, in bytes
+	maxFaults = 20   // that it tells of
+)
 
-// collect lists the faults at the leaves.
-func collect(e *jsonschema.ValidationError, lines *[]string) {
-	if len(e.Causes) == 0 && len(*lines) < 20 {
-		_, reason, found := strings.Cut(e.Error(), ": ")
-		if !found {
-			reason = e.Error()
-		}
-		*lines = append(*lines, strings.TrimSpace(reason))
+// collect lists the faults. What is wrong with the members of a oneOf or its like is not told besides.
+func collect(e *jsonschema.ValidationError, schema *Schema, doc any, lines *[]string) {
+	if len(*lines) == maxFaults {
+		return
+	}
+	if line := fault(e, schema, doc); line != "" {
+		*lines = append(*lines, line)
+		return
 	}
 	for _, cause := range e.Causes {
-		collect(cause, lines)
+		collect(cause, schema, doc, lines)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 type runtimesCmd struct {
 	List    runtimesListCmd    `cmd:"" default:"withargs" help:"List the runtimes of this machine."`
-	Install runtimesInstallCmd `cmd:"" help:"Install what a runtime's functions need: the AWS SDK for Node.js."`
+	Install runtimesInstallCmd `cmd:"" help:"Install what functions expect to find: the AWS SDK for Node.js or for Python."`
 }
 
 type runtimesDir struct {
@@ -101,8 +101,8 @@ func (c *runtimesListCmd) Run(ctx context.Context) error {
 type runtimesInstallCmd struct {
 	dataDir
 	runtimesDir
-	Runtime string `arg:"" enum:"nodejs" help:"nodejs: fetches the packages of the AWS SDK for JavaScript v3 with npm."`
-	Upgrade bool   `help:"Install the newest versions even if the SDK is there."`
+	Runtime string `arg:"" enum:"nodejs,python" help:"nodejs: fetches the packages of the AWS SDK for JavaScript v3 with npm. python: gives boto3 to every Python that has none, from one that has it or with pip."`
+	Upgrade bool   `help:"For nodejs: install the newest versions even if the SDK is there."`
 }
 
 func (c *runtimesInstallCmd) Run(ctx context.Context) error {
@@ -110,17 +110,30 @@ func (c *runtimesInstallCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !c.Upgrade {
-		all, err := catalog.All(ctx)
-		if err != nil {
-			return err
+	all, err := catalog.All(ctx)
+	if err != nil {
+		return err
+	}
+	have, lack := "", ""
+	for _, r := range all {
+		switch {
+		case !strings.HasPrefix(r.Name, c.Runtime):
+		case r.SDK == "":
+			lack = r.Name
+		default:
+			have = r.Name + " has the AWS SDK " + r.SDK
 		}
-		for _, r := range all {
-			if strings.HasPrefix(r.Name, c.Runtime) && r.SDK != "" {
-				fmt.Printf("%s has the AWS SDK %s; --upgrade installs the newest.\n", r.Name, r.SDK)
-				return nil
-			}
+	}
+	if c.Runtime == "python" {
+		if have != "" && lack == "" {
+			fmt.Println("Every Python here has boto3.")
+			return nil
 		}
+		return catalog.InstallPythonSDK(ctx, os.Stdout)
+	}
+	if have != "" && !c.Upgrade {
+		fmt.Println(have + "; --upgrade installs the newest.")
+		return nil
 	}
 	fmt.Println("Installing the AWS SDK for JavaScript v3 …")
 	return catalog.InstallNodeSDK(ctx, os.Stdout)

@@ -31,7 +31,7 @@ type Catalog struct {
 }
 
 // NewCatalog returns a Catalog that keeps its files in dir, which it makes when it needs it: what interpreters said, the
-// bootstraps, and what InstallNodeSDK installs. Interpreters are looked for in the directories of
+// bootstraps, and what InstallNodeSDK and InstallPythonSDK install. Interpreters are looked for in the directories of
 // path, in the form of $PATH, in the system's, and in those of version managers below home.
 func NewCatalog(dir, path, home string) *Catalog {
 	c := &Catalog{dir: dir, lock: make(chan struct{}, 1)}
@@ -119,7 +119,7 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 	return c.scan(ctx)
 }
 
-// Advise says what functions usually need and this machine lacks: a Python with boto3, and a Node.js with the AWS SDK.
+// Advise says what functions usually need and this machine lacks: a Python and a Node.js, and the AWS SDK for each of them.
 func (c *Catalog) Advise(ctx context.Context) ([]Advice, error) {
 	all, err := c.All(ctx)
 	if err != nil {
@@ -131,19 +131,19 @@ func (c *Catalog) Advise(ctx context.Context) ([]Advice, error) {
 }
 
 func advise(all []*Runtime, f family, missing Advice, sdk string) []Advice {
-	var command string
+	var here bool
 	for _, r := range all {
-		if r.family == f {
-			if r.SDK != "" {
-				return nil
-			}
-			command = r.InstallSDK
+		if r.family != f {
+			continue
+		}
+		if here = true; r.SDK == "" {
+			return []Advice{{sdk, r.InstallSDK}}
 		}
 	}
-	if command == "" {
+	if !here {
 		return []Advice{missing}
 	}
-	return []Advice{{sdk, command}}
+	return nil
 }
 
 // Missing says how the languages are installed that this machine cannot run, beyond those of Advise.
@@ -331,12 +331,16 @@ func (c *Catalog) newRuntime(p program, f *finding) (*Runtime, error) {
 	}
 	switch p.family {
 	case python:
-		r.InstallSDK = p.path + " -m pip install boto3"
+		if r.SDK == "" {
+			c.addPythonSDK(r)
+		}
+		r.InstallSDK = c.installCommand("python")
 		if inSystem(p.path) {
 			r.InstallSDK = "apt-get install -y python3-boto3"
 		}
 	case nodejs:
 		c.addNodeSDK(r, f)
+		r.InstallSDK = c.installCommand("nodejs")
 	case ruby:
 		r.InstallSDK = filepath.Join(filepath.Dir(p.path), "gem") + " install aws-sdk"
 	}
@@ -357,5 +361,9 @@ func (c *Catalog) addNodeSDK(r *Runtime, f *finding) {
 			return
 		}
 	}
-	r.InstallSDK = npmCommand(nodeSDKDir(c.dir), r.major)
+}
+
+// installCommand is what a user types to have InstallNodeSDK or InstallPythonSDK done.
+func (c *Catalog) installCommand(language string) string {
+	return "brume runtimes install " + language + " --runtimes-dir " + shellQuote(c.dir)
 }

@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -130,17 +128,6 @@ func nodeSDKVersion(dir string) string {
 		return ""
 	}
 	return manifest.Version
-}
-
-// npmCommand is what a user types to the effect of InstallNodeSDK.
-func npmCommand(dir, major string) string {
-	var b strings.Builder
-	b.WriteString("npm install --ignore-scripts --prefix " + shellQuote(dir))
-	packages := nodeSDK(major)
-	for _, name := range slices.Sorted(maps.Keys(packages)) {
-		b.WriteString(" " + shellQuote(name+"@"+packages[name]))
-	}
-	return b.String()
 }
 
 // shellQuote returns s as one word of a POSIX shell.

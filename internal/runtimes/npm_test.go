@@ -62,9 +62,6 @@ exit $STATUS
 	if err != nil || len(entries) != 1 {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
-	if c := npmCommand("/it's", "18"); !strings.HasPrefix(c, `npm install --ignore-scripts --prefix '/it'\''s' '@aws-sdk/client-api-gateway@<3.968.0' `) {
-		t.Error(c)
-	}
 	t.Setenv("PATH", t.TempDir())
 	if err := installNodeSDK(t.Context(), dir, "20", &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "apt-get install -y npm") {
 		t.Errorf("%v", err)

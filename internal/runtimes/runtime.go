@@ -44,6 +44,7 @@ type Runtime struct {
 	prefix string // the directory the interpreter is installed in, if the system's directories do not hold it
 	binds  []Bind
 	script string // the bootstrap's path, inside
+	sdkDir string // where boto3 is, inside, if the interpreter has none of its own
 	lang   string
 }
 
@@ -188,6 +189,9 @@ func (r *Runtime) Env(o Options) map[string]string {
 	switch r.family {
 	case python:
 		env["PYTHONPATH"] = runtime
+		if r.sdkDir != "" {
+			env["PYTHONPATH"] += ":" + o.path(r.sdkDir)
+		}
 	case nodejs:
 		var dirs []string
 		for _, dir := range append(r.LayerPaths(), RuntimeDir+"/node_modules", RuntimeDir, TaskRoot) {

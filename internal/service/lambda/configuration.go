@@ -146,7 +146,10 @@ func (s *Service) checkRuntime(ctx context.Context, name string) error {
 		return invalid("The runtime parameter of %s is no longer supported for creating or updating AWS Lambda functions. "+
 			"We recommend you use a supported runtime while creating or updating functions.", name)
 	}
-	_, err := s.runtimes.Find(ctx, name)
+	r, err := s.runtimes.Find(ctx, name)
+	if err == nil && r.InstallSDK != "" {
+		s.log.Warn("functions find no AWS SDK here unless they bring it", "runtime", name, "install", r.InstallSDK)
+	}
 	if missing, ok := errors.AsType[*runtimes.UnavailableError](err); ok {
 		return invalid("%s", missing.Error())
 	}

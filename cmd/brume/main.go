@@ -175,12 +175,15 @@ func run(args []string) int {
 	if err != nil {
 		return fail(err)
 	}
-	if len(args) == 0 || len(args) == 1 && args[0] == "help" {
+	if len(args) > 0 && args[0] == "help" {
+		args = append(args[1:], "--help")
+	}
+	if len(args) == 0 {
 		args = []string{"--help"}
 	}
 	kctx, err := parser.Parse(args)
 	if err != nil {
-		return fail(err)
+		return fail(explain(err, args))
 	}
 	for _, dir := range []*string{&c.Serve.DataDir, &c.Env.DataDir, &c.Exec.DataDir, &c.Runtimes.List.DataDir, &c.Runtimes.Install.DataDir,
 		&c.Usage.DataDir, &c.Apis.List.DataDir, &c.Apis.Export.DataDir, &c.Admin.RotateRoot.DataDir, &c.Admin.ResetRoot.DataDir} {
@@ -195,6 +198,21 @@ func run(args []string) int {
 		return fail(err)
 	}
 	return 0
+}
+
+// explain says where the help is that the command line needed.
+func explain(err error, args []string) error {
+	var wrong *kong.ParseError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	command := "brume"
+	if node := wrong.Context.Selected(); node != nil {
+		command += " " + node.Path()
+	} else if !strings.HasPrefix(args[0], "-") && len(wrong.Context.Path) == 1 {
+		err = fmt.Errorf("there is no command %q", args[0])
+	}
+	return fmt.Errorf("%w\n%s --help says what there is", err, command)
 }
 
 func fail(err error) int {

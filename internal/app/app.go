@@ -50,7 +50,10 @@ func Run(ctx context.Context, c Config, stdout, stderr io.Writer) (err error) {
 		return err
 	}
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return fmt.Errorf("the data directory cannot be made: %w", err)
+		return fmt.Errorf("the data directory cannot be made, another can be given with --data-dir: %w", err)
+	}
+	if err := checkWritable(c.DataDir); err != nil {
+		return fmt.Errorf("the data directory cannot be written to, another can be given with --data-dir: %w", err)
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
@@ -102,6 +105,15 @@ func Run(ctx context.Context, c Config, stdout, stderr io.Writer) (err error) {
 		return server.Close()
 	}
 	return nil
+}
+
+// checkWritable says why nothing can be written into a directory.
+func checkWritable(dir string) error {
+	f, err := os.CreateTemp(dir, ".writable-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 func greet(w io.Writer, c Config, endpoint string, missing []string) {

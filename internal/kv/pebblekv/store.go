@@ -134,7 +134,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.idle.L = &s.mu
 	s.house.init()
 	s.files = newFailStop(o.FS, func(cause error) {
-		s.log.Error("a write failed: the store is read-only until it is opened again", "error", cause)
+		s.log.Error("a write failed: writes are refused until Brume is started again: make room, or mend what the error says, and restart it", "error", cause)
 	})
 	if err := s.openPebble(); err != nil {
 		return nil, fmt.Errorf("pebblekv: open %q: %w", o.Dir, err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -45,6 +46,13 @@ func newTree1(mounts []cgroupMount, own map[string]string) (*tree1, error) {
 		}
 		t.dirs[c] = dir
 	}
+	if dir, ok := t.dirs["cpu"]; ok {
+		// All sandboxes together count as much as one thread on each processor, and not as one thread: Brume itself, beside the
+		// tree, has several.
+		if err := writeFile(dir, "cpu.shares", strconv.Itoa(shares1*runtime.NumCPU())); err != nil {
+			return nil, errors.Join(err, t.close())
+		}
+	}
 	if len(t.dirs) == 0 {
 		return nil, errors.New(t.reasons["memory"])
 	}
@@ -75,6 +83,9 @@ func (t *tree1) close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// shares1 are the kernel's cpu.shares of an ordinary thread.
+const shares1 = 1024
 
 // cgroup1 is the cgroup of one sandbox in every hierarchy.
 type cgroup1 struct {
@@ -125,6 +136,11 @@ func (t *tree1) create(name string, l limits) (_ cgroup, err error) {
 	}
 	if dir, ok := g.dirs["pids"]; ok && l.pids > 0 {
 		if err := writeFile(dir, "pids.max", strconv.Itoa(l.pids)); err != nil {
+			return nil, err
+		}
+	}
+	if dir, ok := g.dirs["cpu"]; ok {
+		if err := writeFile(dir, "cpu.shares", l.weight(shares1, 2, 1<<18)); err != nil {
 			return nil, err
 		}
 	}

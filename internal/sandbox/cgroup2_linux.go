@@ -191,6 +191,11 @@ func (t *tree2) create(name string, l limits) (_ cgroup, err error) {
 			return nil, err
 		}
 	}
+	if slices.Contains(t.enabled, "cpu") {
+		if err := writeFile(g.dir, "cpu.weight", l.weight(100, 1, 10_000)); err != nil {
+			return nil, err
+		}
+	}
 	if slices.Contains(t.enabled, "cpu") && l.cpus > 0 {
 		max := fmt.Sprintf("%d %d", l.quota(), cpuPeriod.Microseconds())
 		if err := writeFile(g.dir, "cpu.max", max); err != nil {

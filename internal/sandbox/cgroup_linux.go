@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -36,6 +37,7 @@ type limits struct {
 	tmp    int64 // how much more memory /tmp may take
 	pids   int
 	cpus   float64 // 0: none
+	share  float64 // of the processors, beside others; 0: 1
 }
 
 // cpuPeriod is the period over which the share of processor time is measured, the kernel's default.
@@ -44,6 +46,12 @@ const cpuPeriod = 100 * time.Millisecond
 // quota is the processor time per period, not below the kernel's smallest.
 func (l limits) quota() int64 {
 	return max(int64(l.cpus*float64(cpuPeriod/time.Microsecond)), 1000)
+}
+
+// weight is the share in the kernel's terms, of which unit is 1. Its bounds are those of cpu.weight and cpu.shares.
+func (l limits) weight(unit, least, most int64) string {
+	share := cmp.Or(l.share, 1)
+	return strconv.FormatInt(min(max(int64(share*float64(unit)), least), most), 10)
 }
 
 // A cgroup holds the processes of one sandbox.

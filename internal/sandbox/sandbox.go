@@ -106,6 +106,9 @@ type Config struct {
 	PIDs int
 	// CPUs is how many processors' worth of time the sandbox may use, 0.5 for half of one; 0 means no limit.
 	CPUs float64
+	// CPUShare is what counts when processors are scarce: each sandbox that wants more than it gets has time in proportion to
+	// it. 0 means 1.
+	CPUShare float64
 	// TmpBytes is the size of /tmp, the only place that can be written to. 0 means that there is no /tmp.
 	TmpBytes int64
 
@@ -290,7 +293,7 @@ func (c *Config) check() error {
 		return errors.New("sandbox: no command")
 	case c.MemoryBytes != 0 && c.MemoryBytes < MinMemoryBytes:
 		return fmt.Errorf("sandbox: a memory limit of %d bytes is less than %d", c.MemoryBytes, MinMemoryBytes)
-	case c.TmpBytes < 0, c.PIDs < 0, c.CPUs < 0:
+	case c.TmpBytes < 0, c.PIDs < 0, c.CPUs < 0, c.CPUShare < 0:
 		return errors.New("sandbox: negative limit")
 	case len(c.Listen) > MaxListen:
 		return fmt.Errorf("sandbox: %d sockets are more than %d", len(c.Listen), MaxListen)

@@ -59,7 +59,8 @@ func (d *driver) start(ctx context.Context, c *Config, probe bool) (_ *process, 
 	}()
 	if d.tree != nil {
 		p.cgroup, err = d.tree.create(serial, limits{
-			memory: c.MemoryBytes, tmp: c.TmpBytes, pids: c.pids() + 1, cpus: c.CPUs, // one for the first process
+			memory: c.MemoryBytes, tmp: c.TmpBytes, pids: c.pids() + 1, // one for the first process
+			cpus: c.CPUs, share: c.CPUShare,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("sandbox: cgroup: %w", err)

@@ -36,6 +36,10 @@ const (
 	xrayPort    = "2000"
 )
 
+// memoryPerCPU is the memory, in MB, with which Lambda gives a function one processor.
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+const memoryPerCPU = 1769
+
 // An environment is one sandbox that serves one Function.
 type environment struct {
 	manager *Manager
@@ -263,6 +267,7 @@ func (m *Manager) sandboxBase(f *Function, r *runtimes.Runtime) *sandbox.Config 
 		Dir:         runtimes.TaskRoot,
 		MemoryBytes: int64(f.MemoryMB) << 20,
 		TmpBytes:    int64(f.TmpMB) << 20,
+		CPUShare:    float64(f.MemoryMB) / memoryPerCPU,
 		Link:        m.c.Outside && m.features.Link,
 	}
 	for _, b := range r.Binds(m.options(f, c)) {

@@ -65,6 +65,10 @@ type CustomName struct {
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 const MaxBody = 10 << 20
 
+// MaxHeader is the largest request line with header values, in bytes.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+const MaxHeader = 10240
+
 // A Response is the answer to a Request.
 type Response struct {
 	// Status is between 200 and 599.

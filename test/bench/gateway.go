@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -32,8 +34,58 @@ func (b *bench) gateway(ctx context.Context) error {
 	if err := b.measure("API Gateway, key, plan, throttle, MOCK", gatewayRate, [][]byte{plenty}); err != nil {
 		return err
 	}
-	return b.load("API Gateway, key without tokens: 429", b.server.PID(), 0,
-		b.raw(b.address(), [][]byte{none}, http.StatusTooManyRequests))
+	if err := b.load("API Gateway, key without tokens: 429", b.server.PID(), 0,
+		b.raw(b.address(), [][]byte{none}, http.StatusTooManyRequests)); err != nil {
+		return err
+	}
+	few, err := b.resources(ctx, 10)
+	if err != nil {
+		return err
+	}
+	many, err := b.resources(ctx, 1000)
+	if err != nil {
+		return err
+	}
+	_, _, err = b.compare(gatewayRate, "API Gateway, MOCK, 10 resources", "API Gateway, MOCK, 1,000 resources", few, many)
+	return err
+}
+
+// resources makes an API of n resources, a third of them with a parameter, and returns a request to each.
+func (b *bench) resources(ctx context.Context, n int) (requests [][]byte, err error) {
+	client := apigateway.NewFromConfig(b.cfg)
+	paths := map[string]any{}
+	for i := range n {
+		path := fmt.Sprintf("/group%d/resource%d", i%10, i)
+		sent := path
+		if i%3 == 0 {
+			path, sent = path+"/{id}", path+"/17"
+		}
+		paths[path] = map[string]any{"get": map[string]any{
+			"responses": map[string]any{"200": map[string]any{"description": "ok"}},
+			"x-amazon-apigateway-integration": map[string]any{"type": "mock", "requestTemplates": map[string]any{"application/json": `{"statusCode": 200}`},
+				"responses": map[string]any{"default": map[string]any{"statusCode": "200", "responseTemplates": map[string]any{"application/json": `{"ok": true}`}}}},
+		}}
+		requests = append(requests, []byte(sent))
+	}
+	document, err := json.Marshal(map[string]any{"swagger": "2.0", "info": map[string]any{"title": fmt.Sprintf("bench-%d", n), "version": "1"}, "paths": paths})
+	if err != nil {
+		return nil, err
+	}
+	api, err := client.ImportRestApi(ctx, &apigateway.ImportRestApiInput{Body: document})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := client.CreateDeployment(ctx, &apigateway.CreateDeploymentInput{RestApiId: api.Id, StageName: aws.String("b")}); err != nil {
+		return nil, err
+	}
+	for i, path := range requests {
+		req, err := http.NewRequest(http.MethodGet, b.server.Endpoint+"/restapis/"+*api.Id+"/b/_user_request_"+string(path), nil)
+		if err != nil {
+			return nil, err
+		}
+		requests[i] = rawRequest(req, nil)
+	}
+	return requests, nil
 }
 
 // createAPI makes an API whose POST / needs a key, and deploys it as the stage b.

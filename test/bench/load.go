@@ -62,12 +62,38 @@ func exchange(conn net.Conn, r *bufio.Reader, request []byte, refused ...int) er
 // noEcho is the cost of an echo where there is none to compare with.
 const noEcho = time.Hour
 
-// load lets all workers send requests, and divides the CPU time that the process pid spent by their number. With a
-// perSecond they keep to that many requests in a second. The first second warms up and is not counted.
+// A sample is what a load showed.
+type sample struct {
+	cpu       time.Duration // of the server, per request
+	perSecond float64
+	p50, p99  time.Duration
+}
+
+// load takes a sample, and prints it beside the echo's. A load that was not asked for is left out.
 func (b *bench) load(name string, pid, perSecond int, connect func() (request, func() error, error)) error {
 	if b.echo != 0 && !b.loads.MatchString(name) {
 		return nil
 	}
+	s, err := b.sample(pid, perSecond, connect)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	b.echo = cmp.Or(b.echo, s.cpu)
+	b.print(name, s)
+	return nil
+}
+
+func (b *bench) print(name string, s sample) {
+	ratio := ""
+	if b.echo != noEcho {
+		ratio = fmt.Sprintf("%.2f", s.cpu.Seconds()/b.echo.Seconds())
+	}
+	fmt.Printf("%-40s %10.0f %9.1f µs %10s %6.2f ms %6.2f ms\n", name, s.perSecond, s.cpu.Seconds()*1e6, ratio, s.p50.Seconds()*1e3, s.p99.Seconds()*1e3)
+}
+
+// sample lets all workers send requests, and divides the CPU time that the process pid spent by their number. With a
+// perSecond they keep to that many requests in a second. The first second warms up and is not counted.
+func (b *bench) sample(pid, perSecond int, connect func() (request, func() error, error)) (sample, error) {
 	begin := time.Now()
 	warm := begin.Add(time.Second)
 	end := warm.Add(b.duration)
@@ -87,31 +113,52 @@ func (b *bench) load(name string, pid, perSecond int, connect func() (request, f
 	time.Sleep(time.Until(warm))
 	before, err := cpuTime(pid)
 	if err != nil {
-		return err
+		return sample{}, err
 	}
 	time.Sleep(time.Until(end))
 	after, err := cpuTime(pid)
 	if err != nil {
-		return err
+		return sample{}, err
 	}
 	wg.Wait()
 	if failed != nil {
-		return fmt.Errorf("%s: %w", name, failed)
+		return sample{}, failed
 	}
 	if len(all) == 0 {
-		return fmt.Errorf("%s: no request was answered in %s", name, b.duration)
+		return sample{}, fmt.Errorf("no request was answered in %s", b.duration)
 	}
 	slices.Sort(all)
 	n := len(all)
-	cpu := (after - before) / time.Duration(n)
-	b.echo = cmp.Or(b.echo, cpu)
-	ratio := ""
-	if b.echo != noEcho {
-		ratio = fmt.Sprintf("%.2f", cpu.Seconds()/b.echo.Seconds())
+	return sample{(after - before) / time.Duration(n), float64(n) / b.duration.Seconds(), all[n/2], all[n*99/100]}, nil
+}
+
+// compareRounds is how often two loads are measured that are compared.
+const compareRounds = 5
+
+// compare measures two loads of Brume in turn, as other work on the machine comes and goes, and prints the median of each. It
+// returns their CPU time per request; 0 if they were not asked for.
+func (b *bench) compare(perSecond int, one, other string, oneRequests, otherRequests [][]byte) (oneCPU, otherCPU time.Duration, err error) {
+	if !b.loads.MatchString(one) && !b.loads.MatchString(other) {
+		return 0, 0, nil
 	}
-	fmt.Printf("%-40s %10.0f %9.1f µs %10s %6.2f ms %6.2f ms\n", name, float64(n)/b.duration.Seconds(), cpu.Seconds()*1e6,
-		ratio, all[n/2].Seconds()*1e3, all[n*99/100].Seconds()*1e3)
-	return nil
+	var samples [2][]sample
+	for range compareRounds {
+		for i, requests := range [][][]byte{oneRequests, otherRequests} {
+			s, err := b.sample(b.server.PID(), perSecond, b.raw(b.address(), requests))
+			if err != nil {
+				return 0, 0, fmt.Errorf("%s: %w", []string{one, other}[i], err)
+			}
+			samples[i] = append(samples[i], s)
+		}
+	}
+	var cpu [2]time.Duration
+	for i, name := range []string{one, other} {
+		slices.SortFunc(samples[i], func(a, b sample) int { return cmp.Compare(a.cpu, b.cpu) })
+		median := samples[i][compareRounds/2]
+		b.print(name, median)
+		cpu[i] = median.cpu
+	}
+	return cpu[0], cpu[1], nil
 }
 
 func (b *bench) loadOne(connect func() (request, func() error, error), worker, perSecond int, begin, warm, end time.Time) (latencies []time.Duration, err error) {

@@ -195,7 +195,7 @@ func TestAPIGatewayToDynamoDB(t *testing.T) {
 	api := must(client.ImportRestApi(ctx, &apigateway.ImportRestApiInput{Body: []byte(`{"swagger":"2.0","info":{"title":"users","version":"1"},"paths":{
 		"/users/{name}":{"put":` + method("PutItem", `{"TableName":"users","Item":{"username":{"S":"$input.params('name')"},"age":{"N":"$input.path('$.age')"}}}`) + `,
 			"delete":` + method("DeleteItem", `{"TableName":"users","Key":{"username":{"S":"$input.params('name')"}}}`) + `},
-		"/out/{rest+}":{"x-amazon-apigateway-any-method":{"responses":{},"x-amazon-apigateway-integration":{"type":"http_proxy","httpMethod":"ANY","uri":"` + backend.URL + `/up/{rest}",
+		"/out/{rest+}":{"x-amazon-apigateway-any-method":{"parameters":[{"name":"rest","in":"path","required":true,"type":"string"}],"responses":{},"x-amazon-apigateway-integration":{"type":"http_proxy","httpMethod":"ANY","uri":"` + backend.URL + `/up/{rest}",
 			"requestParameters":{"integration.request.path.rest":"method.request.path.rest"}}}}}}`)}))
 	must(client.CreateDeployment(ctx, &apigateway.CreateDeploymentInput{RestApiId: api.Id, StageName: aws.String("dev")}))
 	send := func(verb, path, body string) *http.Response {

@@ -36,12 +36,17 @@ func (s *Service) admit(ctx context.Context, x *exchange) (*gatewayResponse, err
 		return refusal, err
 	}
 	now := time.Now()
-	if !s.throttle(x, plan, now) {
-		return throttled(), nil
+	switch {
+	case !s.throttle(x, plan, now):
+		refusal = throttled()
+	case count != nil && !count.take(plan.quota, now):
+		refusal = quotaExceeded()
 	}
-	if count != nil && !count.take(plan.quota, now) {
-		return quotaExceeded(), nil
+	x.logPlan(refusal)
+	if refusal != nil {
+		return refusal, nil
 	}
+	x.logRequest()
 	return x.validate(), nil
 }
 
@@ -104,6 +109,9 @@ func (s *Service) identify(ctx context.Context, x *exchange) (plan *usagePlan, c
 
 // route finds the resource and the method; false if there is none.
 func (x *exchange) route() bool {
+	if override, ok := x.req.header(methodOverride); ok && isSupportedMethod(strings.ToUpper(override)) {
+		x.httpMethod = strings.ToUpper(override)
+	}
 	r, params := x.stage.routes.match(x.path())
 	if r == nil {
 		return false
@@ -139,12 +147,19 @@ func (x *exchange) check() policy.Check {
 	return policy.Check{Action: "execute-api:Invoke", Resource: x.methodARN(), ResourceAccount: x.stage.account, ResourcePolicy: x.stage.policy}
 }
 
+// maxMethodARN bounds what a caller is authorised for, in bytes.
+const maxMethodARN = 1600
+
 func anonymous() call.Principal { return call.Principal{Type: call.Anonymous, ARN: "anonymous"} }
 
 // authorize checks who calls, as the method wants it, together with the API's resource policy.
 func (s *Service) authorize(ctx context.Context, x *exchange) (*gatewayResponse, error) {
 	if x.stage.policyFault != nil {
 		return nil, x.stage.policyFault
+	}
+	// https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+	if (x.method.authorization != "NONE" || x.stage.policy != nil) && len(x.methodARN()) > maxMethodARN {
+		return uriTooLong(), nil
 	}
 	switch x.method.authorization {
 	case "NONE":

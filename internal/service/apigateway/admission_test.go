@@ -418,3 +418,18 @@ func TestDefaultGatewayResponse(t *testing.T) {
 	g.want(request(id, "dev", "GET", "/nope"), 403, "MISSING_AUTHENTICATION_TOKEN of ")
 	g.want(request(id, "dev", "GET", "/pets"), 404, `{"message":"Forbidden"}`)
 }
+
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+func TestMethodARNLimit(t *testing.T) {
+	g := newGateway(t)
+	id, _ := g.api()
+	res := g.proxy(id, "/{p}", "GET", false)
+	g.deploy(id, "dev")
+	arn := len("arn:aws:execute-api:us-east-1:123456789012:" + id + "/dev/GET/")
+	long := "/" + strings.Repeat("x", 1600-arn)
+	g.want(request(id, "dev", "GET", long+"x"), 200, "ok") // nobody is authorised
+	must(g.UpdateMethod(g.ctx, &api.UpdateMethodInput{RestApiId: &id, ResourceId: &res, HttpMethod: new("GET"), PatchOperations: ops("replace /authorizationType AWS_IAM")}))
+	g.deploy(id, "dev")
+	g.want(request(id, "dev", "GET", long), 403, `{"message":"Missing Authentication Token"}`)
+	g.want(request(id, "dev", "GET", long+"x"), 414, `{"message":"Request URI too long"}`)
+}

@@ -152,6 +152,7 @@ func (s *Service) authorizeByFunction(ctx context.Context, x *exchange) (*gatewa
 	if !ok {
 		return unauthorized(), nil
 	}
+	x.log.printf("Starting authorizer: %s for request: %s", a.id, x.requestID)
 	key := authorizedKey{x.stage.apiID + "/" + x.stage.name, a.id, identity}
 	cached := a.ttl > 0 && len(a.sources) > 0
 	if cached {
@@ -179,6 +180,10 @@ func (s *Service) authorizeByFunction(ctx context.Context, x *exchange) (*gatewa
 		return accessDenied("User is not authorized to access this resource with an explicit deny in an identity-based policy"), nil
 	}
 	if byCaller.Allowed {
+		if x.log != nil {
+			x.log.printf("Using valid authorizer policy for principal: %s", maskedKey(x.authorized.principalID))
+			x.log.printf("Successfully completed authorizer execution")
+		}
 		return nil, nil
 	}
 	if x.stage.policy != nil {

@@ -57,12 +57,24 @@ type resource struct {
 	methods  map[string]*method
 }
 
-// method returns the method for an HTTP method: its own, or else ANY.
+// method returns the method for an HTTP method: its own, or else ANY, which stands for those that API Gateway supports.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-settings-method-request.html
 func (r *resource) method(httpMethod string) *method {
+	if !isSupportedMethod(httpMethod) {
+		return nil
+	}
 	if m := r.methods[httpMethod]; m != nil {
 		return m
 	}
 	return r.methods["ANY"]
+}
+
+func isSupportedMethod(httpMethod string) bool {
+	switch httpMethod {
+	case "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT":
+		return true
+	}
+	return false
 }
 
 type method struct {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	api "brume/internal/api/apigateway"
 	"brume/internal/awserr"
 	"brume/internal/call"
 	"brume/internal/edge"
@@ -191,6 +192,21 @@ func checkRequestParameters(parameters map[string]string) error {
 	return nil
 }
 
+// checkDeclared checks that the parameters of the request that an integration maps are declared by its method.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/request-response-data-mappings.html
+func checkDeclared(m *api.Method, parameters map[string]string) error {
+	for _, target := range sortedKeys(parameters) {
+		place, isRequest := strings.CutPrefix(parameters[target], "method.request.")
+		if !isRequest || place == "body" || strings.HasPrefix(place, "body.") {
+			continue
+		}
+		if _, ok := m.RequestParameters["method.request."+strings.TrimPrefix(place, "multivalue")]; !ok {
+			return invalid("Invalid mapping expression specified: Validation Result: warnings : [], errors : [Invalid mapping expression parameter specified: %s]", clip(parameters[target]))
+		}
+	}
+	return nil
+}
+
 func compileParameters(parameters map[string]string) []parameterMapping {
 	out := make([]parameterMapping, 0, len(parameters))
 	for _, target := range sortedKeys(parameters) {
@@ -234,7 +250,9 @@ func (s *Service) httpProxy(ctx context.Context, x *exchange) *Response {
 	}
 	mapped := out.header
 	for _, f := range x.headers() {
-		if !strings.EqualFold(f.Name, "Host") && len(valuesOf(mapped, f.Name, true)) == 0 {
+		switch {
+		case strings.EqualFold(f.Name, "Host"), strings.EqualFold(f.Name, "Via"), strings.EqualFold(f.Name, "Content-Encoding"):
+		case len(valuesOf(mapped, f.Name, true)) == 0:
 			out.header = append(out.header, f)
 		}
 	}
@@ -242,9 +260,13 @@ func (s *Service) httpProxy(ctx context.Context, x *exchange) *Response {
 	if refusal != nil {
 		return refusal
 	}
-	r := &Response{Status: result.Status, Header: remapHeaders(result.Header), Body: result.Body}
+	r := &Response{Status: result.Status, Header: withoutField(remapHeaders(result.Header), "Via"), Body: result.Body}
 	if !r.has("Content-Type") {
 		r.add("Content-Type", "application/json")
+	}
+	// Clients that did not ask for binary data get it as text.
+	if types := valuesOf(r.Header, "Content-Type", true); x.responseHandling("") == "CONVERT_TO_TEXT" && isBinary(x.stage.binaryTypes, mediaType(types[0])) {
+		r.Body = base64.StdEncoding.AppendEncode(nil, r.Body)
 	}
 	return s.logResponse(x, r)
 }
@@ -293,13 +315,16 @@ func (s *Service) sendHTTP(ctx context.Context, x *exchange, out *outgoing) (*HT
 	if method == "ANY" || method == "" {
 		method = x.httpMethod
 	}
-	out.header = append(withoutField(out.header, "User-Agent"), Field{"User-Agent", "AmazonAPIGateway_" + x.stage.apiID}, Field{"x-amzn-apigateway-api-id", x.stage.apiID})
+	if len(valuesOf(out.header, "User-Agent", true)) == 0 {
+		out.header = append(out.header, Field{"User-Agent", "AmazonAPIGateway_" + x.stage.apiID})
+	}
+	out.header = append(out.header, Field{"x-amzn-apigateway-api-id", x.stage.apiID})
 	for _, f := range out.header {
 		if !validHeader(f) {
 			return nil, s.failMapping(ctx, x, misconfigured("Invalid request header %q", clip(f.Name)))
 		}
 	}
-	s.logRequest(x, address, out)
+	s.logEndpointRequest(x, address, out)
 	bounded, cancel := context.WithTimeout(ctx, in.timeout)
 	defer cancel()
 	begin := time.Now()
@@ -347,7 +372,7 @@ func (s *Service) callService(ctx context.Context, x *exchange) *Response {
 	} else if in.credentials == "" {
 		return s.failMapping(ctx, x, misconfigured("AWS integration requires credentials"))
 	}
-	s.logRequest(x, in.uri, out)
+	s.logEndpointRequest(x, in.uri, out)
 	bounded, cancel := context.WithTimeout(ctx, in.timeout)
 	defer cancel()
 	begin := time.Now()
@@ -376,7 +401,7 @@ func (s *Service) mapResult(ctx context.Context, x *exchange, vars *lazyContext,
 	return s.logResponse(x, r)
 }
 
-func (s *Service) logRequest(x *exchange, address string, out *outgoing) {
+func (s *Service) logEndpointRequest(x *exchange, address string, out *outgoing) {
 	if x.log == nil {
 		return
 	}
@@ -388,6 +413,9 @@ func (s *Service) logRequest(x *exchange, address string, out *outgoing) {
 
 func (s *Service) logResult(x *exchange, result *HTTPResult, begin time.Time) {
 	x.integrated, x.integrationStatus, x.integrationLatency = true, result.Status, time.Since(begin)
+	if x.method.integration.service.service != "" {
+		x.endpointRequestID, _ = last(result.Header, "x-amzn-RequestId")
+	}
 	if x.log == nil {
 		return
 	}
@@ -396,15 +424,33 @@ func (s *Service) logResult(x *exchange, result *HTTPResult, begin time.Time) {
 	x.log.trace("Endpoint response body before transformations: %s", clip(string(result.Body)))
 }
 
+// responseHandling is the contentHandling of a response: what is set, or else what the client accepts, where the API has
+// binary media types at all.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings-workflow.html
+func (x *exchange) responseHandling(set string) string {
+	if set != "" || len(x.stage.binaryTypes) == 0 {
+		return set
+	}
+	accept, _ := x.req.header("Accept")
+	first, _, _ := strings.Cut(accept, ",")
+	switch media := mediaType(first); {
+	case media == "" || media == "*/*" && !isBinary(x.stage.binaryTypes, media):
+		return "" // the client does not say: the body goes out as it is
+	case isBinary(x.stage.binaryTypes, media):
+		return "CONVERT_TO_BINARY"
+	}
+	return "CONVERT_TO_TEXT"
+}
+
 // converted changes a body as contentHandling says: to text is to Base64 where it is binary, to binary from Base64 where
 // it is text.
-// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings-workflow.html
 func converted(handling string, body []byte, binary bool) ([]byte, error) {
 	switch {
 	case handling == "CONVERT_TO_TEXT" && binary:
 		return base64.StdEncoding.AppendEncode(nil, body), nil
 	case handling == "CONVERT_TO_BINARY" && !binary:
-		out, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(body)))
+		// The output of a function is a JSON string, with its quotes.
+		out, err := base64.StdEncoding.DecodeString(strings.Trim(strings.TrimSpace(string(body)), `"`))
 		if err != nil {
 			return nil, misconfigured("Unable to base64 decode the body.")
 		}

@@ -52,11 +52,22 @@ func shownFields(fields []Field) string {
 	return strings.Join(out, " ")
 }
 
+// declared are the parameters that mappings refer to, as a method declares them.
+func declared(mappings map[string]string) map[string]bool {
+	out := map[string]bool{}
+	for _, source := range mappings {
+		if strings.HasPrefix(source, "method.request.") && !strings.HasPrefix(source, "method.request.body") {
+			out[strings.Replace(source, ".multivalue", ".", 1)] = false
+		}
+	}
+	return out
+}
+
 // endpoint makes and deploys an API with one method on /a/{p}/{rest+}.
 func (g *gateway) endpoint(in api.PutIntegrationInput, responses map[string]api.PutIntegrationResponseInput) (apiID string) {
 	id, _ := g.api()
 	res := g.resource(id, "/a/{p}/{rest+}")
-	must(g.PutMethod(g.ctx, &api.PutMethodInput{RestApiId: &id, ResourceId: &res, HttpMethod: new("ANY"), AuthorizationType: new("NONE")}))
+	must(g.PutMethod(g.ctx, &api.PutMethodInput{RestApiId: &id, ResourceId: &res, HttpMethod: new("ANY"), AuthorizationType: new("NONE"), RequestParameters: declared(in.RequestParameters)}))
 	in.RestApiId, in.ResourceId, in.HttpMethod = &id, &res, new("ANY")
 	must(g.PutIntegration(g.ctx, &in))
 	for status, r := range responses {
@@ -87,7 +98,10 @@ func TestHTTPProxy(t *testing.T) {
 			"integration.request.header.X-From": "method.request.body.name", "integration.request.querystring.q": "method.request.querystring.q2",
 		},
 	}, nil)
-	r := request(id, "dev", "PATCH", "/a/b%20c/d/e?q=1&z=%26", Field{"Accept", "text/plain"}, Field{"User-Agent", "me"}, Field{"X-Static", "client's"}, Field{"Connection", "close"})
+	r := request(id, "dev", "PATCH", "/a/b%20c/d/e?q=1&z=%26", Field{"Accept", "text/plain"}, Field{"User-Agent", "me"}, Field{"X-Static", "client's"}, Field{"Connection", "close"},
+		// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+		Field{"Authorization", "AWS4-HMAC-SHA256 Credential=a"}, Field{"Content-Encoding", "br"}, Field{"Content-MD5", "x"}, Field{"Max-Forwards", "1"}, Field{"Server", "x"},
+		Field{"Via", "x"}, Field{"WWW-Authenticate", "x"}, Field{"Pragma", "p"}, Field{"Range", "r"})
 	r.Body = []byte(`{"name":"Ada"}`)
 	res := g.Invoke(context.Background(), r)
 	if res.Status != 418 || string(res.Body) != "tea" || shownFields(res.Header) != "Content-Type=text/x Set-Cookie=a Set-Cookie=b x-amzn-Remapped-Server=s" {
@@ -97,8 +111,13 @@ func TestHTTPProxy(t *testing.T) {
 	if c.Method != "PATCH" || c.URL != "https://backend.example/x/b%20c/d/e?fixed=1&v=7&q=1&z=%26" || string(c.Body) != `{"name":"Ada"}` {
 		t.Errorf("%s %s %s", c.Method, c.URL, c.Body)
 	}
-	if got := shownFields(c.Header); got != "Accept=text/plain User-Agent=AmazonAPIGateway_"+id+" X-Forwarded-For=192.0.2.7 X-Forwarded-Port=4566 X-Forwarded-Proto=http X-From=Ada X-Id="+id+" X-Static=s x-amzn-apigateway-api-id="+id {
+	if got := shownFields(c.Header); got != "Accept=text/plain Pragma=p Range=r User-Agent=me X-Forwarded-For=192.0.2.7 X-Forwarded-Port=4566 X-Forwarded-Proto=http X-From=Ada X-Id="+id+" X-Static=s x-amzn-apigateway-api-id="+id {
 		t.Errorf("%s", got)
+	}
+	r.Header = []Field{{"Authorization", "Bearer x"}}
+	g.Invoke(context.Background(), r)
+	if got := valuesOf(f.calls[1].Header, "Authorization", true); len(got) != 1 || len(valuesOf(f.calls[1].Header, "User-Agent", true)) != 1 {
+		t.Errorf("%v", f.calls[1].Header)
 	}
 	for _, tt := range []struct {
 		err    error
@@ -221,5 +240,30 @@ func TestRequestParametersAreChecked(t *testing.T) {
 		if checkRequestParameters(map[string]string{target: source}) == nil {
 			t.Errorf("%s = %s is taken", target, source)
 		}
+	}
+}
+
+// What an integration takes from the request must be declared by its method.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/request-response-data-mappings.html
+func TestMappedParametersAreDeclared(t *testing.T) {
+	g := newGateway(t)
+	id, root := g.api()
+	must(g.PutMethod(g.ctx, &api.PutMethodInput{RestApiId: &id, ResourceId: &root, HttpMethod: new("GET"), AuthorizationType: new("NONE"),
+		RequestParameters: map[string]bool{"method.request.querystring.q": false, "method.request.header.X-A": true}}))
+	put := func(source string) error {
+		_, err := g.PutIntegration(g.ctx, &api.PutIntegrationInput{RestApiId: &id, ResourceId: &root, HttpMethod: new("GET"), Type: new("HTTP"), IntegrationHttpMethod: new("GET"),
+			Uri: new("http://backend.example/"), RequestParameters: map[string]string{"integration.request.header.X": source}})
+		return err
+	}
+	for _, source := range []string{"method.request.querystring.q", "method.request.multivaluequerystring.q", "method.request.header.X-A", "method.request.body", "method.request.body.a", "'s'", "context.stage", "stageVariables.v"} {
+		if err := put(source); err != nil {
+			t.Errorf("%s: %v", source, err)
+		}
+	}
+	for _, source := range []string{"method.request.querystring.p", "method.request.path.q", "method.request.header.x-a", "method.request.multivalueheader.Y"} {
+		wantError(t, put(source), "BadRequestException", "errors : [Invalid mapping expression parameter specified: "+source+"]")
+		_, err := g.UpdateIntegration(g.ctx, &api.UpdateIntegrationInput{RestApiId: &id, ResourceId: &root, HttpMethod: new("GET"),
+			PatchOperations: ops("add /requestParameters/integration.request.header.Z " + source)})
+		wantError(t, err, "BadRequestException", source)
 	}
 }

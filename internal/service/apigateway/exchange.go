@@ -31,6 +31,8 @@ type exchange struct {
 	integrated         bool
 	integrationStatus  int
 	integrationLatency time.Duration
+	// endpointRequestID is the id that the service gave to the integration's request, integrationError why it failed.
+	endpointRequestID, integrationError string
 	// validationErrors is what is wrong with the body, for $context.error.validationErrorString.
 	validationErrors string
 	log              *executionLog
@@ -71,6 +73,10 @@ func (x *exchange) domain() (name, prefix string) {
 	}
 	return x.stage.apiID + ".execute-api." + x.stage.region + ".amazonaws.com", x.stage.apiID
 }
+
+// methodOverride names, in lower case, the header that says another method than the request's.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+const methodOverride = "x-http-method-override"
 
 func (x *exchange) path() string {
 	if x.req.Path == "" {
@@ -125,8 +131,9 @@ func (x *exchange) sourceARN() string {
 	return "arn:aws:execute-api:" + x.stage.region + ":" + x.stage.account + ":" + x.stage.apiID + "/" + x.stage.name + "/" + x.httpMethod + x.method.resource.path
 }
 
-// headers are the request's headers as an integration sees them: with those that a proxy adds, without those that speak of
-// one connection only, sorted by name.
+// headers are the request's headers as an integration sees them: with those that a proxy adds, without those that API
+// Gateway drops, sorted by name.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 func (x *exchange) headers() []Field {
 	if x.caller != nil {
 		return sortFields(x.req.Header)
@@ -136,7 +143,12 @@ func (x *exchange) headers() []Field {
 	for _, f := range x.req.Header {
 		switch strings.ToLower(f.Name) {
 		case "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "proxy-authenticate", "proxy-connection",
-			"content-length", "x-forwarded-port", "x-forwarded-proto", "x-amzn-trace-id":
+			"content-length", "content-md5", "max-forwards", "server", "www-authenticate", methodOverride,
+			"x-forwarded-port", "x-forwarded-proto", "x-amzn-trace-id":
+		case "authorization":
+			if x.method.authorization != "AWS_IAM" && !strings.HasPrefix(f.Value, "AWS4-HMAC-SHA256") {
+				fields = append(fields, f)
+			}
 		case "x-forwarded-for":
 			forwarded += f.Value + ", "
 		default:

@@ -40,7 +40,11 @@ func (l *executionLog) trace(format string, args ...any) {
 func (l *executionLog) events(prefix string) []gatewaylog.Event {
 	out := make([]gatewaylog.Event, len(l.lines))
 	for i, e := range l.lines {
-		out[i] = gatewaylog.Event{Time: e.Time, Message: prefix + e.Message}
+		message := prefix + e.Message
+		if len(message) > maxLogLine {
+			message = strings.ToValidUTF8(message[:maxLogLine-len(truncated)], "") + truncated
+		}
+		out[i] = gatewaylog.Event{Time: e.Time, Message: message}
 	}
 	return out
 }
@@ -75,7 +79,21 @@ func clip(s string) string {
 	if len(s) <= most {
 		return s
 	}
-	return strings.ToValidUTF8(s[:most], "") + " [TRUNCATED]"
+	return strings.ToValidUTF8(s[:most], "") + truncated
+}
+
+const truncated = " [TRUNCATED]"
+
+// logged is a refusal as the execution log has it.
+func (x *exchange) logged(refusal *gatewayResponse) string {
+	if refusal.kind != "BAD_REQUEST_BODY" {
+		return refusal.message
+	}
+	contentType, _ := x.req.header("Content-Type")
+	if contentType == "" {
+		contentType = "application/json"
+	}
+	return "Request body does not match model schema for content type " + clip(contentType) + ": " + x.validationErrors
 }
 
 // A configError is a fault in how an API is set up, in the words of API Gateway's execution log.

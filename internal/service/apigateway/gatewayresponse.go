@@ -64,6 +64,10 @@ func requestTooLarge() *gatewayResponse {
 	return &gatewayResponse{"REQUEST_TOO_LARGE", 413, "RequestTooLargeException", "Request Too Long", false}
 }
 
+func uriTooLong() *gatewayResponse {
+	return &gatewayResponse{"DEFAULT_4XX", 414, "RequestUriTooLongException", "Request URI too long", false}
+}
+
 func badRequest() *gatewayResponse {
 	return &gatewayResponse{"BAD_REQUEST_BODY", 400, "BadRequestException", "Bad Request", false}
 }
@@ -120,6 +124,15 @@ func (g *gatewayResponse) response() *Response {
 		Header: []Field{{"Content-Type", "application/json"}, {"x-amzn-ErrorType", g.errorType}},
 		Body:   []byte(name + g.messageJSON() + "}"),
 	}
+}
+
+// HeaderTooLong is the response to a request whose headers, or whose URL, are over edge.MaxHeader.
+func HeaderTooLong(url bool) *Response {
+	g := &gatewayResponse{"DEFAULT_4XX", 431, "RequestHeaderFieldsTooLargeException", "HTTP header is larger than 10240 bytes.", false}
+	if url {
+		g = uriTooLong()
+	}
+	return withIDs(g.response(), newRequestID(), newExtendedID())
 }
 
 // RequestTooLong is the response to a request whose body is over MaxBody.

@@ -346,7 +346,11 @@ func (i *importer) method(r *api.Resource, m *openapi.Method) error {
 	}
 	if in := m.MethodIntegration; in != nil {
 		completeIntegration(in, *r.Id)
-		if err := i.service.checkIntegration(in); err != nil {
+		err := i.service.checkIntegration(in)
+		if err == nil {
+			err = checkDeclared(&m.Method, in.RequestParameters)
+		}
+		if err != nil {
 			return at(err, "Unable to put integration on '%s' for resource at path '%s'", *m.HttpMethod, m.Path)
 		}
 		for _, response := range in.IntegrationResponses {

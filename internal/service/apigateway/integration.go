@@ -119,7 +119,7 @@ func (s *Service) PutIntegration(ctx context.Context, in *api.PutIntegrationInpu
 	}
 	err := s.changeMethod(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(_ kv.Reader, m *api.Method) error {
 		m.MethodIntegration = row
-		return nil
+		return checkDeclared(m, row.RequestParameters)
 	})
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func (s *Service) changeIntegration(ctx context.Context, apiID, resourceID, http
 
 func (s *Service) UpdateIntegration(ctx context.Context, in *api.UpdateIntegrationInput) (*api.Integration, error) {
 	var out *api.Integration
-	err := s.changeIntegration(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(_ *api.Method, row *api.Integration) error {
+	err := s.changeIntegration(ctx, *in.RestApiId, *in.ResourceId, *in.HttpMethod, func(m *api.Method, row *api.Integration) error {
 		out = row
 		err := applyPatches(in.PatchOperations, []patchRule{
 			{"replace", "/type", setString(&row.Type)},
@@ -182,7 +182,10 @@ func (s *Service) UpdateIntegration(ctx context.Context, in *api.UpdateIntegrati
 		if err != nil {
 			return err
 		}
-		return s.checkIntegration(row)
+		if err := s.checkIntegration(row); err != nil {
+			return err
+		}
+		return checkDeclared(m, row.RequestParameters)
 	})
 	return out, err
 }

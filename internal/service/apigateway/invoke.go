@@ -26,7 +26,7 @@ func (s *Service) Invoke(ctx context.Context, req *Request) *Response {
 	}
 	var r *Response
 	if refusal != nil {
-		x.log.printf("%s", refusal.message)
+		x.log.printf("%s", x.logged(refusal))
 		r = s.answer(ctx, x, refusal)
 	} else {
 		r = s.integrate(ctx, x)
@@ -63,6 +63,7 @@ func (s *Service) integrate(ctx context.Context, x *exchange) *Response {
 // refuse answers with a gateway response, and says why in the execution log and in ours.
 func (s *Service) refuse(ctx context.Context, x *exchange, g *gatewayResponse, reason string) *Response {
 	x.log.printf("%s", clip(reason))
+	x.integrationError = clip(reason)
 	if x.caller == nil {
 		s.log.WarnContext(ctx, "API Gateway: "+clip(reason), slog.String("api", x.stage.apiID), slog.String("stage", x.stage.name),
 			slog.String("method", x.httpMethod), slog.String("resource", x.method.resource.path), slog.String("request_id", x.requestID))
@@ -187,7 +188,7 @@ func (s *Service) callLambda(ctx context.Context, x *exchange, payload []byte, a
 	if err != nil {
 		return nil, s.lambdaFailure(ctx, x, bounded, err)
 	}
-	x.integrated, x.integrationStatus, x.integrationLatency = true, 200, time.Since(begin)
+	x.integrated, x.integrationStatus, x.integrationLatency, x.endpointRequestID = true, 200, time.Since(begin), result.RequestID
 	if x.log != nil {
 		x.log.printf("Received response. Status: 200, Integration latency: %d ms", time.Since(begin).Milliseconds())
 		headers := []Field{{"Content-Type", "application/json"}, {"Content-Length", strconv.Itoa(len(result.Payload))}, {"x-amzn-RequestId", result.RequestID},

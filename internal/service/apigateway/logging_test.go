@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/edge"
 	"brume/internal/gatewaylog"
 )
 
@@ -233,4 +234,90 @@ func TestCloneFrom(t *testing.T) {
 	}
 	_, err := g.CreateRestApi(g.ctx, &api.CreateRestApiInput{Name: new("clone"), CloneFrom: new("nope")})
 	wantError(t, err, "NotFoundException", "Invalid API identifier specified")
+}
+
+// The lines before an execution, none longer than 1,024 bytes.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+func TestExecutionLog(t *testing.T) {
+	g := newGateway(t)
+	logs := &fakeLogs{}
+	g.logs = gatewaylog.NewQueue(logs, g.log)
+	id, _ := g.api()
+	g.proxy(id, "/keyed", "GET", true)
+	g.proxy(id, "/free", "GET", false)
+	g.deploy(id, "dev")
+	must(g.UpdateAccount(g.ctx, &api.UpdateAccountInput{PatchOperations: ops("replace /cloudwatchRoleArn " + logRole)}))
+	must(g.UpdateStage(g.ctx, &api.UpdateStageInput{RestApiId: &id, StageName: new("dev"), PatchOperations: ops("replace /*/*/logging/loglevel INFO", "replace /*/*/logging/dataTrace true")}))
+	key, _, _ := g.key(id, "dev", &api.ThrottleSettings{RateLimit: new(0.001), BurstLimit: new(int32(1))}, nil)
+	send := func(path string, header ...Field) string {
+		t.Helper()
+		logs.lines = nil
+		r := request(id, "dev", "GET", path, header...)
+		r.Body = []byte(strings.Repeat("é", 2000))
+		requestID := shownID(g.Invoke(t.Context(), r))
+		g.logs.Write(t.Context())
+		var out []string
+		for _, line := range logs.lines["API-Gateway-Execution-Logs_"+id+"/dev"] {
+			if len(line) > 1024 {
+				t.Errorf("a line of %d bytes", len(line))
+			}
+			line = strings.ReplaceAll(strings.ReplaceAll(line, requestID, "ID"), id, "API")
+			if rest, ok := strings.CutPrefix(line, "(ID) "); ok && !strings.HasPrefix(rest, "Extended Request Id: ") {
+				out = append(out, rest)
+			}
+		}
+		return strings.Join(out, "\n")
+	}
+	masked := strings.Repeat("*", len(key)-6) + key[len(key)-6:]
+	got := send("/keyed", Field{"X-Api-Key", key})
+	want := "Verifying Usage Plan for request: ID. API Key: " + masked + " API Stage: API/dev\nAPI Key " + masked + " authorized because method 'GET /keyed' requires API Key. Request will contribute to throttle or quota limits\n" +
+		"Usage Plan check succeeded for API Key " + masked + " and API Stage API/dev\nStarting execution for request: ID\nHTTP Method: GET, Resource Path: /keyed\n"
+	if !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "\nSuccessfully completed execution\nMethod completed with status: 200") || strings.Count(got, "[TRUNCATED]") != 2 {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got = send("/keyed", Field{"X-Api-Key", key}); !strings.HasSuffix(got, "throttle or quota limits\nToo Many Requests\nMethod completed with status: 429") {
+		t.Errorf("got\n%s", got)
+	}
+	if got = send("/free"); !strings.HasPrefix(got, "Verifying Usage Plan for request: ID. API Key:  API Stage: API/dev\nAPI Key  authorized because method 'GET /free' does not require API Key. Request will not contribute to throttle or quota limits\n") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-variables-for-access-logging.html
+func TestAccessLogVariables(t *testing.T) {
+	g := newGateway(t)
+	logs := &fakeLogs{}
+	g.logs = gatewaylog.NewQueue(logs, g.log)
+	id, _ := g.api()
+	g.proxy(id, "/a", "GET", false)
+	res := g.proxy(id, "/signed", "GET", false)
+	must(g.UpdateMethod(g.ctx, &api.UpdateMethodInput{RestApiId: &id, ResourceId: &res, HttpMethod: new("GET"), PatchOperations: ops("replace /authorizationType AWS_IAM")}))
+	g.deploy(id, "dev")
+	must(g.UpdateAccount(g.ctx, &api.UpdateAccountInput{PatchOperations: ops("replace /cloudwatchRoleArn " + logRole)}))
+	must(g.UpdateStage(g.ctx, &api.UpdateStageInput{RestApiId: &id, StageName: new("dev"), PatchOperations: []api.PatchOperation{
+		{Op: new("replace"), Path: new("/accessLogSettings/destinationArn"), Value: new("arn:aws:logs:us-east-1:123456789012:log-group:access")},
+		{Op: new("replace"), Path: new("/accessLogSettings/format"), Value: new("$context.requestId|$context.status|$context.integration.status|$context.integration.requestId|$context.awsEndpointRequestId|" +
+			"$context.integrationErrorMessage|$context.authenticate.status|$context.authorize.status|$context.customDomain.basePathMatched|$context.path")}}}))
+	line := func(r *Request) string {
+		logs.lines = nil
+		g.Invoke(t.Context(), r)
+		g.logs.Write(t.Context())
+		_, rest, _ := strings.Cut(strings.Join(logs.lines["access"], "\n"), "|")
+		return rest
+	}
+	if got := line(request(id, "dev", "GET", "/a")); got != "200|200|lambda-request|lambda-request|-|-|-|-|/dev/a" {
+		t.Error(got)
+	}
+	if got := line(request(id, "dev", "GET", "/signed")); got != "403|-|-|-|-|403|-|-|/dev/signed" {
+		t.Error(got)
+	}
+	r := request(id, "dev", "GET", "/a")
+	r.Custom = &edge.CustomName{BasePath: "base", Prefix: "/base"}
+	g.lambda.invoke = returns("[]")
+	if got := line(r); got != "502|200|lambda-request|lambda-request|Execution failed due to configuration error: Malformed Lambda proxy response|-|-|base|/base/a" {
+		t.Error(got)
+	}
+	if payload := string(g.lambda.calls[len(g.lambda.calls)-1].Payload); !strings.Contains(payload, `"path":"/base/a","httpMethod"`) || !strings.Contains(payload, `"path":"/base/a","accountId"`) {
+		t.Error(payload)
+	}
 }

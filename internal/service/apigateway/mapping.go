@@ -67,12 +67,21 @@ func (x *exchange) contextMap() *vtl.Map {
 			m.Set("operationName", x.method.operationName)
 		}
 	}
+	if x.req.Custom != nil {
+		base := x.req.Custom.BasePath
+		if base == "" {
+			base = noBasePath
+		}
+		m.Set("customDomain", lenientMap([]Field{{"basePathMatched", base}}))
+	}
 	if x.stage.isCanary || x.stage.canary != nil {
 		m.Set("isCanaryRequest", x.stage.isCanary)
 	}
 	if a := x.authorized; a != nil {
 		authorizer := lenientMap([]Field{{"principalId", a.principalID}})
 		authorizer.Set("integrationLatency", a.latency.Milliseconds())
+		authorizer.Set("latency", a.latency.Milliseconds())
+		authorizer.Set("status", int64(200))
 		for _, name := range a.context.Keys {
 			v, _ := a.context.Get(name)
 			authorizer.Set(name, v)
@@ -117,6 +126,9 @@ type lazyContext struct {
 func (c *lazyContext) get() *vtl.Map {
 	if c.vars == nil {
 		c.vars = c.x.contextMap()
+	}
+	if c.x.endpointRequestID != "" { // it may have come since
+		c.vars.Set("awsEndpointRequestId", c.x.endpointRequestID)
 	}
 	return c.vars
 }
@@ -193,7 +205,7 @@ func (x *exchange) methodResponse(vars *lazyContext, result *integrationResult) 
 			resultType = f.Value
 		}
 	}
-	body, err := converted(chosen.handling, result.body, isBinary(x.stage.binaryTypes, mediaType(resultType)))
+	body, err := converted(x.responseHandling(chosen.handling), result.body, isBinary(x.stage.binaryTypes, mediaType(resultType)))
 	if err != nil {
 		return nil, err
 	}

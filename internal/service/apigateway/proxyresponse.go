@@ -198,9 +198,9 @@ func remapHeaders(fields []Field) []Field {
 	kept := fields[:0]
 	for _, f := range fields {
 		switch strings.ToLower(f.Name) {
-		case "expect", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade", "keep-alive", "x-amzn-requestid", "x-amz-apigw-id", "x-amzn-trace-id":
+		case "expect", "host", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade", "keep-alive", "x-amzn-requestid", "x-amz-apigw-id", "x-amzn-trace-id":
 			continue
-		case "authorization", "connection", "content-length", "content-md5", "date", "host", "max-forwards", "server", "user-agent", "www-authenticate":
+		case "authorization", "connection", "content-length", "content-md5", "date", "max-forwards", "server", "user-agent", "www-authenticate":
 			f.Name = "x-amzn-Remapped-" + f.Name
 		}
 		kept = append(kept, f)

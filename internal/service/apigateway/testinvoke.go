@@ -73,15 +73,10 @@ func (s *Service) TestInvokeMethod(ctx context.Context, in *api.TestInvokeMethod
 	}
 	x.traceID = traceIDOf(x.req, begin)
 	x.log = newExecutionLog(x.requestID)
-	x.log.printf("Starting execution for request: %s", x.requestID)
-	x.log.printf("HTTP Method: %s, Resource Path: %s", x.httpMethod, res.path)
-	x.log.printf("Method request path: %s", logFields(x.params))
-	x.log.printf("Method request query string: %s", logFields(x.req.Query))
-	x.log.printf("Method request headers: %s", logFields(x.req.Header))
-	x.log.printf("Method request body before transformations: %s", clip(string(x.req.Body)))
+	x.logRequest()
 	var r *Response
 	if refusal := x.validate(); refusal != nil {
-		x.log.printf("Request body does not match model schema or parameters are missing: %s %s", refusal.message, x.validationErrors)
+		x.log.printf("%s", x.logged(refusal))
 		r = s.answer(ctx, x, refusal)
 	} else {
 		r = s.integrate(ctx, x)
@@ -144,7 +139,6 @@ func (s *Service) TestInvokeAuthorizer(ctx context.Context, in *api.TestInvokeAu
 	}
 	x.traceID = traceIDOf(x.req, begin)
 	x.log = newExecutionLog(x.requestID)
-	x.log.printf("Starting authorizer: %s for request: %s", a.id, x.requestID)
 	refusal, err := s.authorize(ctx, x)
 	if err != nil {
 		return nil, err

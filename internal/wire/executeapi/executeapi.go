@@ -156,6 +156,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	if head := headLength(r); head > edge.MaxHeader {
+		w.Header().Set("Connection", "close") // what is left of the body is not read
+		write(w, r, (*edge.Response)(apigateway.HeaderTooLong(len(r.RequestURI) > edge.MaxHeader)))
+		return
+	}
 	now := time.Now()
 	body, err := readBody(w, r)
 	if err != nil {
@@ -224,6 +229,17 @@ func signatureFault(e *sigv4.Error) *edge.SignatureFault {
 		f.Kind, f.ErrorType = "EXPIRED_TOKEN", "ExpiredTokenException"
 	}
 	return f
+}
+
+// headLength is what edge.MaxHeader bounds.
+func headLength(r *http.Request) int {
+	n := len(r.Method) + len(r.RequestURI) + len(r.Proto) + len(r.Host)
+	for _, values := range r.Header {
+		for _, v := range values {
+			n += len(v)
+		}
+	}
+	return n
 }
 
 var errTooLong = errors.New("executeapi: the body is too long")

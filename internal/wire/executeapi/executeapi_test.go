@@ -76,10 +76,13 @@ type noHTTP struct{}
 func (noHTTP) Invoke(context.Context, *edge.Request) (*edge.Response, bool) { return nil, false }
 
 // echo answers with what it was asked.
-type echo struct{ last *apigateway.Request }
+type echo struct {
+	last  *apigateway.Request
+	paths []string
+}
 
 func (e *echo) Invoke(_ context.Context, r *apigateway.Request) *apigateway.Response {
-	e.last = r
+	e.last, e.paths = r, append(e.paths, r.Path)
 	status := 200
 	fmt.Sscanf(r.Path, "/status/%d", &status)
 	return &apigateway.Response{Status: status, Body: []byte("body"), Header: []apigateway.Field{
@@ -118,6 +121,9 @@ func exchange(t *testing.T, address, request string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatal(err)
 	}
@@ -203,6 +209,87 @@ func TestBodyLimit(t *testing.T) {
 			if tt.status == 413 && (w.Body.String() != `{"message":"Request Too Long"}` || !strings.Contains(fmt.Sprint(w.Header()), "x-amzn-ErrorType:[RequestTooLargeException]")) {
 				t.Errorf("%s %v", w.Body, w.Header())
 			}
+		}
+	}
+}
+
+// Request line and header values have 10,240 bytes.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+func TestHeaderLimit(t *testing.T) {
+	e := &echo{}
+	srv := httptest.NewServer(New(e, noHTTP{}, oneName{}, nil))
+	defer srv.Close()
+	address := srv.Listener.Addr().String()
+	const line = "GET /dev?" // and " HTTP/1.1"
+	send := func(query int, headers ...int) string {
+		e.last = nil
+		var b strings.Builder
+		b.WriteString(line + strings.Repeat("q", query) + " HTTP/1.1\r\nHost: a1.execute-api.localhost\r\nConnection: close\r\n")
+		for i, n := range headers {
+			fmt.Fprintf(&b, "X-%d: %s\r\n", i, strings.Repeat("h", n))
+		}
+		return exchange(t, address, b.String()+"\r\n")
+	}
+	room := 10240 - len("GET/dev?HTTP/1.1a1.execute-api.localhostclose")
+	for _, tt := range []struct {
+		query   int
+		headers []int
+		want    string
+	}{
+		{room, nil, "HTTP/1.1 200 "},
+		{1, []int{room - 2, 1}, "HTTP/1.1 200 "},
+		{1, []int{room - 2, 2}, "HTTP/1.1 431 "},
+		{1, []int{30000, 30000}, "HTTP/1.1 431 "},
+		{10240, nil, "HTTP/1.1 414 "},
+		{1, []int{1 << 20}, "HTTP/1.1 431 "}, // over what net/http reads at all; nginx and others answer the same
+	} {
+		got := send(tt.query, tt.headers...)
+		if !strings.HasPrefix(got, tt.want) || (e.last != nil) != strings.Contains(tt.want, "200") {
+			t.Errorf("%d %v: got %.300q", tt.query, tt.headers, got)
+		}
+	}
+	if got := send(1, room); !strings.HasSuffix(got, `{"message":"HTTP header is larger than 10240 bytes."}`) || !strings.Contains(got, "\r\nx-amzn-RequestId: ") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A request whose length can be read in two ways is refused, and the connection closed: nothing of it becomes another
+// request. Of a length and chunks the chunks count.
+// https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+func TestConflictingLengths(t *testing.T) {
+	e := &echo{}
+	srv := httptest.NewServer(New(e, noHTTP{}, oneName{}, nil))
+	defer srv.Close()
+	const begin = "POST /dev HTTP/1.1\r\nHost: a1.execute-api.localhost\r\n"
+	const smuggled = "GET /dev/smuggled HTTP/1.1\r\nHost: a1.execute-api.localhost\r\nConnection: close\r\n\r\n"
+	for name, tt := range map[string]struct{ wire, status string }{
+		"two lengths":                {"Content-Length: 0\r\nContent-Length: 90\r\n\r\n" + smuggled, "400"},
+		"a list of lengths":          {"Content-Length: 0, 90\r\n\r\n" + smuggled, "400"},
+		"a negative length":          {"Content-Length: -1\r\n\r\n" + smuggled, "400"},
+		"a signed length":            {"Content-Length: +3\r\n\r\nabc" + smuggled, "400"},
+		"a length in hexadecimal":    {"Content-Length: 0x3\r\n\r\nabc" + smuggled, "400"},
+		"an enormous length":         {"Content-Length: 99999999999999999999\r\n\r\nabc" + smuggled, "400"},
+		"both, chunks first":         {"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n" + smuggled, ""},
+		"both, length first":         {"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled, ""},
+		"another coding":             {"Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n" + smuggled, "501"},
+		"two codings":                {"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n" + smuggled, "501"},
+		"a blank before the colon":   {"Transfer-Encoding : chunked\r\nContent-Length: 0\r\n\r\n" + smuggled, "400"},
+		"a folded line":              {"X: a\r\n Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n" + smuggled, ""},
+		"a line break in a value":    {"X: a\rTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n" + smuggled, "400"},
+		"a chunk of no size":         {"Transfer-Encoding: chunked\r\n\r\n\r\n" + smuggled, "400"},
+		"an enormous chunk":          {"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n" + smuggled, "400"},
+		"a chunk with a signed size": {"Transfer-Encoding: chunked\r\n\r\n-1\r\n" + smuggled, "400"},
+	} {
+		e.paths = nil
+		got := exchange(t, srv.Listener.Addr().String(), begin+tt.wire)
+		if tt.status == "" { // the first request has no body, and the next one comes after it
+			if len(e.paths) != 2 || e.paths[0] != "" || e.paths[1] != "/smuggled" {
+				t.Errorf("%s: %q was read of it", name, e.paths)
+			}
+			continue
+		}
+		if !strings.HasPrefix(got, "HTTP/1.1 "+tt.status+" ") || strings.Count(got, "HTTP/1.1 ") != 1 || e.paths != nil {
+			t.Errorf("%s: got %.300q, %q was read of it", name, got, e.paths)
 		}
 	}
 }

@@ -57,7 +57,7 @@ type serveCmd struct {
 	FunctionIdleTimeout  time.Duration `default:"10m" placeholder:"TIME" env:"BRUME_FUNCTION_IDLE_TIMEOUT" help:"How long the environment of a function is kept for its next invocation (${default})."`
 	RequireSandbox       bool          `env:"BRUME_REQUIRE_SANDBOX" help:"Refuse to start where functions would lack a protection, instead of saying so."`
 
-	UserPools       map[string]string `name:"user-pool" placeholder:"ID=URL" env:"BRUME_USER_POOLS" mapsep:"," help:"Who issues the tokens of a Cognito user pool that API Gateway authorizers name: us-east-1_AbC=https://issuer.example. May be given several times."`
+	UserPools       map[string]string `name:"user-pool" placeholder:"ID=URL" env:"BRUME_USER_POOLS" mapsep:"," help:"Who issues the tokens of a Cognito user pool that API Gateway authorizers name: us-east-1_AbC=https://issuer.example. An issuer on this machine may have an http URL of a loopback host. May be given several times."`
 	TestCredentials bool              `env:"BRUME_TEST_CREDENTIALS" help:"For throw-away test runs on a loopback address: accept test/test as root, any 12-digit access key id with the secret test as root of that account, and POST /_brume/reset, which empties everything."`
 }
 

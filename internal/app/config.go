@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"time"
 
+	"brume/internal/jwks"
 	"brume/internal/runtimes"
 	"brume/internal/sandboxnet"
 )
@@ -107,8 +107,8 @@ func (c *Config) check() error {
 		return errors.New("--function-idle-timeout: less than nothing")
 	}
 	for pool, issuer := range c.UserPools {
-		if u, err := url.Parse(issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			return fmt.Errorf("--user-pool: %q is not the URL of the issuer of the pool %s", issuer, pool)
+		if err := jwks.CheckIssuer(issuer); err != nil {
+			return fmt.Errorf("--user-pool: %q is not the URL of the issuer of the pool %s: %w", issuer, pool, err)
 		}
 	}
 	if c.TrailBytes < 0 {

@@ -2,7 +2,9 @@
 // remembers them.
 //
 // It promises that only HTTPS is spoken, that what a provider sends is bounded in size and time, and that a provider is
-// asked at most once in a while, however many tokens come that claim to be its.
+// asked at most once in a while, however many tokens come that claim to be its. The one exception is for providers that run
+// on this machine while something is developed: an issuer whose URL is http on a loopback host is asked there, by its
+// address, and for everything.
 //
 // Whoever may register a provider has this server ask there. On a laptop or in a private network the provider may well be at
 // a loopback or private address, so an issuer's own URL may lead to one. Nothing that a provider says may, though, neither
@@ -110,41 +112,57 @@ func fetch(ctx context.Context, issuer string, thumbprints []string) (*jose.JSON
 	if err != nil {
 		return nil, err
 	}
-	client := newClient(u.Hostname(), thumbprints)
+	client := newClient(u, thumbprints)
 	defer client.CloseIdleConnections()
 	var discovery struct {
 		Issuer string `json:"issuer"`
 		Keys   string `json:"jwks_uri"`
 	}
-	if err := get(ctx, client, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration", &discovery); err != nil {
+	if err := get(ctx, client, u.Scheme, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration", &discovery); err != nil {
 		return nil, err
 	}
 	if discovery.Issuer != issuer {
 		return nil, fmt.Errorf("jwks: the discovery document of %s is that of %s", issuer, discovery.Issuer)
 	}
 	keys := new(jose.JSONWebKeySet)
-	return keys, get(ctx, client, discovery.Keys, keys)
+	return keys, get(ctx, client, u.Scheme, discovery.Keys, keys)
 }
 
-// newClient returns a client for the provider at a host.
-func newClient(home string, thumbprints []string) *http.Client {
-	return &http.Client{
-		Timeout: patience,
-		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment,
-			DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				return dial(ctx, network, address, home, thumbprints)
-			},
-			// What goes through a proxy is the proxy's to dial.
-			TLSClientConfig: tlsConfig("", thumbprints),
+// newClient returns a client for the provider at a URL.
+func newClient(issuer *url.URL, thumbprints []string) *http.Client {
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment,
+		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return dial(ctx, network, address, issuer.Hostname(), thumbprints)
 		},
+		// What goes through a proxy is the proxy's to dial.
+		TLSClientConfig: tlsConfig("", thumbprints),
+	}
+	if issuer.Scheme == "http" {
+		transport = &http.Transport{DialContext: dialHere}
+	}
+	return &http.Client{
+		Timeout:   patience,
+		Transport: transport,
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return errors.New("jwks: too many redirects")
 			}
-			return checkURL(r.URL)
+			return checkURL(r.URL, issuer.Scheme)
 		},
 	}
+}
+
+// dialHere opens a connection to this machine, and to no other.
+func dialHere(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Control: func(_, at string, _ syscall.RawConn) error {
+		to, err := netip.ParseAddrPort(at)
+		if err == nil && !to.Addr().Unmap().IsLoopback() {
+			err = fmt.Errorf("jwks: %s is at %s, which is not this machine", address, to.Addr())
+		}
+		return err
+	}}
+	return d.DialContext(ctx, network, address)
 }
 
 // dial opens a connection to a provider, home being the issuer's host.
@@ -228,20 +246,45 @@ func verify(chain []*x509.Certificate, host string, thumbprints []string) error 
 	return nil
 }
 
-func checkURL(u *url.URL) error {
-	if u.Scheme != "https" || u.Host == "" {
+// CheckIssuer refuses what is no URL of an issuer: it is https, or http on a host that can only be this machine.
+func CheckIssuer(issuer string) error {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return err
+	}
+	return checkURL(u, u.Scheme)
+}
+
+// checkURL refuses URLs but those of a scheme, which is the issuer's: nothing that a provider over TLS says leads out of it.
+func checkURL(u *url.URL, scheme string) error {
+	switch {
+	case u.Scheme == "http" && scheme == "http" && isHere(u.Hostname()):
+		return nil
+	case u.Scheme == "http" && scheme == "http":
+		return fmt.Errorf("jwks: %s is neither an https URL nor on a loopback host", u.Redacted())
+	case u.Scheme != "https" || scheme != "https" || u.Host == "":
 		return fmt.Errorf("jwks: %s is not an https URL", u.Redacted())
 	}
 	return nil
 }
 
-// get reads the JSON at a URL into v.
-func get(ctx context.Context, client *http.Client, address string, v any) error {
+// isHere says whether a host can only be this machine: a loopback address, localhost, or a name below it.
+// https://www.rfc-editor.org/rfc/rfc6761#section-6.3
+func isHere(host string) bool {
+	host = strings.ToLower(host)
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// get reads the JSON at a URL of a scheme into v.
+func get(ctx context.Context, client *http.Client, scheme, address string, v any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err
 	}
-	if err := checkURL(r.URL); err != nil {
+	if err := checkURL(r.URL, scheme); err != nil {
 		return err
 	}
 	resp, err := client.Do(r)

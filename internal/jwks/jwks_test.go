@@ -192,7 +192,52 @@ func TestBadProviders(t *testing.T) {
 			}
 		})
 	}
-	if _, err := NewSource().SigningKeys(t.Context(), "http://127.0.0.1:1", nil, false); err == nil || !strings.Contains(err.Error(), "not an https URL") {
+}
+
+// An issuer on this machine needs no TLS, and leads nowhere else.
+func TestIssuersOfThisMachine(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwksURI := "/keys"
+	var srv *httptest.Server
+	srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/.well-known/openid-configuration":
+			at := jwksURI
+			if strings.HasPrefix(at, "/") {
+				at = srv.URL + at
+			}
+			json.NewEncoder(w).Encode(map[string]string{"issuer": "http://" + r.Host, "jwks_uri": at})
+		case "/keys":
+			json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "1"}}})
+		case "/away":
+			http.Redirect(w, r, "http://192.0.2.1/keys", http.StatusFound)
+		}
+	}))
+	defer srv.Close()
+	port := srv.URL[strings.LastIndexByte(srv.URL, ':'):]
+	for _, issuer := range []string{srv.URL, "http://localhost" + port} {
+		if keys, err := NewSource().SigningKeys(t.Context(), issuer, nil, false); err != nil || len(keys.Keys) != 1 {
+			t.Errorf("%s: %v", issuer, err)
+		}
+	}
+	for _, uri := range []string{"/away", "http://192.0.2.1/keys", "http://example.com/keys", "https://127.0.0.1" + port + "/keys", "file:///etc/passwd"} {
+		jwksURI = uri
+		if _, err := NewSource().SigningKeys(t.Context(), srv.URL, nil, false); err == nil || !strings.Contains(err.Error(), "URL") {
+			t.Errorf("%s: %v", uri, err)
+		}
+	}
+	if _, err := dialHere(t.Context(), "tcp", "192.0.2.1:80"); err == nil || !strings.Contains(err.Error(), "not this machine") {
 		t.Error(err)
+	}
+	for issuer, ok := range map[string]bool{
+		"https://issuer.example": true, "http://localhost:8080/realm": true, "http://LOCALHOST": true, "http://idp.localhost": true, "http://127.1.2.3": true, "http://[::1]:80": true,
+		"http://issuer.example": false, "http://10.0.0.1": false, "http://localhost.example": false, "http://xlocalhost": false, "https://": false, "localhost": false, "ftp://localhost": false, "": false,
+	} {
+		if err := CheckIssuer(issuer); (err == nil) != ok {
+			t.Errorf("%s: %v", issuer, err)
+		}
 	}
 }

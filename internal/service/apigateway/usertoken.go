@@ -28,14 +28,24 @@ func (s *Service) issuerOf(poolARN string) (string, bool) {
 	return issuer, ok
 }
 
-func unverifiedClaims(token string) (claims, error) { return jwks.Unverified(token) }
+func unverifiedClaims(token string) (c claims, err error) {
+	parsed, err := jwks.Parse(token, jwks.Asymmetric())
+	if err != nil {
+		return nil, err
+	}
+	return c, parsed.Unverified(&c)
+}
 
 // verifyToken returns what a token says, if the issuer signed it and it is good at this time.
 func (s *Service) verifyToken(ctx context.Context, issuer, token string, now time.Time) (claims, error) {
 	if s.keySource == nil {
 		return nil, errors.New("there is nobody to ask for the issuer's keys")
 	}
-	return jwks.Verify(ctx, s.keySource, issuer, token, now)
+	parsed, err := jwks.Parse(token, jwks.Asymmetric())
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Claims(ctx, s.keySource, jwks.Issuer{URL: issuer}, now)
 }
 
 func (c claims) text(name string) string {

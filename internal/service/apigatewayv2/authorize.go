@@ -135,7 +135,7 @@ func (s *Service) authorizeByToken(ctx context.Context, x *exchange) (*edge.Resp
 	if len(token) > 7 && strings.EqualFold(token[:7], "bearer ") {
 		token = token[7:]
 	}
-	claims, err := jwks.Verify(ctx, s.Keys, a.issuer, strings.TrimSpace(token), x.req.Time)
+	claims, err := s.verify(ctx, a, strings.TrimSpace(token), x.req.Time)
 	switch {
 	case errors.Is(err, jwks.ErrExpired):
 		return refuse(unauthorized(), "invalid_token", "the token has expired")
@@ -163,6 +163,25 @@ func (s *Service) authorizeByToken(ctx context.Context, x *exchange) (*edge.Resp
 		return refuse(forbidden(), "insufficient_scope", "the token does not have any of the required scopes")
 	}
 	return nil, nil
+}
+
+// verify returns what a token says, if its issuer signed it with RSA and a key that it names.
+func (s *Service) verify(ctx context.Context, a *authorizer, token string, now time.Time) (map[string]any, error) {
+	parsed, err := jwks.Parse(token, jwks.RSA())
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Claims(ctx, s.Keys, jwks.Issuer{URL: a.issuer, NamedKey: true}, now)
+}
+
+// issuerOf is who issues the tokens of an authorizer: of a Cognito user pool that is elsewhere, who stands in for it.
+func (s *Service) issuerOf(issuer string) string {
+	if rest, ok := strings.CutPrefix(issuer, "https://cognito-idp."); ok {
+		if _, pool, ok := strings.Cut(rest, ".amazonaws.com/"); ok && s.Issuers[pool] != "" {
+			return s.Issuers[pool]
+		}
+	}
+	return issuer
 }
 
 // audience is whom a token is for; client_id counts only where aud is not there.

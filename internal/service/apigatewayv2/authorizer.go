@@ -2,10 +2,10 @@ package apigatewayv2
 
 import (
 	"context"
-	"net/url"
 	"strings"
 
 	api "brume/internal/api/apigatewayv2"
+	"brume/internal/jwks"
 	"brume/internal/kv"
 )
 
@@ -40,7 +40,7 @@ func checkAuthorizer(a *api.Authorizer) error {
 		if a.JwtConfiguration == nil || value(a.JwtConfiguration.Issuer) == "" || len(a.JwtConfiguration.Audience) == 0 {
 			return invalid("JWT authorizers need a jwtConfiguration with an issuer and an audience")
 		}
-		if u, err := url.Parse(*a.JwtConfiguration.Issuer); err != nil || u.Scheme != "https" || u.Host == "" {
+		if jwks.CheckIssuer(*a.JwtConfiguration.Issuer) != nil {
 			return invalid("Invalid issuer: %s. Issuer must have a valid URL ( https://{domain}/ )", clip(*a.JwtConfiguration.Issuer))
 		}
 		if len(a.IdentitySource) != 1 {

@@ -111,14 +111,14 @@ func (s *Service) apiIn(r kv.Reader, id string) (*deployed, error) {
 		if def == nil {
 			return nil, fmt.Errorf("apigatewayv2: stage %s of API %s has no deployment", *st.StageName, id)
 		}
-		d.stages[*st.StageName] = d.compile(st, def)
+		d.stages[*st.StageName] = s.compile(d, st, def)
 	}
 	s.apis.m.Store(d.id, d)
 	return d, nil
 }
 
 // compile makes a stage ready for requests. Faults in single integrations are kept for those who call them.
-func (d *deployed) compile(row *api.Stage, def *definition) *stage {
+func (s *Service) compile(d *deployed, row *api.Stage, def *definition) *stage {
 	st := &stage{api: d, name: *row.StageName, variables: row.StageVariables, variableFields: fieldsOf(row.StageVariables), cors: def.Cors,
 		log: d.compileAccessLog(row.AccessLogSettings)}
 	integrations := map[string]*integration{}
@@ -134,7 +134,7 @@ func (d *deployed) compile(row *api.Stage, def *definition) *stage {
 			ttl: time.Duration(value(a.AuthorizerResultTtlInSeconds)) * time.Second,
 		}
 		if a.JwtConfiguration != nil {
-			c.issuer, c.audience = value(a.JwtConfiguration.Issuer), a.JwtConfiguration.Audience
+			c.issuer, c.audience = s.issuerOf(value(a.JwtConfiguration.Issuer)), a.JwtConfiguration.Audience
 		}
 		c.function, c.qualifier, _ = functionOf(edge.SubstituteStageVariables(value(a.AuthorizerUri), st.variables))
 		authorizers[c.id] = c

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -254,8 +255,9 @@ func TestHTTPProxy(t *testing.T) {
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html
 func TestJWT(t *testing.T) {
 	g := newTester(t)
-	key, other := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)), must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	g.Keys = fakeKeys{&jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1"}}}}
+	key, other, curve := must(rsa.GenerateKey(rand.Reader, 2048)), must(rsa.GenerateKey(rand.Reader, 2048)), must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	g.Keys = fakeKeys{&jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1"}, {Key: curve.Public(), KeyID: "k2"}}}}
+	g.Issuers = map[string]string{"us-east-1_pool": testIssuer}
 	id := g.api(nil)
 	a := must(g.CreateAuthorizer(g.ctx, &api.CreateAuthorizerInput{
 		ApiId: &id, Name: new("jwt"), AuthorizerType: new("JWT"), IdentitySource: []string{"$request.header.Authorization"},
@@ -269,8 +271,13 @@ func TestJWT(t *testing.T) {
 	g.lambdaRoute(id, "GET /plain", "2.0", secured())
 	g.lambdaRoute(id, "GET /scoped", "2.0", secured("read", "admin"))
 	g.lambdaRoute(id, "GET /old", "1.0", secured("read"))
-	token := func(by *ecdsa.PrivateKey, change map[string]any) string {
-		signer := must(jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: by, KeyID: "k1"}}, nil))
+	pool := must(g.CreateAuthorizer(g.ctx, &api.CreateAuthorizerInput{
+		ApiId: &id, Name: new("pool"), AuthorizerType: new("JWT"), IdentitySource: []string{"$request.header.Authorization"},
+		JwtConfiguration: &api.JWTConfiguration{Issuer: new("https://cognito-idp.us-east-1.amazonaws.com/us-east-1_pool"), Audience: []string{"app"}},
+	}))
+	g.lambdaRoute(id, "GET /pool", "2.0", func(in *api.CreateRouteInput) { in.AuthorizationType, in.AuthorizerId = new("JWT"), pool.AuthorizerId })
+	signed := func(algorithm jose.SignatureAlgorithm, by any, keyID string, change map[string]any) string {
+		signer := must(jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: by, KeyID: keyID}}, nil))
 		all := map[string]any{"iss": testIssuer, "sub": "ada", "aud": "app", "exp": time.Now().Add(time.Hour).Unix(), "groups": []string{"a", "b"}}
 		for k, v := range change {
 			if all[k] = v; v == nil {
@@ -279,6 +286,7 @@ func TestJWT(t *testing.T) {
 		}
 		return "Bearer " + must(jwt.Signed(signer).Claims(all).Serialize())
 	}
+	token := func(by *rsa.PrivateKey, change map[string]any) string { return signed(jose.RS256, by, "k1", change) }
 	for _, tt := range []struct {
 		what, path, token string
 		status            int
@@ -287,6 +295,10 @@ func TestJWT(t *testing.T) {
 		{"good", "/plain", token(key, nil), 200, ""},
 		{"bare", "/plain", strings.TrimPrefix(token(key, nil), "Bearer "), 200, ""},
 		{"no token", "/plain", "", 401, "Bearer"},
+		{"a key without a name", "/plain", signed(jose.RS256, key, "", nil), 401, "invalid_token"},
+		{"a key of another name", "/plain", signed(jose.RS256, key, "k2", nil), 401, "invalid_token"},
+		{"an elliptic curve", "/plain", signed(jose.ES256, curve, "k2", nil), 401, "invalid_token"},
+		{"of a user pool that is elsewhere", "/pool", token(key, nil), 200, ""},
 		{"no token at all", "/plain", "Bearer x", 401, `Bearer scope="" error="invalid_token" error_description="the token is not valid"`},
 		{"another's signature", "/plain", token(other, nil), 401, "invalid_token"},
 		{"another issuer", "/plain", token(key, map[string]any{"iss": "https://evil.example"}), 401, "invalid_token"},
@@ -308,6 +320,12 @@ func TestJWT(t *testing.T) {
 		res := g.want(request(id, "GET", tt.path, header...), tt.status, body)
 		if c := headerOf(res, "www-authenticate"); !strings.Contains(c, tt.challenge) || tt.status == 200 && c != "" {
 			t.Errorf("%s: %q", tt.what, c)
+		}
+	}
+	for issuer, ok := range map[string]bool{"http://localhost:8080/realm": true, "http://issuer.example": false} {
+		_, err := g.UpdateAuthorizer(g.ctx, &api.UpdateAuthorizerInput{ApiId: &id, AuthorizerId: pool.AuthorizerId, JwtConfiguration: &api.JWTConfiguration{Issuer: &issuer, Audience: []string{"app"}}})
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", issuer, err)
 		}
 	}
 	g.want(request(id, "GET", "/scoped", edge.Field{"Authorization", token(key, map[string]any{"scope": "read", "n": 5, "b": true})}), 200, "ok")

@@ -39,6 +39,8 @@ type Config struct {
 	Authorizer Authorizer
 	// Keys fetches the keys of those who issue tokens.
 	Keys jwks.Keys
+	// Issuers are the URLs of those who issue the tokens of Cognito user pools, by the pool's id.
+	Issuers map[string]string
 	// REST knows what custom domain names may lead to besides; nil for nothing.
 	REST REST
 	// Logs takes the access logs; nil if nothing is to be logged.

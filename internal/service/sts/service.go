@@ -12,6 +12,7 @@ import (
 
 	api "brume/internal/api/sts"
 	"brume/internal/call"
+	"brume/internal/jwks"
 	"brume/internal/policy"
 	"brume/internal/recent"
 )
@@ -45,7 +46,7 @@ type Identities interface {
 type Options struct {
 	Identities Identities
 	Sealer     Sealer
-	Keys       KeySource
+	Keys       jwks.Keys
 	// TestAccount, if it is set, is the account whose root the access key "test" belongs to. Then any twelve digits are
 	// the access key of the root of that account too. The secret is always "test", and session tokens are ignored.
 	TestAccount string
@@ -56,7 +57,7 @@ type Service struct {
 	api.Unimplemented
 	identities  Identities
 	sealer      Sealer
-	keys        KeySource
+	keys        jwks.Keys
 	testAccount string
 	// sessions remembers what session tokens hold, by token.
 	sessions *recent.Map[string, *session]

@@ -3,32 +3,20 @@ package sts
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	api "brume/internal/api/sts"
 	"brume/internal/awserr"
 	"brume/internal/call"
+	"brume/internal/jwks"
 	"brume/internal/policy"
 )
-
-// A KeySource fetches the keys that identity providers publish.
-type KeySource interface {
-	// SigningKeys returns the keys that the provider at the issuer's URL signs with. Unless fresh is asked for they may
-	// be remembered ones. thumbprints are of authorities to trust for the provider's certificate besides the system's.
-	SigningKeys(ctx context.Context, issuer string, thumbprints []string, fresh bool) (*jose.JSONWebKeySet, error)
-}
-
-// signatureAlgorithms are those that IAM takes from OpenID Connect providers. What is symmetric or unsigned is not among them.
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html
-var signatureAlgorithms = []jose.SignatureAlgorithm{
-	jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512,
-}
 
 const (
 	// maxTokenAge is how long ago a token may have been issued, whatever it says of its end.
@@ -42,6 +30,8 @@ const (
 func invalidIdentity(message string) error {
 	return &api.InvalidIdentityTokenException{Message: &message}
 }
+
+var errNoToken = invalidIdentity("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")
 
 var errNotAuthorized = accessDenied("Not authorized to perform sts:AssumeRoleWithWebIdentity")
 
@@ -192,14 +182,14 @@ func (c *identityClaims) conditionKeys() map[string][]string {
 
 // verifyIdentity returns what a token says and which of the account's providers vouches for it.
 func (s *Service) verifyIdentity(ctx context.Context, account, token string, now time.Time) (*policy.OpenIDProvider, *identityClaims, error) {
-	parsed, err := jwt.ParseSigned(token, signatureAlgorithms)
+	parsed, err := jwks.Parse(token, jwks.Asymmetric())
 	if err != nil {
-		return nil, nil, invalidIdentity("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")
+		return nil, nil, errNoToken
 	}
 	// Who issued it has to be known before it can be verified. Nothing else is believed yet.
 	var unverified jwt.Claims
-	if err := parsed.UnsafeClaimsWithoutVerification(&unverified); err != nil {
-		return nil, nil, invalidIdentity("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")
+	if err := parsed.Unverified(&unverified); err != nil {
+		return nil, nil, errNoToken
 	}
 	provider, err := s.provider(ctx, account, unverified.Issuer)
 	if err != nil {
@@ -210,18 +200,11 @@ func (s *Service) verifyIdentity(ctx context.Context, account, token string, now
 		issuer = "https://" + google
 	}
 	var claims identityClaims
-	verified := false
-	for _, fresh := range []bool{false, true} {
-		// A provider may have changed its keys since they were remembered.
-		keys, err := s.keys.SigningKeys(ctx, issuer, provider.Thumbprints, fresh)
-		if err != nil {
-			return nil, nil, invalidIdentity("Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements")
-		}
-		if verified = verifyWith(parsed, keys, &claims); verified {
-			break
-		}
-	}
-	if !verified {
+	err = parsed.Verify(ctx, s.keys, jwks.Issuer{URL: issuer, Thumbprints: provider.Thumbprints}, &claims)
+	switch {
+	case errors.Is(err, jwks.ErrKeys):
+		return nil, nil, invalidIdentity("Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements")
+	case err != nil:
 		return nil, nil, invalidIdentity("The ID Token provided is not signed by a key of its issuer.")
 	}
 	if err := checkClaims(&claims, provider, now); err != nil {
@@ -243,23 +226,6 @@ func (s *Service) provider(ctx context.Context, account, issuer string) (*policy
 		}
 	}
 	return nil, invalidIdentity("No OpenIDConnect provider found in your account for " + issuer)
-}
-
-// verifyWith verifies a token with the key that it names, or with each of the keys if it names none.
-func verifyWith(token *jwt.JSONWebToken, keys *jose.JSONWebKeySet, claims *identityClaims) bool {
-	header := token.Headers[0]
-	for i := range keys.Keys {
-		key := &keys.Keys[i]
-		if header.KeyID != "" && key.KeyID != header.KeyID || key.Use != "" && key.Use != "sig" ||
-			key.Algorithm != "" && key.Algorithm != header.Algorithm || !key.IsPublic() {
-			continue
-		}
-		*claims = identityClaims{}
-		if token.Claims(key.Key, claims) == nil {
-			return true
-		}
-	}
-	return false
 }
 
 func checkClaims(c *identityClaims, provider *policy.OpenIDProvider, now time.Time) error {

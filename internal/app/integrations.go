@@ -53,7 +53,7 @@ func (l lambdaIntegration) Invoke(ctx context.Context, in *apigateway.LambdaInvo
 	}
 	info := &call.Info{
 		RequestID: call.NewRequestID(), Account: arn[4], Region: arn[3], Principal: principal, Secure: true, Time: time.Now(),
-		ViaService: gatewayPrincipal, SourceARN: in.SourceARN, SourceAccount: in.SourceAccount,
+		ViaService: gatewayPrincipal, SourceARN: in.SourceARN, SourceAccount: in.SourceAccount, TraceID: in.TraceID,
 	}
 	request := &lambdaapi.InvokeInput{FunctionName: &in.FunctionARN, Payload: in.Payload}
 	if in.Qualifier != "" {

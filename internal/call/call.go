@@ -75,6 +75,8 @@ type Info struct {
 	SourceIP        netip.Addr
 	UserAgent       string
 	Referer         string
+	// TraceID is the caller's X-Amzn-Trace-Id, whatever that is; empty if there is none.
+	TraceID string
 	// Secure says that the call came over TLS or from inside the process.
 	Secure bool
 	// Time is when the call arrived.

@@ -172,6 +172,7 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request) {
 		SourceIP:  sourceIP(r),
 		UserAgent: r.UserAgent(),
 		Referer:   r.Referer(),
+		TraceID:   r.Header.Get("X-Amzn-Trace-Id"),
 		Secure:    r.TLS != nil,
 		Time:      x.start,
 	}

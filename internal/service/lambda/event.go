@@ -74,6 +74,7 @@ type eventJob struct {
 	RequestID     string `json:"requestId"`
 	Payload       []byte `json:"payload"`
 	ClientContext string `json:"clientContext,omitempty"`
+	TraceID       string `json:"traceId,omitempty"`
 	// Failures are the runs that failed, Hindrances the deliveries that did not become runs since then.
 	Failures   int `json:"failures,omitempty"`
 	Hindrances int `json:"hindrances,omitempty"`
@@ -85,7 +86,7 @@ type eventJob struct {
 func (s *Service) enqueue(ctx context.Context, r ref, inv *environment.Invocation) error {
 	payload, err := json.Marshal(&eventJob{
 		Account: r.account, Region: r.region, Name: r.name, Qualifier: r.qualifier,
-		RequestID: inv.RequestID, Payload: inv.Payload, ClientContext: inv.ClientContext, Lineage: lineageOf(ctx),
+		RequestID: inv.RequestID, Payload: inv.Payload, ClientContext: inv.ClientContext, TraceID: inv.TraceID, Lineage: lineageOf(ctx),
 	})
 	if err != nil {
 		return err
@@ -168,7 +169,7 @@ func (s *Service) DeliverEvent(ctx context.Context, d outbox.Delivery) error {
 		return s.endEvent(ctx, d, job, r, c, plan, conditionTooOld, nil)
 	}
 	result, err := s.run(ctx, c, &environment.Invocation{
-		RequestID: job.RequestID, FunctionARN: r.arn(), Payload: job.Payload, ClientContext: job.ClientContext,
+		RequestID: job.RequestID, FunctionARN: r.arn(), Payload: job.Payload, ClientContext: job.ClientContext, TraceID: job.TraceID,
 	})
 	if errors.Is(err, environment.ErrClosed) || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err()) // cut short: the next process delivers it

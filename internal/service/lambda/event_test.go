@@ -14,6 +14,7 @@ import (
 
 	api "brume/internal/api/lambda"
 	"brume/internal/awserr"
+	"brume/internal/call"
 	"brume/internal/outbox"
 	"brume/internal/service/lambda/environment"
 )
@@ -22,6 +23,7 @@ func TestEventInvocation(t *testing.T) {
 	f := newFixture(t)
 	f.create("f")
 	ctx := root()
+	call.From(ctx).TraceID = "Root=1-5759e988-bd862e3fe1be46a994272793"
 	out, err := do[api.InvokeOutput](f, ctx, "Invoke", &api.InvokeInput{FunctionName: new("f"), InvocationType: new("Event"), Payload: []byte(`{"n":1}`), LogType: new("Tail")})
 	must(t, err)
 	if *out.StatusCode != 202 || out.Payload != nil || out.LogResult != nil || out.ExecutedVersion != nil {
@@ -36,7 +38,7 @@ func TestEventInvocation(t *testing.T) {
 		defer f.envs.mu.Unlock()
 		return len(f.envs.runs) == 1
 	})
-	if inv := f.envs.runs[0]; string(inv.Payload) != `{"n":1}` || len(inv.RequestID) != 36 || inv.Tail || inv.FunctionARN != fnARN+"f" {
+	if inv := f.envs.runs[0]; string(inv.Payload) != `{"n":1}` || len(inv.RequestID) != 36 || inv.Tail || inv.FunctionARN != fnARN+"f" || inv.TraceID != "Root=1-5759e988-bd862e3fe1be46a994272793" {
 		t.Errorf("%+v", inv)
 	}
 }

@@ -105,7 +105,7 @@ func (s *Service) invocation(ctx context.Context, r ref, kind string, in *api.In
 		return nil, badRequest("Could not parse request body into json: Could not parse payload into json: %s", explainJSON(payload))
 	}
 	inv := &environment.Invocation{
-		RequestID: call.From(ctx).RequestID, FunctionARN: r.arn(), Payload: payload,
+		RequestID: call.From(ctx).RequestID, FunctionARN: r.arn(), Payload: payload, TraceID: call.From(ctx).TraceID,
 		Tail: in.LogType != nil && *in.LogType == api.LogTypeTail && kind == api.InvocationTypeRequestResponse,
 	}
 	if in.ClientContext != nil && *in.ClientContext != "" {

@@ -113,7 +113,11 @@ func (s *Service) InvokeURL(ctx context.Context, u *FunctionURL, req *URLRequest
 		refuse(403, forbidden)
 		return
 	}
-	event, err := newURLEvent(ctx, u, req)
+	trace := first(req.Header["x-amzn-trace-id"])
+	if !strings.HasPrefix(trace, "Root=1-") || len(trace) > 256 {
+		trace = edge.NewTraceID(call.From(ctx).Time)
+	}
+	event, err := newURLEvent(ctx, u, req, trace)
 	if err != nil {
 		s.failURL(ctx, err, refuse)
 		return
@@ -127,7 +131,7 @@ func (s *Service) InvokeURL(ctx context.Context, u *FunctionURL, req *URLRequest
 		s.failURL(ctx, err, refuse)
 		return
 	}
-	inv := &environment.Invocation{RequestID: call.From(ctx).RequestID, FunctionARN: u.r.arn(), Payload: event}
+	inv := &environment.Invocation{RequestID: call.From(ctx).RequestID, FunctionARN: u.r.arn(), Payload: event, TraceID: trace}
 	if u.row.Mode == api.InvokeModeResponseStream {
 		stream := &urlStream{to: res, cors: cors}
 		inv.Stream = stream
@@ -281,7 +285,7 @@ type urlHTTP struct {
 	UserAgent string `json:"userAgent"`
 }
 
-func newURLEvent(ctx context.Context, u *FunctionURL, req *URLRequest) ([]byte, error) {
+func newURLEvent(ctx context.Context, u *FunctionURL, req *URLRequest, trace string) ([]byte, error) {
 	info := call.From(ctx)
 	path := req.Path
 	if path == "" {
@@ -314,7 +318,7 @@ func newURLEvent(ctx context.Context, u *FunctionURL, req *URLRequest) ([]byte, 
 	if req.Secure {
 		scheme = "https"
 	}
-	e.Headers["host"] = req.Host
+	e.Headers["host"], e.Headers["x-amzn-trace-id"] = req.Host, trace
 	e.Headers["x-forwarded-proto"], e.Headers["x-forwarded-port"] = scheme, strconv.Itoa(req.Port)
 	from := info.SourceIP.String()
 	if before := e.Headers["x-forwarded-for"]; before != "" {

@@ -85,6 +85,8 @@ type Invocation struct {
 	Payload     []byte
 	// ClientContext is a JSON document, or empty.
 	ClientContext string
+	// TraceID is the tracing header that the caller sent, if it did.
+	TraceID string
 	// Tail asks for the end of the log.
 	Tail bool
 	// Stream, if it is set, gets the response: up to runtimeapi.MaxStreamed bytes if the function streams it.

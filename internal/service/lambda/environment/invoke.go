@@ -2,7 +2,6 @@ package environment
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,7 +57,7 @@ func (m *Manager) invoke(f *Function, inv *Invocation, stream *handoff) (*Result
 	var initial *failure
 	if r.e == nil {
 		var err error
-		if r.e, r.deadline, initial, err = m.coldStart(f); err != nil {
+		if r.e, r.deadline, r.spent, initial, err = m.coldStart(f); err != nil {
 			m.drop(f, nil)
 			m.finish(f, inv.Limits)
 			return nil, err
@@ -77,16 +76,15 @@ type failure struct {
 	message string // without the request id
 	// payload is what the runtime itself said, if it did.
 	payload []byte
-	spent   time.Duration // on an init phase that counts as a part of the invocation
 }
 
 // coldStart starts an environment. If its init phase fails, another one is started, whose init phase is a part of the
-// invocation then, and ends with it: deadline is set. If that fails too, so does the function.
+// invocation then, and ends with it: deadline is set, and spent is how long it took. If that fails too, so does the function.
 // https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
-func (m *Manager) coldStart(f *Function) (e *environment, deadline time.Time, fail *failure, err error) {
+func (m *Manager) coldStart(f *Function) (e *environment, deadline time.Time, spent time.Duration, fail *failure, err error) {
 	t, err := m.startTurn()
 	if err != nil {
-		return nil, time.Time{}, nil, err
+		return nil, time.Time{}, 0, nil, err
 	}
 	defer t.end()
 	now := time.Now()
@@ -94,22 +92,23 @@ func (m *Manager) coldStart(f *Function) (e *environment, deadline time.Time, fa
 		Account: f.Account, Region: f.Region, Role: f.Role, FunctionName: f.Name, Group: f.LogGroup,
 		Stream: now.UTC().Format("2006/01/02") + "/[" + f.Version + "]" + newID(),
 	})
-	e, fail, err = m.initialize(f, log, t, "init", now.Add(m.c.InitTimeout))
+	e, fail, err = m.initialize(f, log, t, now.Add(m.c.InitTimeout))
 	if err != nil || fail == nil {
-		return e, time.Time{}, nil, err
+		return e, time.Time{}, 0, nil, err
 	}
 	m.kill(e)
+	log.phase = "invoke"
 	began := time.Now()
 	deadline = began.Add(f.Timeout)
-	e, fail, err = m.initialize(f, log, t, "invoke", deadline)
-	if fail != nil {
-		fail.spent = time.Since(began)
+	e, fail, err = m.initialize(f, log, t, deadline)
+	if e != nil {
+		e.init = 0 // it is in the duration
 	}
-	return e, deadline, fail, err
+	return e, deadline, time.Since(began), fail, err
 }
 
 // initialize starts an environment, in turn, and waits for the end of its init phase. With a failure e is only good for its log.
-func (m *Manager) initialize(f *Function, log *logWriter, t *turn, phase string, deadline time.Time) (e *environment, fail *failure, err error) {
+func (m *Manager) initialize(f *Function, log *logWriter, t *turn, deadline time.Time) (e *environment, fail *failure, err error) {
 	began := time.Now()
 	ctx, cancel := context.WithDeadline(m.life, deadline)
 	defer cancel()
@@ -137,7 +136,7 @@ func (m *Manager) initialize(f *Function, log *logWriter, t *turn, phase string,
 	if e.out != nil {
 		e.out.drain()
 	}
-	log.initReport(f, phase, took, fail.outcome)
+	log.initReport(f, took, fail.outcome)
 	return e, fail, nil
 }
 
@@ -184,6 +183,7 @@ type run struct {
 	inv      *Invocation
 	stream   *handoff // nil if the response is buffered
 	deadline time.Time
+	spent    time.Duration // on an init phase that counts as a part of the invocation
 	began    time.Time
 	result   Result
 }
@@ -195,9 +195,8 @@ func (r *run) run(initial *failure) *Result {
 		e.log.startTail()
 	}
 	e.log.start(r.f, r.inv.RequestID)
-	r.began = time.Now()
+	r.began = time.Now().Add(-r.spent)
 	if initial != nil {
-		r.began = r.began.Add(-initial.spent)
 		r.fail(initial)
 		return &r.result
 	}
@@ -207,7 +206,7 @@ func (r *run) run(initial *failure) *Result {
 		Deadline:      r.deadline,
 		FunctionARN:   r.inv.FunctionARN,
 		ClientContext: r.inv.ClientContext,
-		TraceID:       newTraceID(r.began),
+		TraceID:       traceHeader(r.inv.TraceID, r.began),
 		Payload:       r.inv.Payload,
 	}
 	if r.stream != nil {
@@ -290,8 +289,7 @@ func (r *run) logFailure(f *failure) {
 	case f.status == "timeout":
 		log.writeSystem(timestamp(time.Now()) + " " + r.inv.RequestID + " " + f.message + "\n\n")
 	case f.payload == nil:
-		log.writeSystem("RequestId: " + r.inv.RequestID + " Error: " + f.message + "\n")
-		log.writeSystem(f.errorType + "\n")
+		log.writeSystem("RequestId: " + r.inv.RequestID + " Error: " + f.message + "\n" + f.errorType + "\n")
 	}
 }
 
@@ -339,12 +337,4 @@ func (e *environment) maxMemory(ended bool) int64 {
 		e.measured, e.memory = now, e.proc.Stats().MaxMemoryBytes
 	}
 	return e.memory
-}
-
-// newTraceID makes the tracing header of an invocation that nobody samples.
-// https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
-func newTraceID(t time.Time) string {
-	var b [20]byte
-	rand.Read(b[:])
-	return fmt.Sprintf("Root=1-%08x-%x;Parent=%x;Sampled=0", uint32(t.Unix()), b[:12], b[12:])
 }

@@ -87,6 +87,8 @@ func (s *shipper) close() {
 type logWriter struct {
 	shipper *shipper
 	stream  LogStream
+	// phase is the one that an init phase belongs to: "init", or "invoke" if that is the second try.
+	phase string
 
 	mu       sync.Mutex
 	pending  []LogEvent
@@ -99,7 +101,7 @@ type logWriter struct {
 }
 
 func (s *shipper) writer(stream LogStream) *logWriter {
-	return &logWriter{shipper: s, stream: stream}
+	return &logWriter{shipper: s, stream: stream, phase: "init"}
 }
 
 // write appends an event that the function wrote. It never waits.

@@ -159,7 +159,7 @@ func (m *Manager) shortest() (best *provision, wait <-chan time.Time) {
 
 func (m *Manager) provideOne(pr *provision) {
 	m.reserve(pr.fn)
-	e, _, fail, err := m.coldStart(pr.fn)
+	e, _, _, fail, err := m.coldStart(pr.fn)
 	if fail != nil {
 		err = fmt.Errorf("%s: %s", fail.errorType, cmp.Or(fail.message, string(fail.payload)))
 	}

@@ -60,8 +60,11 @@ type initStart struct {
 
 func (w *logWriter) initStart(f *Function, runtimeVersion string) {
 	if f.LogFormat == "JSON" {
-		w.platform(f, "INFO", "initStart", initStart{f.initializationType(), "init", runtimeVersion, f.RuntimeARN, f.Name, f.Version})
+		w.platform(f, "INFO", "initStart", initStart{f.initializationType(), w.phase, runtimeVersion, f.RuntimeARN, f.Name, f.Version})
 		return
+	}
+	if w.phase == "invoke" {
+		return // the first one has been said
 	}
 	w.writeSystem("INIT_START Runtime Version: " + runtimeVersion + "\tRuntime Version ARN: " + f.RuntimeARN + "\n")
 }
@@ -79,16 +82,20 @@ type initMetrics struct {
 }
 
 // initReport is written for an init phase that failed: the duration of one that did not is in the first REPORT.
-func (w *logWriter) initReport(f *Function, phase string, d time.Duration, o outcome) {
+func (w *logWriter) initReport(f *Function, d time.Duration, o outcome) {
 	if f.LogFormat == "JSON" {
-		w.platform(f, "INFO", "initReport", initReport{f.initializationType(), phase, o.status, o.errorType, initMetrics{millis(d)}})
+		w.platform(f, "INFO", "initReport", initReport{f.initializationType(), w.phase, o.status, o.errorType, initMetrics{millis(d)}})
 		return
 	}
-	line := fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: %s\tStatus: %s", millis(d), phase, o.status)
-	if o.errorType != "" {
-		line += "\tError Type: " + o.errorType
+	w.writeSystem(fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: %s\t", millis(d), w.phase) + o.text() + "\n")
+}
+
+// text is how lines end that tell of an outcome. A timeout has no further type there.
+func (o outcome) text() string {
+	if o.errorType == "" || o.status == "timeout" {
+		return "Status: " + o.status
 	}
-	w.writeSystem(line + "\n")
+	return "Status: " + o.status + "\tError Type: " + o.errorType
 }
 
 type startRecord struct {
@@ -148,12 +155,7 @@ func (w *logWriter) end(f *Function, requestID string, u *Usage, o outcome) {
 		b = append(b, " ms\t"...)
 	}
 	if o != success {
-		b = append(b, "Status: "...)
-		b = append(b, o.status...)
-		if o.errorType != "" {
-			b = append(b, "\tError Type: "...)
-			b = append(b, o.errorType...)
-		}
+		b = append(b, o.text()...)
 	}
 	w.writeSystem(string(append(b, '\n')))
 }

@@ -46,7 +46,7 @@ func (d destinations) invoke(ctx context.Context, m *lambda.Message, kind string
 	name := strings.SplitN(m.Source, ":", 8)[6]
 	ctx = call.With(ctx, &call.Info{
 		RequestID: call.NewRequestID(), Account: target[4], Region: target[3], Principal: sessionOf(role, name), Secure: true,
-		Time: time.Now(), ViaService: lambdaPrincipal, SourceARN: m.Source, SourceAccount: m.Account,
+		Time: time.Now(), ViaService: lambdaPrincipal, SourceARN: m.Source, SourceAccount: m.Account, TraceID: m.TraceID,
 	})
 	_, err = dispatch.Run[lambdaapi.InvokeOutput](ctx, d.dispatcher, "lambda", "Invoke",
 		&lambdaapi.InvokeInput{FunctionName: &m.Target, InvocationType: &kind, Payload: m.Body})

@@ -39,8 +39,8 @@ type Message struct {
 	// Account and Region are the function's.
 	Account string `json:"account"`
 	Region  string `json:"region"`
-	// Lineage are the functions that the event went through, each with how often it did.
-	Lineage map[string]int `json:"lineage,omitempty"`
+	// TraceID is the tracing header that goes along.
+	TraceID string `json:"traceId,omitempty"`
 }
 
 // Destinations are where records of invocations go.
@@ -154,7 +154,7 @@ func (s *Service) Deliver(ctx context.Context, d outbox.Delivery) error {
 	if err := json.Unmarshal(d.Payload, m); err != nil {
 		return fmt.Errorf("lambda: a message of the queue: %w", err)
 	}
-	err := s.destinations.Send(withLineage(ctx, m.Lineage), m)
+	err := s.destinations.Send(ctx, m)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -166,23 +166,4 @@ func (s *Service) Deliver(ctx context.Context, d outbox.Delivery) error {
 		return nil
 	}
 	return outbox.RetryAt(time.Now().Add(pause), nil)
-}
-
-// maxLineage is how often an event may come back to a function before Lambda takes it for a loop.
-// https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
-const maxLineage = 16
-
-type lineageKey struct{}
-
-// withLineage says of what is done in the context through which functions it has come.
-func withLineage(ctx context.Context, lineage map[string]int) context.Context {
-	if len(lineage) == 0 {
-		return ctx
-	}
-	return context.WithValue(ctx, lineageKey{}, lineage)
-}
-
-func lineageOf(ctx context.Context) map[string]int {
-	lineage, _ := ctx.Value(lineageKey{}).(map[string]int)
-	return lineage
 }

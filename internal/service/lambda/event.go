@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"runtime"
 	"strconv"
@@ -78,15 +77,13 @@ type eventJob struct {
 	// Failures are the runs that failed, Hindrances the deliveries that did not become runs since then.
 	Failures   int `json:"failures,omitempty"`
 	Hindrances int `json:"hindrances,omitempty"`
-	// Lineage are the functions that the event went through before.
-	Lineage map[string]int `json:"lineage,omitempty"`
 }
 
 // enqueue stores an asynchronous invocation.
 func (s *Service) enqueue(ctx context.Context, r ref, inv *environment.Invocation) error {
 	payload, err := json.Marshal(&eventJob{
 		Account: r.account, Region: r.region, Name: r.name, Qualifier: r.qualifier,
-		RequestID: inv.RequestID, Payload: inv.Payload, ClientContext: inv.ClientContext, TraceID: inv.TraceID, Lineage: lineageOf(ctx),
+		RequestID: inv.RequestID, Payload: inv.Payload, ClientContext: inv.ClientContext, TraceID: inv.TraceID,
 	})
 	if err != nil {
 		return err
@@ -107,7 +104,6 @@ type eventPlan struct {
 	age                  time.Duration
 	onSuccess, onFailure string
 	deadLetter, role     string
-	recursion            bool // loops are allowed
 }
 
 func (s *Service) eventPlan(ctx context.Context, r ref) (*callable, *eventPlan, error) {
@@ -118,11 +114,6 @@ func (s *Service) eventPlan(ctx context.Context, r ref) (*callable, *eventPlan, 
 			return err
 		}
 		plan.deadLetter, plan.role = c.fn.DeadLetter, c.fn.Role
-		f, err := s.peek(rd, r)
-		if err != nil {
-			return err
-		}
-		plan.recursion = f.row.Recursion == api.RecursiveLoopAllow
 		at := r
 		if at.qualifier == latest {
 			at.qualifier = ""
@@ -160,7 +151,7 @@ func (s *Service) DeliverEvent(ctx context.Context, d outbox.Delivery) error {
 		return err
 	}
 	switch {
-	case !plan.recursion && job.Lineage[r.function().arn()] >= maxLineage:
+	case c.loops(job.TraceID):
 		s.log.WarnContext(ctx, "a recursive loop of invocations was stopped", "function", r.arn(), "request_id", job.RequestID)
 		return s.endEvent(ctx, d, job, r, c, plan, conditionLoop, nil)
 	case c.limits.Reserved == 0:
@@ -228,12 +219,7 @@ func (s *Service) endEvent(ctx context.Context, d outbox.Delivery, job *eventJob
 		}
 		return nil
 	}
-	lineage := maps.Clone(job.Lineage)
-	if lineage == nil {
-		lineage = map[string]int{}
-	}
-	lineage[r.function().arn()]++
-	message := Message{Role: plan.role, Source: c.fn.ARN, Account: r.account, Region: r.region, Lineage: lineage}
+	message := Message{Role: plan.role, Source: c.fn.ARN, Account: r.account, Region: r.region, TraceID: extendTrace(job.TraceID, c.fn)}
 	var messages []Message
 	if target != "" {
 		body, err := job.record(r, c, condition, result)

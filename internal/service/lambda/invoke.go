@@ -50,6 +50,9 @@ func (s *Service) Invoke(ctx context.Context, in *api.InvokeInput) (*api.InvokeO
 	if kind == api.InvocationTypeDryRun {
 		return &api.InvokeOutput{StatusCode: new(int32(204))}, nil
 	}
+	if c.loops(inv.TraceID) {
+		return nil, errLoop()
+	}
 	result, err := s.run(ctx, c, inv)
 	if errors.Is(err, blob.ErrNotFound) {
 		// The function was updated or deleted since it was read, and its old code is gone.
@@ -81,7 +84,7 @@ func (s *Service) callable(ctx context.Context, r ref) (c *callable, err error) 
 }
 
 func (s *Service) run(ctx context.Context, c *callable, inv *environment.Invocation) (*environment.Result, error) {
-	inv.Limits = c.limits
+	inv.Limits, inv.TraceID = c.limits, extendTrace(inv.TraceID, c.fn)
 	return s.environments.Invoke(ctx, c.fn, inv)
 }
 

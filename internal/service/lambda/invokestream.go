@@ -34,6 +34,9 @@ func (s *Service) InvokeWithResponseStream(ctx context.Context, in *api.InvokeWi
 		out.StatusCode = new(int32(204))
 		return out, nil
 	}
+	if c.loops(inv.TraceID) {
+		return nil, errLoop()
+	}
 	out.ResponseStreamContentType = new(eventStreamType)
 	out.EventStream = func(send func(*schema.Event) error) error {
 		inv.Stream = chunks(send)

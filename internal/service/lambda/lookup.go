@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	api "brume/internal/api/lambda"
 	"brume/internal/kv"
 	"brume/internal/service/lambda/environment"
 )
@@ -59,6 +60,8 @@ type callable struct {
 	fn *environment.Function
 	// limits are those on how many of its invocations may run at one time.
 	limits environment.Limits
+	// recursion says that it may run in loops.
+	recursion bool
 }
 
 // shared are rows of the cache.
@@ -76,7 +79,7 @@ func (s *Service) resolve(rd kv.Reader, r ref) (*callable, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &callable{fn: f.latest}
+	c := &callable{fn: f.latest, recursion: f.row.Recursion == api.RecursiveLoopAllow}
 	if f.row.Reserved != nil {
 		c.limits.Reserved = int(*f.row.Reserved)
 	} else {

@@ -8,10 +8,10 @@ import (
 )
 
 // traceHeader is the tracing header that an invocation gets: it continues the trace of the header that its caller sent, if
-// that has a root, and begins one that nobody samples if not.
+// that has a root, and begins one that nobody samples if not. The lineage goes along.
 // https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
 func traceHeader(sent string, now time.Time) string {
-	root, sampled := "", "0"
+	root, sampled, lineage := "", "0", ""
 	for field := range strings.SplitSeq(sent, ";") {
 		name, value, _ := strings.Cut(strings.TrimSpace(field), "=")
 		switch {
@@ -19,6 +19,8 @@ func traceHeader(sent string, now time.Time) string {
 			root = value
 		case name == "Sampled" && value == "1":
 			sampled = value
+		case name == "Lineage" && value != "" && len(value) < 1<<10 && strings.Trim(value, "0123456789abcdef:|") == "":
+			lineage = ";Lineage=" + value
 		}
 	}
 	var b [20]byte
@@ -26,7 +28,7 @@ func traceHeader(sent string, now time.Time) string {
 	if root == "" {
 		root, sampled = fmt.Sprintf("1-%08x-%x", uint32(now.Unix()), b[:12]), "0"
 	}
-	return fmt.Sprintf("Root=%s;Parent=%x;Sampled=%s", root, b[12:], sampled)
+	return fmt.Sprintf("Root=%s;Parent=%x;Sampled=%s", root, b[12:], sampled) + lineage
 }
 
 // validRoot says whether s is the id of a trace: "1-5759e988-bd862e3fe1be46a994272793".

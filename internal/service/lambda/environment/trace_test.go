@@ -16,6 +16,8 @@ func TestTraceHeader(t *testing.T) {
 		"Root=" + root: `^Root=` + root + `;Parent=[0-9a-f]{16};Sampled=0$`,
 		"Self=1-6; Root=" + root + "; Parent=" + parent + ";Sampled=1": `^Root=` + root + `;Parent=[0-9a-f]{16};Sampled=1$`,
 		"Root=" + root + ";Sampled=?":                                  `^Root=` + root + `;Parent=[0-9a-f]{16};Sampled=0$`,
+		"Lineage=a87bd80c:1|68fd508a:5":                                `^Root=1-5759e988-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0;Lineage=a87bd80c:1\|68fd508a:5$`,
+		"Lineage=\n":                                                   fresh,
 		"Sampled=1":                                                    fresh,
 		"Root=1-5759E988-bd862e3fe1be46a994272793;Sampled=1":           fresh,
 		"Root=1-5759e988-bd862e3fe1be46a99427279":                      fresh,

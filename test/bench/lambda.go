@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,7 +23,8 @@ import (
 )
 
 const (
-	coldStarts = 30
+	// coldStarts is how often a function is made, and again how often it is updated.
+	coldStarts = 20
 	// coldPause is what a machine has between two cold starts to get another sandbox ready.
 	coldPause = 300 * time.Millisecond
 )
@@ -34,9 +36,15 @@ type coldKind struct {
 	bare                         []string // the start of the interpreter alone
 }
 
-// lambda measures cold starts: the first invocation after each update of the code, from outside, through the signed API.
+// lambda measures what one invocation after the other takes, from outside, through the signed API: first invocations after
+// a function was made, and after each update of its code, and later ones.
 func (b *bench) lambda(ctx context.Context) error {
-	kinds, err := b.coldKinds(ctx)
+	dir, err := os.MkdirTemp("", "brume-bench-go-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	kinds, err := b.coldKinds(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -48,9 +56,9 @@ func (b *bench) lambda(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\n%-40s %10s %10s %10s %14s\n", fmt.Sprint(coldStarts, " cold starts"), "p50", "p90", "most", "bare start p50")
+	fmt.Printf("\n%-30s %10s %10s %10s %10s %10s %9s\n", fmt.Sprint(coldStarts, " cold starts after"), "create p50", "p90", "update p50", "p90", "bare start", "warm p50")
 	for _, k := range kinds {
-		times, err := b.cold(ctx, k, *role.Role.Arn)
+		created, updated, warm, err := b.cold(ctx, k, *role.Role.Arn)
 		if err != nil {
 			return fmt.Errorf("%s: %w", k.name, err)
 		}
@@ -58,14 +66,22 @@ func (b *bench) lambda(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%-40s %10s %10s %10s %14s\n", k.name, ms(times[len(times)/2]), ms(times[len(times)*9/10]), ms(times[len(times)-1]), ms(bare))
+		fmt.Printf("%-30s %10s %10s %10s %10s %10s %9s\n", k.name, ms(quantile(created, 0.5)), ms(quantile(created, 0.9)),
+			ms(quantile(updated, 0.5)), ms(quantile(updated, 0.9)), ms(bare), fmt.Sprintf("%.2f ms", warm.Seconds()*1e3))
 	}
 	return nil
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
 
-func (b *bench) coldKinds(ctx context.Context) ([]coldKind, error) {
+// quantile sorts times.
+func quantile(times []time.Duration, q float64) time.Duration {
+	slices.Sort(times)
+	return times[int(float64(len(times))*q)]
+}
+
+// coldKinds makes the functions to start; dir is for the one that has to be compiled.
+func (b *bench) coldKinds(ctx context.Context, dir string) ([]coldKind, error) {
 	runtimes, err := story.Runtimes(ctx, b.server.Binary())
 	if err != nil {
 		return nil, err
@@ -76,22 +92,17 @@ func (b *bench) coldKinds(ctx context.Context) ([]coldKind, error) {
 		s := source[kind]
 		k := coldKind{name: rt.Name, runtime: rt.Name, handler: s.handler, file: s.file, content: []byte(s.source)}
 		if kind == "python" {
-			k.bare = []string{"python3", "-c", "pass"}
+			k.bare = []string{rt.Interpreter, "-c", "pass"}
 			sdk := k
 			sdk.name, sdk.content = rt.Name+", import boto3", []byte("import boto3\n"+s.source)
-			sdk.bare = []string{"python3", "-c", "import boto3"}
+			sdk.bare = []string{rt.Interpreter, "-c", "import boto3"}
 			kinds = append(kinds, k, sdk)
 		} else {
-			k.bare = []string{"node", "-e", "0"}
+			k.bare = []string{rt.Interpreter, "-e", "0"}
 			kinds = append(kinds, k)
 		}
 	}
 	// A function of stock aws-lambda-go, as its documentation builds one.
-	dir, err := os.MkdirTemp("", "brume-bench-go-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
 	program := filepath.Join(dir, "bootstrap")
 	build := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", program, "./test/bench/gofunction")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -102,8 +113,8 @@ func (b *bench) coldKinds(ctx context.Context) ([]coldKind, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(kinds, coldKind{name: "provided.al2023, aws-lambda-go", runtime: "provided.al2023", handler: "bootstrap",
-		file: "bootstrap", content: content}), nil
+	return append(kinds, coldKind{name: "provided.al2023, Go", runtime: "provided.al2023", handler: "bootstrap",
+		file: "bootstrap", content: content, bare: []string{program}}), nil
 }
 
 // archive is a function's code, of which no two are the same.
@@ -127,60 +138,100 @@ func (k coldKind) archive(version int) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-func (b *bench) cold(ctx context.Context, k coldKind, role string) (times []time.Duration, err error) {
+// cold returns the times of first invocations, after functions of a kind were made and after one was updated, and what an
+// invocation takes then, one after the other.
+func (b *bench) cold(ctx context.Context, k coldKind, role string) (created, updated []time.Duration, warm time.Duration, err error) {
 	client := lambda.NewFromConfig(b.cfg)
-	name := aws.String("cold-" + strings.Map(func(r rune) rune {
+	base := strings.Map(func(r rune) rune {
 		if r == '.' || r == ',' || r == ' ' {
 			return '-'
 		}
 		return r
-	}, k.name))
-	code, err := k.archive(0)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := client.CreateFunction(ctx, &lambda.CreateFunctionInput{FunctionName: name, Role: &role,
-		Runtime: lambdatypes.Runtime(k.runtime), Handler: &k.handler, Timeout: aws.Int32(30), Code: &lambdatypes.FunctionCode{ZipFile: code}}); err != nil {
-		return nil, err
-	}
-	for i := range coldStarts + 1 {
-		if code, err = k.archive(i + 1); err != nil {
-			return nil, err
+	}, k.name)
+	create := func(name string, version int) error {
+		code, err := k.archive(version)
+		if err == nil {
+			_, err = client.CreateFunction(ctx, &lambda.CreateFunctionInput{FunctionName: &name, Role: &role,
+				Runtime: lambdatypes.Runtime(k.runtime), Handler: &k.handler, Timeout: aws.Int32(30), Code: &lambdatypes.FunctionCode{ZipFile: code}})
 		}
-		if _, err := client.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: name, ZipFile: code}); err != nil {
-			return nil, err
-		}
+		return err
+	}
+	first := func(name string) (time.Duration, error) {
 		time.Sleep(coldPause)
 		began := time.Now()
-		out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: name, Payload: []byte(`{}`)})
+		out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, Payload: []byte(`{}`)})
 		took := time.Since(began)
+		if err == nil && out.FunctionError != nil {
+			err = errors.New(string(out.Payload))
+		}
+		return took, err
+	}
+	if err := create(base, 0); err != nil {
+		return nil, nil, 0, err
+	}
+	if _, err := first(base); err != nil { // which may find nothing ready
+		return nil, nil, 0, err
+	}
+	for i := range coldStarts {
+		name := fmt.Sprint(base, "-", i)
+		if err := create(name, i+1); err != nil {
+			return nil, nil, 0, err
+		}
+		took, err := first(name)
 		if err != nil {
-			return nil, err
+			return nil, nil, 0, err
 		}
-		if out.FunctionError != nil {
-			return nil, errors.New(string(out.Payload))
-		}
-		if i > 0 { // the first one finds nothing ready
-			times = append(times, took)
+		created = append(created, took)
+		if _, err := client.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: &name}); err != nil {
+			return nil, nil, 0, err
 		}
 	}
-	slices.Sort(times)
-	return times, nil
+	for i := range coldStarts {
+		code, err := k.archive(coldStarts + i + 1)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		if _, err := client.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{FunctionName: &base, ZipFile: code}); err != nil {
+			return nil, nil, 0, err
+		}
+		took, err := first(base)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		updated = append(updated, took)
+	}
+	warm, err = b.oneByOne(base)
+	return created, updated, warm, err
 }
 
-// bareStart is the median time of an interpreter that starts and ends; 0 if there is none.
-func bareStart(command []string) (time.Duration, error) {
-	if len(command) == 0 {
-		return 0, nil
+// oneByOne is the median time of an invocation of a function that is up, by one client that waits for each answer.
+func (b *bench) oneByOne(function string) (time.Duration, error) {
+	request, err := b.signed(b.cfg, "lambda", http.MethodPost, "/2015-03-31/functions/"+function+"/invocations", "", []byte(`{}`))
+	if err != nil {
+		return 0, err
 	}
+	begin := time.Now()
+	times, err := b.loadOne(b.raw(b.address(), [][]byte{request}), 0, 0, begin, begin.Add(b.duration/4), begin.Add(b.duration/2))
+	if err != nil {
+		return 0, err
+	}
+	if len(times) == 0 {
+		return 0, fmt.Errorf("no invocation ended within %s", b.duration/4)
+	}
+	return quantile(times, 0.5), nil
+}
+
+// bareStart is the median time of a program that starts and ends. A function's own program, which comes alone, ends with an
+// error, as there is no Runtime API.
+func bareStart(command []string) (time.Duration, error) {
 	var times []time.Duration
 	for range 10 {
 		began := time.Now()
-		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+		var exit *exec.ExitError
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil && !(len(command) == 1 && errors.As(err, &exit)) {
 			return 0, fmt.Errorf("%v: %w: %s", command, err, out)
 		}
 		times = append(times, time.Since(began))
 	}
-	slices.Sort(times)
-	return times[len(times)/2], nil
+	return quantile(times, 0.5), nil
 }

@@ -110,6 +110,11 @@ func (b *bench) run(ctx context.Context, brume, only string) (err error) {
 			return err
 		}
 	}
+	if wanted("many") {
+		if err := b.many(ctx, brume, dir); err != nil {
+			return err
+		}
+	}
 	echo, echoAddr, err := startEcho(ctx)
 	if err != nil {
 		return err
@@ -157,48 +162,65 @@ func measureStart(ctx context.Context, brume, dir string) error {
 		return err
 	}
 	fmt.Printf("binary                              %6.1f MB\n", float64(info.Size())/1e6)
-	best := time.Hour
+	idle, err := measureIdle(ctx, brume, func(i int) string { return filepath.Join(dir, fmt.Sprint("start", i)) })
+	if err != nil {
+		return err
+	}
+	fmt.Printf("start to first 200, empty directory %6.1f ms (best of %d)\n", idle.start.Seconds()*1e3, idleStarts)
+	fmt.Printf("idle RSS                            %6.1f MiB\n", float64(idle.rss)/(1<<20))
+	fmt.Printf("idle CPU                            %6.1f ms per second\n", idle.cpu.Seconds()*1e3/idleTime.Seconds())
+	return nil
+}
+
+// What a server costs that does nothing.
+type idleCost struct {
+	start time.Duration // to the first 200, the best of some
+	rss   int64
+	cpu   time.Duration // in idleTime
+}
+
+const (
+	idleStarts = 5
+	// idleTime is how long an idle server is watched.
+	idleTime = 5 * time.Second
+)
+
+// measureIdle starts servers, the i-th on the directory dir(i).
+func measureIdle(ctx context.Context, brume string, dir func(i int) string) (cost idleCost, err error) {
+	cost.start = time.Hour
 	var server *story.Server
-	for i := range 5 {
+	for i := range idleStarts {
 		listen, err := story.FreeAddress()
 		if err != nil {
-			return err
+			return cost, err
 		}
-		begin := time.Now()
+		began := time.Now()
 		// StartServer polls brume env; here nothing but the server is to be timed.
-		server, err = story.StartServerAt(ctx, brume, filepath.Join(dir, fmt.Sprint("start", i)), listen)
-		if err != nil {
-			return err
+		if server, err = story.StartServerAt(ctx, brume, dir(i), listen); err != nil {
+			return cost, err
 		}
-		best = min(best, time.Since(begin))
-		if i < 4 {
+		cost.start = min(cost.start, time.Since(began))
+		if i < idleStarts-1 {
 			if err := server.Stop(); err != nil {
-				return err
+				return cost, err
 			}
 		}
 	}
-	fmt.Printf("start to first 200, empty directory %6.1f ms (best of 5)\n", best.Seconds()*1e3)
+	defer func() { err = errors.Join(err, server.Stop()) }()
 	time.Sleep(2 * time.Second)
-	rss, err := rssBytes(server.PID())
-	if err != nil {
-		return err
-	}
 	before, err := cpuTime(server.PID())
 	if err != nil {
-		return err
+		return cost, err
 	}
 	time.Sleep(idleTime)
 	after, err := cpuTime(server.PID())
 	if err != nil {
-		return err
+		return cost, err
 	}
-	fmt.Printf("idle RSS                            %6.1f MiB\n", float64(rss)/(1<<20))
-	fmt.Printf("idle CPU                            %6.1f ms per second\n", (after-before).Seconds()*1e3/idleTime.Seconds())
-	return server.Stop()
+	cost.cpu = after - before
+	cost.rss, err = rssBytes(server.PID())
+	return cost, err
 }
-
-// idleTime is how long an idle server is watched.
-const idleTime = 10 * time.Second
 
 type bench struct {
 	loads    *regexp.Regexp // names of those to run
@@ -216,9 +238,14 @@ func (b *bench) start(ctx context.Context, brume, dir string, flags ...string) (
 		return err
 	}
 	b.cfg = b.config(b.server.AccessKeyID, b.server.SecretAccessKey)
+	b.endWith(ctx)
+	return nil
+}
+
+// endWith has the server that runs end with ctx.
+func (b *bench) endWith(ctx context.Context) {
 	pid := b.server.PID()
 	context.AfterFunc(ctx, func() { syscall.Kill(pid, syscall.SIGKILL) })
-	return nil
 }
 
 // config is that of a client with an access key.

@@ -15,7 +15,7 @@ func Runtimes(ctx context.Context, brume string) ([]Runtime, error) {
 	if err != nil {
 		return nil, fmt.Errorf("brume runtimes: %w", err)
 	}
-	var all []struct{ Name, SDK string }
+	var all []struct{ Name, SDK, Interpreter string }
 	if err := json.Unmarshal(out, &all); err != nil {
 		return nil, fmt.Errorf("brume runtimes printed %q: %w", out, err)
 	}
@@ -26,7 +26,7 @@ func Runtimes(ctx context.Context, brume string) ([]Runtime, error) {
 	} {
 		for _, rt := range all {
 			if strings.HasPrefix(rt.Name, want.Name) && rt.SDK != "" {
-				want.Name = rt.Name
+				want.Name, want.Interpreter = rt.Name, rt.Interpreter
 				list = append(list, want)
 				break
 			}

@@ -48,7 +48,7 @@ const (
 )
 
 // Runtime is a runtime to tell the story with.
-type Runtime struct{ Name, Handler, File string }
+type Runtime struct{ Name, Handler, File, Interpreter string }
 
 type teller struct {
 	ctx      context.Context

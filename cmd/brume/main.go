@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
@@ -27,7 +26,7 @@ var version = "devel"
 type cli struct {
 	Serve       serveCmd         `cmd:"" help:"Run every service on one address, until SIGTERM or Ctrl-C."`
 	Env         envCmd           `cmd:"" help:"Print shell exports that point AWS clients here: eval \"$(brume env)\"."`
-	Exec        execCmd          `cmd:"" help:"Run one command with that environment: brume exec -- aws sts get-caller-identity."`
+	Exec        execCmd          `cmd:"" help:"Run one command with that environment, or with --temporary against a Brume of its own: brume exec --temporary -- pytest."`
 	Runtimes    runtimesCmd      `cmd:"" help:"Show what functions can be written in on this machine, and what to install for more."`
 	Usage       usageCmd         `cmd:"" help:"Show what functions used, and what AWS would have charged for it."`
 	Apis        apisCmd          `cmd:"" help:"List the APIs of API Gateway, or export one, to Postman for instance."`
@@ -118,30 +117,6 @@ func (c *envCmd) Run() error {
 	return nil
 }
 
-type execCmd struct {
-	dataDir
-	Command []string `arg:"" passthrough:"" name:"command" help:"The command and its arguments."`
-}
-
-func (c *execCmd) Run() error {
-	args := c.Command
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
-	}
-	if len(args) == 0 {
-		return errors.New("exec: no command given")
-	}
-	vars, err := app.ClientEnv(c.DataDir)
-	if err != nil {
-		return err
-	}
-	path, err := exec.LookPath(args[0])
-	if err != nil {
-		return err
-	}
-	return syscall.Exec(path, args, app.Environ(os.Environ(), vars))
-}
-
 type versionCmd struct{}
 
 func (versionCmd) Run() error {
@@ -194,7 +169,11 @@ func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	kctx.BindTo(ctx, (*context.Context)(nil))
-	if err := kctx.Run(); err != nil {
+	err = kctx.Run()
+	if status, ok := errors.AsType[exitStatus](err); ok {
+		return int(status)
+	}
+	if err != nil {
 		return fail(err)
 	}
 	return 0

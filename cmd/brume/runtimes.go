@@ -19,14 +19,27 @@ type runtimesCmd struct {
 }
 
 type runtimesDir struct {
-	RuntimesDir string `placeholder:"DIR" env:"BRUME_RUNTIMES_DIR" help:"Directory for what is known and installed of runtimes. Default: runtimes in the data directory."`
+	RuntimesDir string `placeholder:"DIR" env:"BRUME_RUNTIMES_DIR" help:"Directory for what is known and installed of runtimes. Default: runtimes in the data directory, or, where that has none, ${data_dir}/runtimes, if it is there."`
 }
 
-// catalog returns the machine's runtimes, with its files in dir or below dataDir.
+// path is the directory for what belongs to runtimes. A data directory of one test run does not begin anew.
 func (d *runtimesDir) path(dataDir string) string {
-	return cmp.Or(d.RuntimesDir, filepath.Join(dataDir, "runtimes"))
+	if d.RuntimesDir != "" {
+		return d.RuntimesDir
+	}
+	own, usual := filepath.Join(dataDir, "runtimes"), filepath.Join(defaultDataDir(), "runtimes")
+	if !isDir(own) && isDir(usual) {
+		return usual
+	}
+	return own
 }
 
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// newCatalog returns the machine's runtimes, with its files in dir.
 func newCatalog(dir string) (*runtimes.Catalog, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {

@@ -87,7 +87,11 @@ func Run(ctx context.Context, c Config, stdout, stderr io.Writer) (err error) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	greet(stdout, c, endpointURL(listener.Addr()), host.stack.missing)
+	if c.Ready != nil {
+		c.Ready()
+	} else {
+		greet(stdout, c, endpointURL(listener.Addr()), host.stack.missing)
+	}
 	log.Info("ready", "address", listener.Addr().String(), "data_dir", c.DataDir, "version", c.Version)
 
 	select {
@@ -157,7 +161,7 @@ type host struct {
 }
 
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.config.TestCredentials && r.URL.Path == "/_brume/reset" {
+	if r.URL.Path == "/_brume/reset" {
 		h.serveReset(w, r)
 		return
 	}
@@ -209,6 +213,10 @@ func (h *host) close() error {
 // removes its state and builds a new one, while new requests wait. It needs no credentials, so it refuses what comes out
 // of a browser: a page there can send a request to any address.
 func (h *host) serveReset(w http.ResponseWriter, r *http.Request) {
+	if !h.config.TestCredentials {
+		http.Error(w, "only a server that was started with --test-credentials can be emptied", http.StatusForbidden)
+		return
+	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		http.Error(w, "use POST", http.StatusMethodNotAllowed)

@@ -80,10 +80,10 @@ func readClient(dataDir string) (c client, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return client{}, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &c)
-	}
 	if err != nil {
+		return client{}, fmt.Errorf("the root key is only for the user who runs the server: %w", err)
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
 		return client{}, fmt.Errorf("%s cannot be read; remove it to get a new one at the next start: %w", file, err)
 	}
 	return c, nil

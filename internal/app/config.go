@@ -39,7 +39,9 @@ type Config struct {
 	UserPools map[string]string
 	// Runtimes are what functions can be written in.
 	Runtimes *runtimes.Catalog
-	Version  string
+	// Ready, if it is set, is called in the place of the greeting, when the server answers.
+	Ready   func()
+	Version string
 }
 
 // FunctionsConfig is what a user decides about functions.

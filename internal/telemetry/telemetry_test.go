@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -74,6 +75,7 @@ type world struct {
 	t *testing.T
 	*inside
 	*Hub
+	mu      sync.Mutex
 	told    []string
 	closers []io.Closer
 }
@@ -92,6 +94,8 @@ func run(t *testing.T, c Config, test func(w *world)) {
 			if err != nil {
 				t.Error(err)
 			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			w.told = append(w.told, typ+" "+string(b))
 		}
 		w.Hub = New(c)
@@ -313,6 +317,7 @@ func TestSubscribe(t *testing.T) {
 		time.Sleep(2 * time.Millisecond)
 		s.want(t, `platform.initStart {"of":"telemetry"}`, `function "loading\n"`,
 			`platform.telemetrySubscription {"name":"x","state":"Subscribed","types":["platform","function","extension"]}`, `extension "ready <&>\n"`)
+		synctest.Wait()
 		if s.at[0].Sub(began) != 100*time.Millisecond || len(s.batches) != 1 {
 			t.Error(s.at[0].Sub(began), s.sizes())
 		}
@@ -381,7 +386,9 @@ func TestSchemas(t *testing.T) {
 		w.Settle()
 		time.Sleep(2 * time.Second)
 		for _, s := range of {
+			s.mu.Lock()
 			s.batches = nil // of the subscriptions
+			s.mu.Unlock()
 		}
 		w.Publish(platform("report"))
 		w.Publish(Event{Time: time.Now(), Type: "platform.runtimeDone", Record: 1, LogsRecord: 2, Recent: true})
@@ -466,25 +473,27 @@ func TestRetries(t *testing.T) {
 		w.Settle()
 		time.Sleep(3 * time.Second)
 		s := w.serve(8080)
-		tries := 0
+		var tries atomic.Int64
+		s.mu.Lock()
 		s.answer = func(rw http.ResponseWriter, r *http.Request) {
-			tries++
+			n := tries.Add(1)
 			if r.Method != "POST" || r.Host != "sandbox.localdomain:8080" || r.Header.Get("Content-Type") != "application/json" {
 				t.Errorf("%s %s %v", r.Method, r.Host, r.Header)
 			}
-			if tries == 1 {
+			if n == 1 {
 				http.Redirect(rw, r, "http://elsewhere:1/", http.StatusTemporaryRedirect)
 				return
 			}
 			rw.WriteHeader(500)
 		}
+		s.mu.Unlock()
 		time.Sleep(5 * time.Second)
 		s.mu.Lock()
 		s.answer = nil
 		s.mu.Unlock()
 		time.Sleep(2 * time.Second)
-		if got := s.sizes(); tries < 3 || len(got) != 1 || got[0] != 1 {
-			t.Error(tries, got)
+		if got := s.sizes(); tries.Load() < 3 || len(got) != 1 || got[0] != 1 {
+			t.Error(tries.Load(), got)
 		}
 	})
 }
@@ -494,6 +503,7 @@ func TestSubscriberThatHangs(t *testing.T) {
 	run(t, Config{}, func(w *world) {
 		hangs, works := w.serve(1), w.serve(2)
 		until := make(chan struct{})
+		hangs.mu.Lock()
 		hangs.answer = func(rw http.ResponseWriter, r *http.Request) {
 			if _, err := io.ReadAll(r.Body); err != nil {
 				t.Error(err)
@@ -503,6 +513,7 @@ func TestSubscriberThatHangs(t *testing.T) {
 			case <-r.Context().Done():
 			}
 		}
+		hangs.mu.Unlock()
 		for i, name := range []string{"hangs", "works"} {
 			w.subscribe(Telemetry, name, strings.Replace(example, "sandbox.localdomain:8080", fmt.Sprint("sandbox:", i+1), 1), 200)
 		}
@@ -532,6 +543,7 @@ func TestSubscriberThatHangs(t *testing.T) {
 		if len(got) != 2000+1 {
 			t.Errorf("%d", len(got))
 		}
+		synctest.Wait()
 		if len(w.told) != 3 || !strings.Contains(w.told[2], `"droppedRecords":3000`) {
 			t.Error(w.told)
 		}

@@ -7,7 +7,8 @@
 //   - Every transition between the states of an environment that state.go does not name is refused, with the status
 //     and the JSON that AWS documents.
 //   - Extensions register with the Extensions API, version 2020-01-01, on the same listener. The init phase, and each
-//     invocation, ends when the runtime and all of them ask for what comes next.
+//     invocation, ends when the runtime and all of them ask for what comes next. The end of an external extension's process
+//     is the end of the environment, unless it was told to finish. Subscriptions to telemetry are passed on.
 //   - An environment holds one invocation at a time. Ready says when it may get the next one.
 //   - Stock clients work unchanged: keep-alive, pipelining, chunked bodies and Expect: 100-continue are understood.
 //   - The runtime is not trusted. Connections, header blocks and bodies are bounded, everything else than strict

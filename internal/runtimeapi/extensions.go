@@ -28,7 +28,7 @@ type Function struct {
 
 // Telemetry is the part of *telemetry.Hub that is needed here.
 type Telemetry interface {
-	Subscribe(api telemetry.API, extension string, body []byte) (status int, answer string)
+	Subscribe(api telemetry.API, extension string, body []byte) *telemetry.Refusal
 }
 
 // An Extension is how an extension stands.
@@ -379,8 +379,11 @@ func (c *conn) handleSubscribe(r *request) error {
 		c.replyError(r, 413, "RequestEntityTooLarge", "Exceeded"+maxSize(telemetry.MaxRequest))
 		return nil
 	}
-	status, answer := hub.Subscribe(api, x.name, body.data)
-	c.reply(status, r.closing, answer)
+	if no := hub.Subscribe(api, x.name, body.data); no != nil {
+		c.replyError(r, no.Status, no.Type, no.Message)
+		return nil
+	}
+	c.reply(200, r.closing, `"OK"`)
 	return nil
 }
 

@@ -151,9 +151,12 @@ func TestExtensionEnds(t *testing.T) {
 // hub notes subscriptions.
 type hub []string
 
-func (h *hub) Subscribe(api telemetry.API, extension string, body []byte) (int, string) {
+func (h *hub) Subscribe(api telemetry.API, extension string, body []byte) *telemetry.Refusal {
 	*h = append(*h, api.String()+" "+extension+" "+string(body))
-	return 200, `"OK"`
+	if string(body) == "no" {
+		return &telemetry.Refusal{Status: 400, Type: "ValidationError", Message: "because"}
+	}
+	return nil
 }
 
 func TestSubscribe(t *testing.T) {
@@ -172,6 +175,10 @@ func TestSubscribe(t *testing.T) {
 	}
 	if got := strings.Join(*h, ";"); got != "Telemetry x {};Telemetry x {};Logs x {}" {
 		t.Error(got)
+	}
+	put("/2022-07-01/telemetry", id, "no")
+	if _, answer := c.receive(400); answer != `{"errorMessage":"because","errorType":"ValidationError"}` {
+		t.Error(answer)
 	}
 	put("/2022-07-01/telemetry", "unknown", "{}")
 	c.refused(403, "Extension.UnknownExtensionIdentifier")

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"encoding/json"
 	"net"
 	"slices"
 	"sync"
@@ -124,34 +123,40 @@ func (h *Hub) forget() {
 	h.history, h.historySize = nil, 0
 }
 
-// Subscribe handles the body of a request to subscribe by an extension that is registered, and returns the answer in JSON and
-// its status.
-func (h *Hub) Subscribe(api API, extension string, body []byte) (status int, answer string) {
+// A Refusal is why a subscription is none, in AWS's words.
+type Refusal struct {
+	Status        int // of HTTP
+	Type, Message string
+}
+
+// Subscribe handles the body of a request to subscribe by an extension that is registered. It returns nil if that has
+// subscribed, just now or before.
+func (h *Hub) Subscribe(api API, extension string, body []byte) *Refusal {
 	subscription, err := parse(api, body)
 	h.mu.Lock()
 	i := slices.IndexFunc(h.subscribers, func(s *subscriber) bool { return s.name == extension })
 	switch {
 	case h.closing:
 		h.mu.Unlock()
-		return failure(403, api.String()+".SubscriptionClosed", api.String()+" API subscription is closed already")
+		return &Refusal{403, api.String() + ".SubscriptionClosed", api.String() + " API subscription is closed already"}
 	case err != nil:
 		h.mu.Unlock()
 		typ := "ValidationError"
 		if api == Logs {
 			typ = "Logs.ValidationError"
 		}
-		return failure(400, typ, err.Error())
+		return &Refusal{400, typ, err.Error()}
 	case i >= 0 && h.subscribers[i].api != api:
 		h.mu.Unlock()
-		return failure(403, api.String()+".SubscriptionConflict", "The extension has subscribed by the "+h.subscribers[i].api.String()+" API already")
+		return &Refusal{403, api.String() + ".SubscriptionConflict", "The extension has subscribed by the " + h.subscribers[i].api.String() + " API already"}
 	case i >= 0 && h.subscribers[i].equal(subscription):
 		h.mu.Unlock()
-		return 200, `"OK"`
+		return nil
 	case i >= 0:
 		h.subscribers[i].change(subscription)
 	case len(h.subscribers) == maxSubscribers:
 		h.mu.Unlock()
-		return failure(403, api.String()+".TooManySubscribers", "There are as many subscribers as there can be")
+		return &Refusal{403, api.String() + ".TooManySubscribers", "There are as many subscribers as there can be"}
 	default:
 		s := newSubscriber(h, api, extension, subscription)
 		for _, e := range h.history {
@@ -172,18 +177,7 @@ func (h *Hub) Subscribe(api API, extension string, body []byte) (status int, ans
 	}
 	h.Publish(e)
 	h.c.Told(e.Type, record)
-	return 200, `"OK"`
-}
-
-func failure(status int, typ, message string) (int, string) {
-	b, err := json.Marshal(struct {
-		Message string `json:"errorMessage"`
-		Type    string `json:"errorType"`
-	}{message, typ})
-	if err != nil {
-		panic(err) // two strings can be written
-	}
-	return status, string(b)
+	return nil
 }
 
 // Settle says that the init phase is over: nobody can subscribe any more.

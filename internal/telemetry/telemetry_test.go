@@ -113,13 +113,13 @@ func run(t *testing.T, c Config, test func(w *world)) {
 	})
 }
 
-func (w *world) subscribe(api API, extension, body string, status int) string {
+func (w *world) subscribe(api API, extension, body string, status int) *Refusal {
 	w.t.Helper()
-	got, answer := w.Subscribe(api, extension, []byte(body))
-	if got != status {
-		w.t.Fatalf("%d %s", got, answer)
+	no := w.Subscribe(api, extension, []byte(body))
+	if no == nil && status != 200 || no != nil && no.Status != status {
+		w.t.Fatalf("%+v", no)
 	}
-	return answer
+	return no
 }
 
 // A server notes the batches that it takes, and when.
@@ -306,9 +306,7 @@ func TestSubscribe(t *testing.T) {
 		w.Publish(platform("initStart"))
 		w.Publish(line("function", "loading\n"))
 		began := time.Now()
-		if answer := w.subscribe(Telemetry, "x", example, 200); answer != `"OK"` {
-			t.Error(answer)
-		}
+		w.subscribe(Telemetry, "x", example, 200)
 		w.Publish(line("extension", "ready <&>\n"))
 		time.Sleep(99 * time.Millisecond)
 		if n := len(s.records()); n != 0 {
@@ -340,13 +338,13 @@ func TestSubscribeAgain(t *testing.T) {
 		s := w.serve(8080)
 		w.subscribe(Telemetry, "x", example, 200)
 		w.subscribe(Telemetry, "x", example, 200)
-		if answer := w.subscribe(Logs, "x", `{"types":["platform"],"destination":{"protocol":"TCP","port":1}}`, 403); !strings.Contains(answer, "Telemetry API already") {
+		if answer := w.subscribe(Logs, "x", `{"types":["platform"],"destination":{"protocol":"TCP","port":1}}`, 403); !strings.Contains(answer.Message, "Telemetry API already") {
 			t.Error(answer)
 		}
-		if answer := w.subscribe(Logs, "y", `{`, 400); !strings.Contains(answer, `"errorType":"Logs.ValidationError"`) {
+		if answer := w.subscribe(Logs, "y", `{`, 400); answer.Type != "Logs.ValidationError" {
 			t.Error(answer)
 		}
-		if answer := w.subscribe(Telemetry, "y", `{`, 400); !strings.Contains(answer, `"errorType":"ValidationError"`) {
+		if answer := w.subscribe(Telemetry, "y", `{`, 400); answer.Type != "ValidationError" {
 			t.Error(answer)
 		}
 		w.Publish(line("function", "1"))
@@ -361,10 +359,10 @@ func TestSubscribeAgain(t *testing.T) {
 		}
 		w.subscribe(Telemetry, "one more", example, 403)
 		w.Settle()
-		if answer := w.subscribe(Telemetry, "x", example, 403); answer != `{"errorMessage":"Telemetry API subscription is closed already","errorType":"Telemetry.SubscriptionClosed"}` {
+		if answer := w.subscribe(Telemetry, "x", example, 403); *answer != (Refusal{403, "Telemetry.SubscriptionClosed", "Telemetry API subscription is closed already"}) {
 			t.Error(answer)
 		}
-		if answer := w.subscribe(Logs, "z", `{}`, 403); answer != `{"errorMessage":"Logs API subscription is closed already","errorType":"Logs.SubscriptionClosed"}` {
+		if answer := w.subscribe(Logs, "z", `{}`, 403); *answer != (Refusal{403, "Logs.SubscriptionClosed", "Logs API subscription is closed already"}) {
 			t.Error(answer)
 		}
 	})
@@ -659,8 +657,8 @@ func BenchmarkPublish(b *testing.B) {
 			})
 			defer h.Close()
 			if bench.answer != nil {
-				if status, answer := h.Subscribe(Telemetry, "x", []byte(example)); status != 200 {
-					b.Fatal(answer)
+				if no := h.Subscribe(Telemetry, "x", []byte(example)); no != nil {
+					b.Fatal(no)
 				}
 			}
 			h.Settle()

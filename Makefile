@@ -63,8 +63,9 @@ bench-profile: build ## Where the CPU time of DynamoDB's operations goes; the pr
 	@go run ./test/bench -brume bin/brume -profiles bin
 
 .PHONY: generate
-generate: ## Write the generated code, the managed policies and the README's table of operations
+generate: ## Write the generated code, the managed policies, the bootstrap for Java and the README's table of operations
 	cd codegen && go run . && go run ./managedpolicies
+	go run ./scripts/javabootstrap internal/runtimes/bootstrap
 	go run ./scripts/coverage README.md
 
 .PHONY: lint

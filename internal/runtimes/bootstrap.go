@@ -22,6 +22,11 @@ var bootstrapNodeHooks []byte
 //go:embed bootstrap/bootstrap.rb
 var bootstrapRuby []byte
 
+// Made of the sources in bootstrap/java by scripts/javabootstrap.
+//
+//go:embed bootstrap/bootstrap.jar
+var bootstrapJava []byte
+
 // A bootstrapFile is one of the files of a family's bootstrap.
 type bootstrapFile struct {
 	name    string
@@ -36,6 +41,8 @@ func bootstrapFiles(f family) []bootstrapFile {
 		return []bootstrapFile{{"index.cjs", bootstrapNode}, {"hooks.mjs", bootstrapNodeHooks}}
 	case ruby:
 		return []bootstrapFile{{"bootstrap.rb", bootstrapRuby}}
+	case java:
+		return []bootstrapFile{{"bootstrap.jar", bootstrapJava}}
 	}
 	return nil
 }

@@ -219,6 +219,7 @@ func (f *function) returns(event, want string) {
 type failure struct {
 	ErrorType, ErrorMessage, RequestID string
 	StackTrace, Trace                  []string
+	Cause                              *failure
 }
 
 // fails checks an answer that is an error.

@@ -275,6 +275,8 @@ func familyOf(name string) (family, bool) {
 		return python, true
 	case "ruby":
 		return ruby, true
+	case "java":
+		return java, true
 	}
 	if minor, ok := strings.CutPrefix(name, "python3."); ok {
 		_, ok = number(minor)

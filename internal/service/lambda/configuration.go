@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -173,11 +174,13 @@ func checkVariables(variables map[string]string) error {
 			return invalid(refused + "contain a key or value that no environment can hold.")
 		}
 	}
-	measured, err := json.Marshal(variables)
-	if err != nil {
+	var buf bytes.Buffer
+	w := json.NewEncoder(&buf)
+	w.SetEscapeHTML(false)
+	if err := w.Encode(variables); err != nil {
 		return err
 	}
-	if len(measured) > maxEnvironmentSize {
+	if measured := bytes.TrimSuffix(buf.Bytes(), []byte{'\n'}); len(measured) > maxEnvironmentSize {
 		return invalid(refused+"exceeded the 4KB limit. String measured: %s", measured)
 	}
 	return nil
@@ -246,19 +249,18 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.Updat
 		if in.RevisionId != nil && *in.RevisionId != v.RevisionID {
 			return staleRevision("GetFunction/GetAlias")
 		}
+		before := *v
 		if err := s.apply(r, v, in); err != nil {
 			return err
 		}
-		v.touch(tx.Now())
 		if in.Layers != nil {
-			before := v.Layers
 			if err := s.setLayers(tx, r, v, in.Layers); err != nil {
 				return err
 			}
 			if err := s.packages.useAll(tx, v, r); err != nil {
 				return err
 			}
-			for _, l := range before {
+			for _, l := range before.Layers {
 				if !slices.ContainsFunc(v.Layers, func(kept layerUse) bool { return kept.Code == l.Code }) {
 					if err := s.packages.drop(tx, l.Code, r, 0); err != nil {
 						return err
@@ -266,6 +268,7 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.Updat
 				}
 			}
 		}
+		v.touch(tx.Now(), &before)
 		return putJSON(tx, functionKey(r.scope, r.name), f)
 	})
 	if err != nil {

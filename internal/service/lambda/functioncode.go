@@ -49,7 +49,7 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 		if err := s.checkSigned(ctx, tx, r, f.CodeSigning); err != nil {
 			return err
 		}
-		before := v.Code
+		before := *v
 		v.Code, v.Unzipped = code, unzipped
 		if err := v.checkSize(); err != nil {
 			return err
@@ -63,7 +63,7 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 		if out = v; dryRun {
 			return nil
 		}
-		v.touch(tx.Now())
+		v.touch(tx.Now(), &before)
 		generation = v.Generation
 		if publish {
 			if out, err = s.publish(tx, r, f, nil); err != nil {
@@ -73,7 +73,7 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 		if err := s.packages.use(tx, code, r, 0); err != nil {
 			return err
 		}
-		if err := s.packages.drop(tx, before, r, 0); err != nil {
+		if err := s.packages.drop(tx, before.Code, r, 0); err != nil {
 			return err
 		}
 		return putJSON(tx, functionKey(r.scope, r.name), f)

@@ -95,7 +95,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 			return err
 		}
 		v.Generation = 0
-		v.touch(tx.Now())
+		v.touch(tx.Now(), nil)
 		if err := s.setLayers(tx, r, v, in.Layers); err != nil {
 			return err
 		}
@@ -240,12 +240,16 @@ func (s *Service) ListFunctions(ctx context.Context, in *api.ListFunctionsInput)
 					return nil
 				}
 			} else {
-				out.Functions = append(out.Functions, *s.configuration(r, &f.Latest))
+				out.Functions = append(out.Functions, *listed(s.configuration(r, &f.Latest)))
 			}
 			if !all {
 				continue
 			}
+			first := len(out.Functions)
 			full, err := s.eachVersion(rd, r, p, &out.Functions)
+			for i := first; i < len(out.Functions); i++ {
+				listed(&out.Functions[i])
+			}
 			if err != nil || full {
 				return err
 			}
@@ -254,6 +258,12 @@ func (s *Service) ListFunctions(ctx context.Context, in *api.ListFunctionsInput)
 	})
 	out.NextMarker = p.next()
 	return out, err
+}
+
+// listed takes from c what ListFunctions does not tell of.
+func listed(c *api.FunctionConfiguration) *api.FunctionConfiguration {
+	c.State, c.LastUpdateStatus, c.RuntimeVersionConfig = nil, nil, nil
+	return c
 }
 
 // eachVersion appends the published versions of a function, and says whether the page is full.

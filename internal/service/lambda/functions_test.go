@@ -452,6 +452,21 @@ func TestDeleteFunction(t *testing.T) {
 	}
 }
 
+// What is measured is the JSON of all variables.
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+func TestEnvironmentLimit(t *testing.T) {
+	f := newFixture(t)
+	in := f.input("f")
+	in.Environment = &api.Environment{Variables: map[string]string{"URL": strings.Repeat("&<>ü ", (4096-10)/6)}}
+	ok[api.FunctionConfiguration](f, "CreateFunction", in)
+	in = f.input("g")
+	in.Environment = &api.Environment{Variables: map[string]string{"URL": strings.Repeat("x", 4096-9)}}
+	refused[api.FunctionConfiguration](f, "CreateFunction", in, "InvalidParameterValueException",
+		`exceeded the 4KB limit. String measured: {"URL":"x`)
+	in.Environment.Variables["URL"] = strings.Repeat("x", 4096-10)
+	ok[api.FunctionConfiguration](f, "CreateFunction", in)
+}
+
 func TestListFunctions(t *testing.T) {
 	f := newFixture(t)
 	for i := range 7 {
@@ -464,6 +479,10 @@ func TestListFunctions(t *testing.T) {
 			pages++
 			for _, c := range out.Functions {
 				names = append(names, strings.TrimPrefix(*c.FunctionArn, fnARN))
+				// https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html: not all fields are listed.
+				if c.State != nil || c.LastUpdateStatus != nil || c.RuntimeVersionConfig != nil || c.Timeout == nil {
+					t.Errorf("%+v", c)
+				}
 			}
 			if out.NextMarker == nil {
 				return names, pages

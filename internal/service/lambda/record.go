@@ -1,12 +1,14 @@
 package lambda
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"iter"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -21,7 +23,7 @@ type functionRow struct {
 	Latest versionRow `json:"latest"`
 	// LastVersion is the number of the version that was published last; numbers are never used again.
 	LastVersion uint64 `json:"lastVersion,omitempty"`
-	// Published is the generation of $LATEST when that was published.
+	// Published is what $LATEST had for its Content when that was published.
 	Published int64             `json:"published,omitempty"`
 	Tags      map[string]string `json:"tags,omitempty"`
 	// Reserved is the function's own concurrency, if it has one.
@@ -36,8 +38,10 @@ type functionRow struct {
 type versionRow struct {
 	Number     uint64 `json:"number,omitempty"` // 0: $LATEST
 	RevisionID string `json:"revisionId"`
-	// Generation grows with each change.
+	// Generation grows with each update, whether that changes anything or not. Content is that of the last one that did;
+	// 0 stands for Generation.
 	Generation   int64     `json:"generation"`
+	Content      int64     `json:"content,omitempty"`
 	LastModified time.Time `json:"lastModified"`
 
 	Code blob.Ref `json:"code"`
@@ -104,11 +108,30 @@ func (v *versionRow) packages() iter.Seq[blob.Ref] {
 	}
 }
 
-// touch makes v a new revision.
-func (v *versionRow) touch(now time.Time) {
+// touch makes v, which was before, a new revision.
+func (v *versionRow) touch(now time.Time, before *versionRow) {
+	if v.Content == 0 {
+		v.Content = v.Generation
+	}
 	v.RevisionID = newUUID()
 	v.LastModified = now
 	v.Generation = max(v.Generation+1, now.UnixNano())
+	if !v.same(before) {
+		v.Content = v.Generation
+	}
+}
+
+// content is Content, of rows from before there was one too.
+func (v *versionRow) content() int64 { return cmp.Or(v.Content, v.Generation) }
+
+// same says whether two versions run the same code in the same way.
+func (v *versionRow) same(other *versionRow) bool {
+	plain := func(v versionRow) versionRow {
+		v.Number, v.RevisionID, v.Generation, v.Content, v.LastModified = 0, "", 0, 0, time.Time{}
+		v.Environment, v.variables, v.Code.ID = nil, nil, [8]byte{} // sealed and stored anew each time
+		return v
+	}
+	return other != nil && maps.Equal(v.variables, other.variables) && reflect.DeepEqual(plain(*v), plain(*other))
 }
 
 // newUUID returns a random UUID.

@@ -43,7 +43,7 @@ func (s *Service) PublishVersion(ctx context.Context, in *api.PublishVersionInpu
 
 // publish makes a version of $LATEST, unless the one published last is the same. The caller writes f.
 func (s *Service) publish(tx kv.Tx, r ref, f *functionRow, description *string) (*versionRow, error) {
-	if f.LastVersion > 0 && f.Published == f.Latest.Generation {
+	if f.LastVersion > 0 && f.Published == f.Latest.content() {
 		v, err := s.getVersion(tx, r, f.LastVersion)
 		if err == nil {
 			return v, nil
@@ -53,7 +53,7 @@ func (s *Service) publish(tx kv.Tx, r ref, f *functionRow, description *string) 
 		}
 	}
 	f.LastVersion++
-	f.Published = f.Latest.Generation
+	f.Published = f.Latest.content()
 	v := f.Latest
 	v.Number = f.LastVersion
 	set(&v.Description, description)
@@ -106,6 +106,7 @@ func (s *Service) deleteVersion(ctx context.Context, r ref) (*api.DeleteFunction
 	var generation int64
 	err = s.store.Update(ctx, func(tx kv.Tx) error {
 		generation = 0
+		var aliases []string
 		if _, err := s.peek(tx, r.function()); err != nil {
 			return err
 		}
@@ -131,8 +132,11 @@ func (s *Service) deleteVersion(ctx context.Context, r ref) (*api.DeleteFunction
 				if err != nil {
 					return err
 				}
-				return conflict("Version %d cannot be deleted: the alias %s leads to it.", number, r.at(alias).arn())
+				aliases = append(aliases, alias)
 			}
+		}
+		if aliases != nil {
+			return conflict("Unable to delete version because the following aliases reference it: %v", aliases)
 		}
 		if err := tx.Delete(versionKey(r.scope, r.name, number)); err != nil {
 			return err

@@ -55,9 +55,15 @@ func TestVersions(t *testing.T) {
 		t.Errorf("%+v", page)
 	}
 
-	ok[api.AliasConfiguration](f, "CreateAlias", &api.CreateAliasInput{FunctionName: new("f"), Name: new("prod"), FunctionVersion: new("1")})
-	refused[api.DeleteFunctionOutput](f, "DeleteFunction", &api.DeleteFunctionInput{FunctionName: new("f:1")}, "ResourceConflictException", fnARN+"f:prod")
-	ok[api.DeleteAliasOutput](f, "DeleteAlias", &api.DeleteAliasInput{FunctionName: new("f"), Name: new("prod")})
+	for _, alias := range []string{"prod", "beta"} {
+		ok[api.AliasConfiguration](f, "CreateAlias", &api.CreateAliasInput{FunctionName: new("f"), Name: &alias, FunctionVersion: new("1")})
+	}
+	// https://github.com/karl-cardenas-coding/go-lambda-cleanup/issues/45 has the message.
+	refused[api.DeleteFunctionOutput](f, "DeleteFunction", &api.DeleteFunctionInput{FunctionName: new("f:1")}, "ResourceConflictException",
+		"Unable to delete version because the following aliases reference it: [beta prod]")
+	for _, alias := range []string{"prod", "beta"} {
+		ok[api.DeleteAliasOutput](f, "DeleteAlias", &api.DeleteAliasInput{FunctionName: new("f"), Name: &alias})
+	}
 	if f.blobs() != 2 {
 		t.Errorf("%d blobs", f.blobs())
 	}
@@ -73,6 +79,44 @@ func TestVersions(t *testing.T) {
 	if v := ok[api.FunctionConfiguration](f, "PublishVersion", &api.PublishVersionInput{FunctionName: new("f")}); *v.Version != "3" {
 		t.Errorf("%s", *v.Version)
 	}
+}
+
+// "Lambda doesn't publish a version if the function's configuration and code haven't changed since the last version":
+// updates that change nothing make a new revision, and no new version.
+// https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html
+func TestPublishOnlyWhatChanged(t *testing.T) {
+	f := newFixture(t)
+	in := f.input("f")
+	in.Environment = &api.Environment{Variables: map[string]string{"KEY": "value"}}
+	ok[api.FunctionConfiguration](f, "CreateFunction", in)
+	published := func(want string) {
+		t.Helper()
+		if v := ok[api.FunctionConfiguration](f, "PublishVersion", &api.PublishVersionInput{FunctionName: new("f"), Description: new("other")}); *v.Version != want {
+			t.Errorf("version %s was published, want %s", *v.Version, want)
+		}
+	}
+	update := func(in *api.UpdateFunctionConfigurationInput) {
+		t.Helper()
+		before := ok[api.FunctionConfiguration](f, "GetFunctionConfiguration", &api.GetFunctionConfigurationInput{FunctionName: new("f")})
+		in.FunctionName = new("f")
+		if after := ok[api.FunctionConfiguration](f, "UpdateFunctionConfiguration", in); *after.RevisionId == *before.RevisionId {
+			t.Error("an update is no new revision")
+		}
+	}
+	published("1")
+	update(&api.UpdateFunctionConfigurationInput{Timeout: new(int32(3)), Environment: in.Environment})
+	ok[api.FunctionConfiguration](f, "UpdateFunctionCode", &api.UpdateFunctionCodeInput{FunctionName: new("f"), ZipFile: in.Code.ZipFile})
+	published("1")
+	update(&api.UpdateFunctionConfigurationInput{Environment: &api.Environment{Variables: map[string]string{"KEY": "other"}}})
+	published("2")
+	update(&api.UpdateFunctionConfigurationInput{})
+	published("2")
+	update(&api.UpdateFunctionConfigurationInput{Description: new("new")})
+	ok[api.FunctionConfiguration](f, "UpdateFunctionCode", &api.UpdateFunctionCodeInput{FunctionName: new("f"), ZipFile: in.Code.ZipFile})
+	published("3")
+	ok[api.FunctionConfiguration](f, "UpdateFunctionCode", &api.UpdateFunctionCodeInput{FunctionName: new("f"), ZipFile: zipFile(t, "a.py", "b")})
+	published("4")
+	published("4")
 }
 
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-aliases.html

@@ -20,6 +20,7 @@ type byHand struct {
 // targets is the one list of services. A new service starts with a line here.
 var targets = []target{
 	{Name: "apigateway", Model: "apigateway/2015-07-09", IAM: "apigateway"},
+	{Name: "apigatewaymanagementapi", Model: "apigatewaymanagementapi/2018-11-29", IAM: "execute-api"},
 	{Name: "apigatewayv2", Model: "apigatewayv2/2018-11-29", IAM: "apigateway"},
 	{Name: "cloudtrail", Model: "cloudtrail/2013-11-01", IAM: "cloudtrail"},
 	{Name: "dynamodb", Model: "dynamodb/2012-08-10", IAM: "dynamodb",

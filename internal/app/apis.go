@@ -15,13 +15,16 @@ import (
 type API struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`
-	Kind  string `json:"kind"` // REST or HTTP
+	Kind  string `json:"kind"` // REST, HTTP or WEBSOCKET
 	Stage string `json:"stage,omitempty"`
 	URL   string `json:"url,omitempty"` // where it is invoked
 }
 
 // invokeURL is where a stage is invoked, by the path form, which needs no name to be resolved.
 func (a *API) invokeURL(endpoint string) string {
+	if a.Kind == "WEBSOCKET" {
+		endpoint = "ws" + strings.TrimPrefix(endpoint, "http")
+	}
 	if a.Kind == "REST" {
 		return endpoint + "/restapis/" + a.ID + "/" + a.Stage + "/_user_request_"
 	}
@@ -86,7 +89,7 @@ func (c *apiClient) list(ctx context.Context) (all []API, err error) {
 			all = append(all, a)
 		}
 	}
-	type named struct{ ID, APIID, Name, StageName string }
+	type named struct{ ID, APIID, Name, ProtocolType, StageName string }
 	rest, err := pages[named](ctx, c, "/restapis", "position")
 	if err != nil {
 		return nil, err
@@ -115,7 +118,7 @@ func (c *apiClient) list(ctx context.Context) (all []API, err error) {
 		for i := range stages {
 			names[i] = stages[i].StageName
 		}
-		add(a.APIID, a.Name, "HTTP", names)
+		add(a.APIID, a.Name, a.ProtocolType, names)
 	}
 	slices.SortFunc(all, func(a, b API) int { return strings.Compare(a.Name+"\x00"+a.ID+a.Stage, b.Name+"\x00"+b.ID+b.Stage) })
 	return all, nil

@@ -24,6 +24,8 @@ import (
 const (
 	// drainTime is how long requests under way may take after SIGTERM.
 	drainTime = 20 * time.Second
+	// socketTime is how long what connections of WebSocket APIs have begun may take then, $disconnect included.
+	socketTime = 10 * time.Second
 	// resetPatience is how long requests under way may go on when everything is to be emptied.
 	resetPatience = time.Second
 	// headerTime is how long a client may take to send a request's headers.
@@ -184,9 +186,11 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *host) endSessions() {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if h.stack != nil {
-		h.stack.logs.EndLiveTail()
+	if h.stack == nil {
+		return
 	}
+	h.stack.logs.EndLiveTail()
+	h.stack.endSockets(socketTime)
 }
 
 // errReset is for callers whose request a reset has ended. SDKs send it again.
@@ -243,6 +247,7 @@ func (h *host) reset(ctx context.Context) error {
 		return errors.New("an earlier reset failed")
 	}
 	defer time.AfterFunc(resetPatience, stack.endRequests).Stop()
+	stack.endSockets(resetPatience)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stack = nil

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"brume/internal/awserr"
+	"brume/internal/service/apigatewayv2"
 	"brume/internal/wire/sigv4"
 )
 
@@ -172,7 +173,7 @@ func TestResetDoesNotWaitForLongRequests(t *testing.T) {
 	c := config(t)
 	c.TestCredentials = true
 	entered, cause := make(chan struct{}), make(chan error, 1)
-	old := &stack{stopLoops: func() {}, endpoint: "http://127.0.0.1:1"}
+	old := &stack{stopLoops: func() {}, endpoint: "http://127.0.0.1:1", sockets: apigatewayv2.New(apigatewayv2.Config{})}
 	old.requests, old.endRequests = context.WithCancel(t.Context())
 	old.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(entered)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	apigatewayapi "brume/internal/api/apigateway"
+	managementapi "brume/internal/api/apigatewaymanagementapi"
 	apigatewayv2api "brume/internal/api/apigatewayv2"
 	cloudtrailapi "brume/internal/api/cloudtrail"
 	dynamodbapi "brume/internal/api/dynamodb"
@@ -73,6 +74,7 @@ type stack struct {
 	codeLinks *lambda.SignedLinks
 	meter     *lambda.Meter
 	logs      *logs.Service
+	sockets   *apigatewayv2.Service
 	// requests ends by endRequests, and with it those requests that a reset does not wait for.
 	requests    context.Context
 	endRequests context.CancelFunc
@@ -210,6 +212,10 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Endpoint: func(apiID, region string) string { return executeapi.URL(public, apiID, region) },
 	})
 	add(apigatewayv2api.Schema(), apigatewayv2api.Handlers(httpAPIs), httpAPIs.Checks)
+	connections := httpAPIs.Connections()
+	add(managementapi.Schema(), managementapi.Handlers(connections), connections.Checks)
+	s.sockets = httpAPIs
+	dataPlane := executeapi.New(apis, httpAPIs, httpAPIs, &customdomain.Names{Store: store, Log: log}, tokens)
 
 	if err := writeClient(ctx, c, endpoint, identities, isNew); err != nil {
 		return s, err
@@ -220,7 +226,8 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 		Credentials: tokens,
 		Messages:    tokens,
 		Uses:        identities,
-		DataPlane:   dataPlanes{functionurl.New(functions, tokens, metrics, log), executeapi.New(apis, httpAPIs, &customdomain.Names{Store: store, Log: log}, tokens)},
+		DataPlane:   dataPlanes{functionurl.New(functions, tokens, metrics, log), dataPlane},
+		Connections: dataPlane,
 		Region:      c.Region,
 		Metrics:     metrics,
 		Log:         log,
@@ -252,6 +259,13 @@ func (d dataPlanes) of(r *http.Request) wire.DataPlane {
 		}
 	}
 	return nil
+}
+
+// endSockets closes the connections of WebSocket APIs. What they have begun may take so long, and is then cut off.
+func (s *stack) endSockets(patience time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s.sockets.EndConnections(ctx)
 }
 
 func (s *stack) onClose(f func() error) { s.closers = append(s.closers, f) }

@@ -7,6 +7,7 @@ package mapping
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -66,6 +67,9 @@ func (in *Input) Call(method string, args []any) (any, bool, error) {
 	return nil, false, nil
 }
 
+// ErrNotJSON is for bodies that paths are asked for and that are not JSON.
+var ErrNotJSON = errors.New("the body is not JSON")
+
 // Path evaluates a JSONPath expression on the body. An empty body counts as {}.
 func (in *Input) Path(arg any) (any, error) {
 	expr, ok := arg.(string)
@@ -79,7 +83,7 @@ func (in *Input) Path(arg any) (any, error) {
 		}
 		v, err := vtl.ParseJSON(body)
 		if err != nil {
-			return nil, fmt.Errorf("the body is not JSON: %w", err)
+			return nil, fmt.Errorf("%w: %w", ErrNotJSON, err)
 		}
 		in.json, in.parsed = v, true
 	}

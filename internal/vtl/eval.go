@@ -107,7 +107,7 @@ func (r *reference) render(x *execution) error {
 	case err != nil:
 		return err
 	case v != nil:
-		s, err := toText(v)
+		s, err := Text(v)
 		if err != nil {
 			return err
 		}
@@ -204,7 +204,7 @@ func (n *setNode) render(x *execution) error {
 			}
 			return nil
 		}
-		last.name, err = toText(i)
+		last.name, err = Text(i)
 		if err != nil {
 			return err
 		}
@@ -368,7 +368,7 @@ func (e *mapExpr) eval(x *execution) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		name, err := toText(k)
+		name, err := Text(k)
 		if err != nil {
 			return nil, err
 		}

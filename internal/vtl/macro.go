@@ -113,7 +113,7 @@ func (n *evaluateNode) render(x *execution) error {
 	if err != nil || v == nil {
 		return err
 	}
-	src, err := toText(v)
+	src, err := Text(v)
 	if err != nil {
 		return err
 	}

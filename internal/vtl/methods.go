@@ -26,7 +26,7 @@ func callMethod(v any, name string, args []any) (any, error) {
 	}
 	switch {
 	case name == "toString" && len(args) == 0 && v != nil:
-		return toText(v)
+		return Text(v)
 	case name == "equals" && len(args) == 1:
 		return equal(v, args[0])
 	case name == "intValue" && len(args) == 0:
@@ -45,7 +45,7 @@ func stringMethod(s, name string, args []any) (any, error) {
 	text := make([]string, len(args))
 	for i, a := range args {
 		var err error
-		if text[i], err = toText(a); err != nil {
+		if text[i], err = Text(a); err != nil {
 			return nil, err
 		}
 	}
@@ -200,7 +200,7 @@ func listMethod(l *List, name string, args []any) (any, error) {
 		case "isEmpty":
 			return len(l.Elems) == 0, nil
 		case "toString":
-			return toText(l)
+			return Text(l)
 		case "clear":
 			l.Elems = nil
 			return "", nil
@@ -260,7 +260,7 @@ func mapMethod(m *Map, name string, args []any) (any, error) {
 	key := ""
 	if len(args) > 0 {
 		var err error
-		if key, err = toText(args[0]); err != nil {
+		if key, err = Text(args[0]); err != nil {
 			return nil, err
 		}
 	}
@@ -272,7 +272,7 @@ func mapMethod(m *Map, name string, args []any) (any, error) {
 		case "isEmpty":
 			return len(m.Keys) == 0, nil
 		case "toString":
-			return toText(m)
+			return Text(m)
 		case "keySet":
 			l := &List{}
 			for _, k := range m.Keys {

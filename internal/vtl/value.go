@@ -67,8 +67,8 @@ func truth(v any) bool {
 	return v != nil && (!isBool || b)
 }
 
-// toText is the value as Java's toString writes it.
-func toText(v any) (string, error) {
+// Text is the value as Java's toString writes it, which is how templates render it.
+func Text(v any) (string, error) {
 	if s, ok := v.(string); ok {
 		return s, nil
 	}
@@ -197,11 +197,11 @@ func equal(a, b any) (bool, error) {
 			return x == y, nil
 		}
 	}
-	x, err := toText(a)
+	x, err := Text(a)
 	if err != nil {
 		return false, err
 	}
-	y, err := toText(b)
+	y, err := Text(b)
 	return x == y, err
 }
 
@@ -267,11 +267,11 @@ func arithmetic(op string, a, b any) (any, error) {
 	if op != "+" || !s1 && !s2 {
 		return nil, nil
 	}
-	s, err := toText(a)
+	s, err := Text(a)
 	if err != nil {
 		return nil, err
 	}
-	t, err := toText(b)
+	t, err := Text(b)
 	if err != nil {
 		return nil, err
 	}
@@ -319,7 +319,7 @@ func element(v, i any) any {
 			}
 		}
 	case *Map:
-		k, err := toText(i)
+		k, err := Text(i)
 		if err == nil {
 			return v.values[k]
 		}

@@ -26,6 +26,7 @@ import (
 	"brume/internal/awserr"
 	"brume/internal/call"
 	"brume/internal/dispatch"
+	"brume/internal/edge"
 	"brume/internal/obs"
 	"brume/internal/schema"
 	"brume/internal/wire/awsjson"
@@ -48,6 +49,8 @@ type Config struct {
 	Uses interface{ RecordUse(*call.Info) }
 	// DataPlane serves the requests to deployed APIs; it is asked first whether a request is one.
 	DataPlane DataPlane
+	// Connections finds the calls of operations that are sent to a stage of the data plane; nil if there are none.
+	Connections Connections
 	// Region is where services without a region of their own, and requests that name none, live.
 	Region  string
 	Metrics *obs.Metrics
@@ -69,11 +72,21 @@ type DataPlane interface {
 	Serves(r *http.Request) bool
 }
 
+// Connections finds calls of the API of WebSocket APIs' connections, apigatewaymanagementapi.
+type Connections interface {
+	// Connections reports whether r is such a call, to which stage it is sent, and the path of its operation, escaped.
+	Connections(r *http.Request) (at edge.StageID, path string, ok bool)
+}
+
+// connectionsService is the service whose calls Connections finds.
+const connectionsService = "apigatewaymanagementapi"
+
 // A Server serves every service on one address.
 type Server struct {
 	Config
 	endpoints     []*endpoint
 	bySigningName map[string][]*endpoint
+	connections   *endpoint // of connectionsService
 	strangers     strangers
 	verifier      *sigv4.Verifier
 	metrics       http.Handler
@@ -97,8 +110,11 @@ func NewServer(c Config) (*Server, error) {
 		}
 		e := &endpoint{svc: svc, resolver: resolver, maxBody: maxBody}
 		e.unsigned = slices.ContainsFunc(svc.Operations, func(op schema.Operation) bool { return op.Unsigned })
-		if svc.Name == "lambda" {
+		switch svc.Name {
+		case "lambda":
 			e.maxBody = maxLambdaBody
+		case connectionsService:
+			s.connections = e
 		}
 		switch svc.Protocol {
 		case schema.AWSJSON:
@@ -119,11 +135,17 @@ func NewServer(c Config) (*Server, error) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.DataPlane.Serves(r):
+		if s.Connections != nil {
+			if at, path, ok := s.Connections.Connections(r); ok {
+				s.serveOperation(w, r.WithContext(edge.WithStage(r.Context(), at)), path)
+				return
+			}
+		}
 		s.DataPlane.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, "/_brume/"):
 		s.serveOwn(w, r)
 	default:
-		s.serveOperation(w, r)
+		s.serveOperation(w, r, "")
 	}
 }
 
@@ -162,11 +184,13 @@ type exchange struct {
 	op       *schema.Operation // nil until it is known
 	info     call.Info
 	start    time.Time
+	path     string        // of the operation, escaped, where that is not the request's
 	events   schema.Events // of an output that is a stream
 }
 
-func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{start: s.Now()}
+// serveOperation serves a call of an operation. One that was sent to a stage has a path of its own there.
+func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request, path string) {
+	x := &exchange{start: s.Now(), path: path}
 	x.info = call.Info{
 		RequestID: call.NewRequestID(),
 		SourceIP:  sourceIP(r),
@@ -178,7 +202,12 @@ func (s *Server) serveOperation(w http.ResponseWriter, r *http.Request) {
 	}
 	resp := codec.Response{Header: w.Header()}
 	var err error
-	if x.endpoint = s.find(r); x.endpoint != nil {
+	if path == "" {
+		x.endpoint = s.find(r)
+	} else {
+		x.endpoint = s.connections
+	}
+	if x.endpoint != nil {
 		if x.endpoint.svc.Protocol == schema.AWSJSON { // the codecs of the others may hand on what they do not own
 			buf := s.bodies.Get().(*[]byte)
 			resp.Body = *buf
@@ -244,6 +273,9 @@ func (s *Server) signed(w http.ResponseWriter, r *http.Request, x *exchange) (*c
 	req, err := codec.NewRequest(r, body)
 	if err != nil {
 		return nil, err
+	}
+	if x.path != "" {
+		req.Path = x.path
 	}
 	x.op, err = x.endpoint.resolve(req)
 	return req, err

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"brume/internal/api/apigateway"
+	"brume/internal/api/apigatewaymanagementapi"
 	"brume/internal/api/apigatewayv2"
 	"brume/internal/api/cloudtrail"
 	"brume/internal/api/dynamodb"
@@ -62,10 +63,13 @@ func main() {
 func writeTable(out *bytes.Buffer) error {
 	out.WriteString("\n| service | operations | which |\n| --- | --- | --- |\n")
 	for _, svc := range []*schema.Service{iam.Schema(), sts.Schema(), dynamodb.Schema(), dynamodbstreams.Schema(),
-		lambda.Schema(), logs.Schema(), apigateway.Schema(), apigatewayv2.Schema(), cloudtrail.Schema()} {
+		lambda.Schema(), logs.Schema(), apigateway.Schema(), apigatewayv2.Schema(), apigatewaymanagementapi.Schema(), cloudtrail.Schema()} {
 		dir, receiver := svc.Name, "Service"
-		if svc.Name == "dynamodbstreams" {
+		switch svc.Name {
+		case "dynamodbstreams":
 			dir, receiver = "dynamodb", "Streams" // a part of the tables' service
+		case "apigatewaymanagementapi":
+			dir, receiver = "apigatewayv2", "Connections" // likewise, of its WebSocket APIs
 		}
 		methods, err := methodsOf(filepath.Join("internal", "service", dir), receiver)
 		if err != nil {

@@ -71,6 +71,12 @@ type noHTTP struct{}
 
 func (noHTTP) Invoke(context.Context, *edge.Request) (*edge.Response, bool) { return nil, false }
 
+func (noHTTP) IsSocket(context.Context, string) bool { return false }
+
+func (noHTTP) Connect(context.Context, *edge.Request) (edge.Session, *edge.Response, bool) {
+	return nil, nil, false
+}
+
 // serve starts the service behind the real wire layer, and returns its address and a client of an access key.
 func serve(t *testing.T) (address string, client func(accessKeyID string) *sdk.Client) {
 	log := slog.New(slog.DiscardHandler)
@@ -85,7 +91,7 @@ func serve(t *testing.T) (address string, client func(accessKeyID string) *sdk.C
 	d.Add(api.Schema(), api.Handlers(service), service.Checks)
 	server, err := wire.NewServer(wire.Config{
 		Services: []*schema.Service{api.Schema()}, Dispatcher: d, Credentials: principals{}, Uses: principals{},
-		DataPlane: executeapi.New(service, noHTTP{}, &customdomain.Names{Store: store, Log: log}, principals{}), Region: "us-east-1", Metrics: metrics, Log: log, Now: time.Now,
+		DataPlane: executeapi.New(service, noHTTP{}, noHTTP{}, &customdomain.Names{Store: store, Log: log}, principals{}), Region: "us-east-1", Metrics: metrics, Log: log, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

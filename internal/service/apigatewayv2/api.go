@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	api "brume/internal/api/apigatewayv2"
-	"brume/internal/awserr"
 	"brume/internal/customdomain"
 	"brume/internal/edge"
 	"brume/internal/kv"
@@ -26,27 +25,23 @@ func apiID(v *api.Api) string { return *v.ApiId }
 // CreateApi makes an API. With a target it is there at once: a default route to it, and a default stage with auto-deploy.
 // https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis.html#CreateApi
 func (s *Service) CreateApi(ctx context.Context, in *api.CreateApiInput) (*api.CreateApiOutput, error) {
-	if *in.ProtocolType != api.ProtocolTypeHttp {
-		return nil, awserr.NotImplemented("CreateApi with the protocol type " + *in.ProtocolType)
+	check := newHTTPAPI
+	if *in.ProtocolType == api.ProtocolTypeWebsocket {
+		check = newSocketAPI
 	}
-	if err := checkCors(in.CorsConfiguration); err != nil {
+	if err := check(in); err != nil {
 		return nil, err
 	}
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
-	}
-	if e := value(in.RouteSelectionExpression); e != "" && e != httpRouteSelection {
-		return nil, invalid("Invalid routeSelectionExpression: HTTP APIs have %s", httpRouteSelection)
-	}
-	if in.Target == nil && (in.RouteKey != nil || in.CredentialsArn != nil) {
-		return nil, invalid("Invalid request: routeKey and credentialsArn are for an API that is created with a target")
 	}
 	sc := scopeOf(ctx)
 	row := &apiRow{}
 	err := s.Store.Update(ctx, func(tx kv.Tx) error {
 		*row = s.newAPI(tx, sc, api.Api{
 			Name: in.Name, Description: in.Description, Version: in.Version, Tags: in.Tags, DisableExecuteApiEndpoint: in.DisableExecuteApiEndpoint,
-			DisableSchemaValidation: in.DisableSchemaValidation,
+			DisableSchemaValidation: in.DisableSchemaValidation, ProtocolType: in.ProtocolType, RouteSelectionExpression: in.RouteSelectionExpression,
+			ApiKeySelectionExpression: in.ApiKeySelectionExpression,
 		}, in.CorsConfiguration)
 		if in.Target != nil {
 			if err := row.quickCreate(tx, in); err != nil {
@@ -67,10 +62,34 @@ func (s *Service) CreateApi(ctx context.Context, in *api.CreateApiInput) (*api.C
 // httpRouteSelection is how every HTTP API chooses routes.
 const httpRouteSelection = "$request.method $request.path"
 
+func newHTTPAPI(in *api.CreateApiInput) error {
+	if err := checkCors(in.CorsConfiguration); err != nil {
+		return err
+	}
+	if in.Target == nil && (in.RouteKey != nil || in.CredentialsArn != nil) {
+		return invalid("Invalid request: routeKey and credentialsArn are for an API that is created with a target")
+	}
+	return checkHTTPSelection(in.RouteSelectionExpression)
+}
+
+func checkHTTPSelection(e *string) error {
+	if e := value(e); e != "" && e != httpRouteSelection {
+		return invalid("Invalid routeSelectionExpression: HTTP APIs have %s", httpRouteSelection)
+	}
+	return nil
+}
+
 func (s *Service) newAPI(tx kv.Tx, sc scope, a api.Api, cors *api.Cors) apiRow {
-	a.ApiId, a.ProtocolType, a.RouteSelectionExpression = new(newID(10)), new(api.ProtocolTypeHttp), new(httpRouteSelection)
-	a.ApiKeySelectionExpression, a.CreatedDate, a.CorsConfiguration = new("$request.header.x-api-key"), new(tx.Now()), cors
+	a.ApiId, a.CreatedDate, a.CorsConfiguration = new(newID(10)), new(tx.Now()), cors
 	a.ApiEndpoint = new(s.Endpoint(*a.ApiId, sc.region))
+	if value(a.ProtocolType) == api.ProtocolTypeWebsocket {
+		a.ApiEndpoint = new("ws" + strings.TrimPrefix(*a.ApiEndpoint, "http")) // wss for https
+	} else {
+		a.ProtocolType, a.RouteSelectionExpression = new(api.ProtocolTypeHttp), new(httpRouteSelection)
+	}
+	if value(a.ApiKeySelectionExpression) == "" {
+		a.ApiKeySelectionExpression = new(keyInHeader)
+	}
 	if a.DisableExecuteApiEndpoint == nil {
 		a.DisableExecuteApiEndpoint = new(false)
 	}
@@ -158,11 +177,18 @@ func (s *Service) UpdateApi(ctx context.Context, in *api.UpdateApiInput) (*api.U
 	if err := checkCors(in.CorsConfiguration); err != nil {
 		return nil, err
 	}
-	if e := value(in.RouteSelectionExpression); e != "" && e != httpRouteSelection {
-		return nil, invalid("Invalid routeSelectionExpression: HTTP APIs have %s", httpRouteSelection)
-	}
 	out := &api.UpdateApiOutput{}
 	err := s.changeAPI(ctx, *in.ApiId, func(_ kv.Tx, row *apiRow) error {
+		if row.isSocket() {
+			if in.CorsConfiguration != nil {
+				return invalid("CORS configuration is not supported for WebSocket APIs")
+			}
+			if err := checkSocketAPI(in.RouteSelectionExpression, in.ApiKeySelectionExpression, false); err != nil {
+				return err
+			}
+		} else if err := checkHTTPSelection(in.RouteSelectionExpression); err != nil {
+			return err
+		}
 		if in.Target != nil || in.RouteKey != nil || in.CredentialsArn != nil {
 			if err := row.changeQuick(in); err != nil {
 				return err
@@ -231,6 +257,7 @@ func (s *Service) DeleteApi(ctx context.Context, in *api.DeleteApiInput) (*api.D
 	if err != nil {
 		return nil, err
 	}
+	s.connections.end(edge.StageID{API: *in.ApiId}, goingAway, "Going away")
 	return new(api.DeleteApiOutput), nil
 }
 

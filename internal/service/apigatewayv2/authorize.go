@@ -29,6 +29,8 @@ type authorized struct {
 	// allowed is what a function said in short, document what it said as a policy.
 	allowed  bool
 	document *policy.Document
+	// usageKey is the API key that the caller's use counts for; of WebSocket APIs alone.
+	usageKey string
 	expires  time.Time
 }
 
@@ -60,15 +62,21 @@ func (s *Service) authorize(ctx context.Context, x *exchange) (*edge.Response, e
 
 // info says who calls, for the evaluation of policies.
 func (x *exchange) info(p call.Principal) *call.Info {
-	ip := x.req.SourceIP
+	return infoOf(x.req, x.stage.api, x.requestID, p)
+}
+
+func infoOf(req *edge.Request, d *deployed, requestID string, p call.Principal) *call.Info {
+	ip := req.SourceIP
 	if ip.IsValid() {
 		ip = ip.Unmap()
 	} else {
 		ip = netip.Addr{}
 	}
+	userAgent, _ := joined(req.Header, "User-Agent", true)
+	referer, _ := joined(req.Header, "Referer", true)
 	return &call.Info{
-		RequestID: x.requestID, Account: x.stage.api.account, Region: x.stage.api.region, Principal: p, SourceIP: ip, UserAgent: x.header("User-Agent"),
-		Referer: x.header("Referer"), Secure: x.req.Secure, Time: x.req.Time, Service: "execute-api", Operation: "Invoke",
+		RequestID: requestID, Account: d.account, Region: d.region, Principal: p, SourceIP: ip, UserAgent: userAgent,
+		Referer: referer, Secure: req.Secure, Time: req.Time, Service: "execute-api", Operation: "Invoke",
 	}
 }
 
@@ -78,30 +86,38 @@ func (x *exchange) check() policy.Check {
 
 // authorizeIAM verifies the signature of a request, and asks the policies of its signer.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-access-control-iam.html
-func (s *Service) authorizeIAM(ctx context.Context, x *exchange) (*edge.Response, error) {
-	if x.req.Authenticate == nil {
-		return forbidden(), nil
+func (s *Service) authorizeIAM(ctx context.Context, x *exchange) (refusal *edge.Response, err error) {
+	x.principal, err = s.signer(ctx, x.req, x.stage.api, x.requestID, x.check())
+	if err != nil || x.principal != nil {
+		return nil, err
 	}
-	principal, err := x.req.Authenticate(ctx, x.stage.api.region)
+	return forbidden(), nil
+}
+
+// signer is who signed a request and may do what it asks for; nil if there is nobody.
+func (s *Service) signer(ctx context.Context, req *edge.Request, d *deployed, requestID string, check policy.Check) (*call.Principal, error) {
+	if req.Authenticate == nil {
+		return nil, nil
+	}
+	principal, err := req.Authenticate(ctx, d.region)
 	var fault *edge.SignatureFault
 	if errors.As(err, &fault) {
-		return forbidden(), nil
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	// HTTP APIs have no resource policies: who calls one of another account needs a role there.
-	if principal.Account != x.stage.api.account {
-		return forbidden(), nil
+	// These APIs have no resource policies: who calls one of another account needs a role there.
+	if principal.Account != d.account {
+		return nil, nil
 	}
-	x.principal = &principal
-	err = s.Authorizer.Authorize(call.With(ctx, x.info(principal)), []policy.Check{x.check()})
+	err = s.Authorizer.Authorize(call.With(ctx, infoOf(req, d, requestID, principal)), []policy.Check{check})
 	var known awserr.Error
 	switch {
 	case err == nil:
-		return nil, nil
+		return &principal, nil
 	case errors.As(err, &known):
-		return forbidden(), nil
+		return nil, nil
 	}
 	return nil, err
 }
@@ -282,14 +298,16 @@ func (s *Service) authorizeByFunction(ctx context.Context, x *exchange) (*edge.R
 		}
 		return nil, nil
 	}
-	// The policy is the caller's, who belongs to the API's account.
-	account, id := x.stage.api.account, x.authorized.principalID
-	info := x.info(call.Principal{Type: call.User, Account: account, ARN: "arn:aws:iam::" + account + ":user/" + id, Name: id})
-	check := x.check()
-	if !policy.Evaluate(info, &policy.Policies{Identity: []*policy.Document{x.authorized.document}}, &check).Allowed {
+	if !x.authorized.allows(x.req, x.stage.api, x.requestID, x.check()) {
 		return forbidden(), nil
 	}
 	return nil, nil
+}
+
+// allows evaluates the policy that a function returned. It is the caller's, who belongs to the API's account.
+func (a *authorized) allows(req *edge.Request, d *deployed, requestID string, check policy.Check) bool {
+	info := infoOf(req, d, requestID, call.Principal{Type: call.User, Account: d.account, ARN: "arn:aws:iam::" + d.account + ":user/" + a.principalID, Name: a.principalID})
+	return policy.Evaluate(info, &policy.Policies{Identity: []*policy.Document{a.document}}, &check).Allowed
 }
 
 // ask runs the function of an authorizer.
@@ -331,11 +349,12 @@ func parseAuthorized(payload []byte, simple bool) (*authorized, error) {
 		PrincipalID    json.RawMessage            `json:"principalId"`
 		PolicyDocument json.RawMessage            `json:"policyDocument"`
 		Context        map[string]json.RawMessage `json:"context"`
+		UsageKey       string                     `json:"usageIdentifierKey"`
 	}
 	if err := json.Unmarshal(payload, &out); err != nil {
 		return nil, err
 	}
-	got := &authorized{context: out.Context}
+	got := &authorized{context: out.Context, usageKey: out.UsageKey}
 	if simple {
 		if out.IsAuthorized == nil {
 			return nil, errors.New("it has no isAuthorized")

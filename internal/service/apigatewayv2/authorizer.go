@@ -78,11 +78,13 @@ func validSource(source string) bool {
 // CreateAuthorizer adds an authorizer to an API.
 // https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-authorizers.html#CreateAuthorizer
 func (s *Service) CreateAuthorizer(ctx context.Context, in *api.CreateAuthorizerInput) (*api.CreateAuthorizerOutput, error) {
-	a, err := newAuthorizer(in)
-	if err != nil {
-		return nil, err
-	}
-	err = s.changeAPI(ctx, *in.ApiId, func(_ kv.Tx, row *apiRow) error { return row.addAuthorizer(a) })
+	var a *api.Authorizer
+	err := s.changeAPI(ctx, *in.ApiId, func(_ kv.Tx, row *apiRow) (err error) {
+		if a, err = row.newAuthorizerFor(in); err != nil {
+			return err
+		}
+		return row.addAuthorizer(a)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +149,7 @@ func (s *Service) UpdateAuthorizer(ctx context.Context, in *api.UpdateAuthorizer
 			return conflict("Authorizer name %s already exists", clip(*a.Name))
 		}
 		*out = api.UpdateAuthorizerOutput(*a)
-		return checkAuthorizer(a)
+		return row.checkAuthorizerFor(a)
 	})
 	if err != nil {
 		return nil, err

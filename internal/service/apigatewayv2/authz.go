@@ -78,12 +78,17 @@ func enablesLog(in schema.Struct) bool {
 // implemented lists the operations that Service has.
 func implemented() []string {
 	return []string{
-		"CreateApi", "CreateApiMapping", "CreateAuthorizer", "CreateDeployment", "CreateDomainName", "CreateIntegration", "CreateRoute", "CreateStage", "DeleteAccessLogSettings",
-		"DeleteApi", "DeleteApiMapping", "DeleteAuthorizer", "DeleteCorsConfiguration", "DeleteDeployment", "DeleteDomainName", "DeleteIntegration", "DeleteRoute",
-		"DeleteRouteSettings", "DeleteStage", "ExportApi", "GetApi", "GetApiMapping", "GetApiMappings", "GetApis", "GetAuthorizer", "GetAuthorizers", "GetDeployment",
-		"GetDeployments", "GetDomainName", "GetDomainNames", "GetIntegration", "GetIntegrations", "GetRoute", "GetRoutes", "GetStage", "GetStages", "GetTags", "ImportApi",
-		"ReimportApi", "ResetAuthorizersCache", "TagResource", "UntagResource", "UpdateApi", "UpdateApiMapping", "UpdateAuthorizer", "UpdateDeployment", "UpdateDomainName",
-		"UpdateIntegration", "UpdateRoute", "UpdateStage",
+		"CreateApi", "CreateApiMapping", "CreateAuthorizer", "CreateDeployment", "CreateDomainName", "CreateIntegration",
+		"CreateIntegrationResponse", "CreateModel", "CreateRoute", "CreateRouteResponse", "CreateStage", "DeleteAccessLogSettings",
+		"DeleteApi", "DeleteApiMapping", "DeleteAuthorizer", "DeleteCorsConfiguration", "DeleteDeployment", "DeleteDomainName",
+		"DeleteIntegration", "DeleteIntegrationResponse", "DeleteModel", "DeleteRoute", "DeleteRouteRequestParameter",
+		"DeleteRouteResponse", "DeleteRouteSettings", "DeleteStage", "ExportApi", "GetApi", "GetApiMapping", "GetApiMappings", "GetApis",
+		"GetAuthorizer", "GetAuthorizers", "GetDeployment", "GetDeployments", "GetDomainName", "GetDomainNames", "GetIntegration",
+		"GetIntegrationResponse", "GetIntegrationResponses", "GetIntegrations", "GetModel", "GetModelTemplate", "GetModels", "GetRoute",
+		"GetRouteResponse", "GetRouteResponses", "GetRoutes", "GetStage", "GetStages", "GetTags", "ImportApi", "ReimportApi",
+		"ResetAuthorizersCache", "TagResource", "UntagResource", "UpdateApi", "UpdateApiMapping", "UpdateAuthorizer", "UpdateDeployment",
+		"UpdateDomainName", "UpdateIntegration", "UpdateIntegrationResponse", "UpdateModel", "UpdateRoute", "UpdateRouteResponse",
+		"UpdateStage",
 	}
 }
 

@@ -25,6 +25,7 @@ type deployed struct {
 	account, region string
 	id              string
 	disabled        bool
+	socket          bool // a WebSocket API
 	stages          map[string]*stage
 }
 
@@ -36,7 +37,8 @@ type stage struct {
 	variableFields []edge.Field // the same, sorted
 	routes         router
 	cors           *api.Cors
-	log            *accessLog // nil for none
+	log            *accessLog   // nil for none
+	socket         *socketStage // of a WebSocket API
 }
 
 type route struct {
@@ -97,7 +99,7 @@ func (s *Service) apiIn(r kv.Reader, id string) (*deployed, error) {
 	}
 	d := &deployed{
 		index: string(index), account: at.account, region: at.region, id: strings.Clone(id), disabled: value(row.API.DisableExecuteApiEndpoint),
-		stages: map[string]*stage{},
+		socket: row.isSocket(), stages: map[string]*stage{},
 	}
 	for i := range row.Stages {
 		st := &row.Stages[i]
@@ -121,10 +123,30 @@ func (s *Service) apiIn(r kv.Reader, id string) (*deployed, error) {
 func (s *Service) compile(d *deployed, row *api.Stage, def *definition) *stage {
 	st := &stage{api: d, name: *row.StageName, variables: row.StageVariables, variableFields: fieldsOf(row.StageVariables), cors: def.Cors,
 		log: d.compileAccessLog(row.AccessLogSettings)}
+	authorizers := s.compileAuthorizers(st, def)
+	if d.socket {
+		st.socket = st.compileSocket(row, def, authorizers)
+		return st
+	}
 	integrations := map[string]*integration{}
 	for i := range def.Integrations {
 		integrations[*def.Integrations[i].IntegrationId] = st.compileIntegration(&def.Integrations[i])
 	}
+	for i := range def.Routes {
+		r := &def.Routes[i]
+		key, err := parseRouteKey(*r.RouteKey)
+		if err != nil {
+			continue // it was checked when it was made
+		}
+		st.routes.add(&route{
+			id: *r.RouteId, key0: *r.RouteKey, key: key, authorization: value(r.AuthorizationType), authorizer: authorizers[value(r.AuthorizerId)],
+			scopes: r.AuthorizationScopes, operation: value(r.OperationName), throttle: throttleOf(row, *r.RouteKey), integration: integrations[targetOf(r)],
+		})
+	}
+	return st
+}
+
+func (s *Service) compileAuthorizers(st *stage, def *definition) map[string]*authorizer {
 	authorizers := map[string]*authorizer{}
 	for i := range def.Authorizers {
 		a := &def.Authorizers[i]
@@ -139,18 +161,7 @@ func (s *Service) compile(d *deployed, row *api.Stage, def *definition) *stage {
 		c.function, c.qualifier, _ = functionOf(edge.SubstituteStageVariables(value(a.AuthorizerUri), st.variables))
 		authorizers[c.id] = c
 	}
-	for i := range def.Routes {
-		r := &def.Routes[i]
-		key, err := parseRouteKey(*r.RouteKey)
-		if err != nil {
-			continue // it was checked when it was made
-		}
-		st.routes.add(&route{
-			id: *r.RouteId, key0: *r.RouteKey, key: key, authorization: value(r.AuthorizationType), authorizer: authorizers[value(r.AuthorizerId)],
-			scopes: r.AuthorizationScopes, operation: value(r.OperationName), throttle: throttleOf(row, *r.RouteKey), integration: integrations[targetOf(r)],
-		})
-	}
-	return st
+	return authorizers
 }
 
 // throttleOf is the limit that a stage sets for a route, or else for each of its routes.

@@ -20,17 +20,14 @@ import (
 // Invoke answers a request to a deployed API; false if the API is none of this service's. It never fails: what goes wrong
 // inside is answered as API Gateway does, and logged where it is a fault of ours or of the API's configuration.
 func (s *Service) Invoke(ctx context.Context, req *edge.Request) (*edge.Response, bool) {
-	var d *deployed
-	err := s.Store.View(ctx, func(r kv.Reader) (err error) {
-		d, err = s.apiIn(r, req.API)
-		return err
-	})
-	if err != nil {
-		s.Log.ErrorContext(ctx, "API Gateway could not read an API", slog.String("api", req.API), slog.String("error", err.Error()))
+	d, err := s.deployedAPI(ctx, req.API)
+	switch {
+	case err != nil:
 		return failed(), true
-	}
-	if d == nil {
+	case d == nil:
 		return nil, false
+	case d.socket:
+		return message(403, "Missing Authentication Token"), true // nothing but handshakes and the connections' own API
 	}
 	x := &exchange{req: req, requestID: newRequestID(), begin: time.Now()}
 	x.traceID = traceIDOf(x.header("X-Amzn-Trace-Id"), req.Time)
@@ -46,9 +43,21 @@ func (s *Service) Invoke(ctx context.Context, req *edge.Request) (*edge.Response
 	return s.finish(x, s.serve(ctx, x)), true
 }
 
+// deployedAPI reads an API, nil if there is none. A fault is logged.
+func (s *Service) deployedAPI(ctx context.Context, id string) (d *deployed, err error) {
+	err = s.Store.View(ctx, func(r kv.Reader) (err error) {
+		d, err = s.apiIn(r, id)
+		return err
+	})
+	if err != nil {
+		s.Log.ErrorContext(ctx, "API Gateway could not read an API", slog.String("api", id), slog.String("error", err.Error()))
+	}
+	return d, err
+}
+
 // serve answers a request that has a route.
 func (s *Service) serve(ctx context.Context, x *exchange) *edge.Response {
-	if !s.admit(x, time.Now()) {
+	if !s.admit(x.stage, x.route.id, x.route.throttle, time.Now()) {
 		return message(429, "Too Many Requests")
 	}
 	refusal, err := s.authorize(ctx, x)
@@ -87,9 +96,9 @@ func (s *Service) serve(ctx context.Context, x *exchange) *edge.Response {
 
 // admit takes a token out of each bucket that a request goes through: the route's in its stage and the account's.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
-func (s *Service) admit(x *exchange, now time.Time) bool {
-	d := x.stage.api
-	if l := x.route.throttle; l != nil && !s.Buckets.Take(edge.BucketID{Kind: "route", Owner: d.id, Key: x.stage.name, Method: x.route.id}, *l, now) {
+func (s *Service) admit(st *stage, route string, limit *edge.Limit, now time.Time) bool {
+	d := st.api
+	if limit != nil && !s.Buckets.Take(edge.BucketID{Kind: "route", Owner: d.id, Key: st.name, Method: route}, *limit, now) {
 		return false
 	}
 	return s.Buckets.Take(edge.BucketID{Kind: "account", Owner: d.account, Key: d.region}, edge.AccountLimit(), now)

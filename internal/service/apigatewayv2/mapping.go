@@ -15,12 +15,12 @@ import (
 // mappings change requests on their way to an integration, and its answers on their way back.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-parameter-mapping.html
 type mappings struct {
-	request  []mapping
-	response map[int][]mapping
+	request  []parameterMapping
+	response map[int][]parameterMapping
 }
 
-// A mapping is an entry, read: "append:header.name" = "$request.querystring.x".
-type mapping struct {
+// A parameterMapping is an entry, read: "append:header.name" = "$request.querystring.x".
+type parameterMapping struct {
 	action      string // append, overwrite or remove
 	place, name string // header, querystring, path or statuscode
 	value       template
@@ -34,7 +34,7 @@ type templatePart struct{ literal, expression string }
 
 // compileMappings reads the parameter mappings of an integration. An error is the client's.
 func compileMappings(row *api.Integration) (*mappings, error) {
-	m := &mappings{response: map[int][]mapping{}}
+	m := &mappings{response: map[int][]parameterMapping{}}
 	var err error
 	if m.request, err = parseMappings(row.RequestParameters, false); err != nil {
 		return nil, err
@@ -56,13 +56,13 @@ const reserved = " access-control-allow-credentials access-control-allow-headers
 	"access-control-expose-headers access-control-max-age apigw-requestid authorization connection content-encoding content-length content-location " +
 	"forwarded keep-alive origin proxy-authenticate proxy-authorization te trailers transfer-encoding upgrade via x-amz-apigw-id x-amzn-requestid x-amzn-trace-id host "
 
-func parseMappings(parameters map[string]string, response bool) ([]mapping, error) {
-	var out []mapping
+func parseMappings(parameters map[string]string, response bool) ([]parameterMapping, error) {
+	var out []parameterMapping
 	for _, key := range slices.Sorted(maps.Keys(parameters)) {
 		refused := invalid("Invalid mapping expression specified: Validation Result: warnings : [], errors : [Invalid mapping expression parameter specified: %s]", clip(key))
 		action, target, ok := strings.Cut(key, ":")
 		place, name, named := strings.Cut(target, ".")
-		m := mapping{action: action, place: place, name: name}
+		m := parameterMapping{action: action, place: place, name: name}
 		switch {
 		case !ok || action != "append" && action != "overwrite" && action != "remove":
 			return nil, refused
@@ -252,7 +252,7 @@ func bodyValue(body []byte, path string) (string, bool) {
 }
 
 // mapFields applies the mappings of one place.
-func (x *exchange) mapFields(list []mapping, place string, fields []edge.Field, a *answer) []edge.Field {
+func (x *exchange) mapFields(list []parameterMapping, place string, fields []edge.Field, a *answer) []edge.Field {
 	fold := place == "header"
 	for _, m := range list {
 		if m.place != place {

@@ -332,6 +332,9 @@ func (s *Service) ReimportApi(ctx context.Context, in *api.ReimportApiInput) (*a
 	}
 	out := &api.ReimportApiOutput{}
 	err = s.changeAPI(ctx, *in.ApiId, func(_ kv.Tx, row *apiRow) error {
+		if row.isSocket() {
+			return invalid("OpenAPI documents are only supported for HTTP APIs")
+		}
 		row.definition = d.definition
 		a := &row.API
 		a.Name, a.Description, a.Version, a.CorsConfiguration = d.Name, d.Description, d.Version, d.Cors
@@ -382,7 +385,10 @@ func (s *Service) ExportApi(ctx context.Context, in *api.ExportApiInput) (*api.E
 	}
 	var row *apiRow
 	err := s.Store.View(ctx, func(r kv.Reader) (err error) {
-		if row, err = getAPI(r, scopeOf(ctx), *in.ApiId); err != nil || in.StageName == nil {
+		if row, err = getAPI(r, scopeOf(ctx), *in.ApiId); err == nil && row.isSocket() {
+			return invalid("Export is only supported for HTTP APIs")
+		}
+		if err != nil || in.StageName == nil {
 			return err
 		}
 		i, found := find(row.Stages, *in.StageName, stageName)

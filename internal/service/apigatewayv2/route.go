@@ -2,6 +2,7 @@ package apigatewayv2
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	api "brume/internal/api/apigatewayv2"
@@ -44,11 +45,12 @@ func (row *apiRow) addRoute(r *api.Route) error {
 }
 
 func (row *apiRow) checkRoute(r *api.Route) error {
-	if _, err := parseRouteKey(*r.RouteKey); err != nil {
-		return err
+	check := checkHTTPRoute
+	if row.isSocket() {
+		check = row.checkSocketRoute
 	}
-	if value(r.ApiKeyRequired) {
-		return invalid("apiKeyRequired is not supported for HTTP APIs")
+	if err := check(r); err != nil {
+		return err
 	}
 	for i := range row.Routes {
 		if other := &row.Routes[i]; *other.RouteKey == *r.RouteKey && *other.RouteId != *r.RouteId {
@@ -84,9 +86,6 @@ func (row *apiRow) checkRoute(r *api.Route) error {
 // CreateRoute adds a route to an API.
 // https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-routes.html#CreateRoute
 func (s *Service) CreateRoute(ctx context.Context, in *api.CreateRouteInput) (*api.CreateRouteOutput, error) {
-	if len(in.RequestModels) > 0 || len(in.RequestParameters) > 0 || in.ModelSelectionExpression != nil || in.RouteResponseSelectionExpression != nil {
-		return nil, invalid("Models, request parameters and response selection expressions are not supported for HTTP APIs")
-	}
 	r := &api.Route{}
 	err := s.changeAPI(ctx, *in.ApiId, func(_ kv.Tx, row *apiRow) error {
 		*r = api.Route{}
@@ -151,6 +150,7 @@ func (s *Service) DeleteRoute(ctx context.Context, in *api.DeleteRouteInput) (*a
 			return noRoute(*in.RouteId)
 		}
 		row.Routes = append(row.Routes[:i], row.Routes[i+1:]...)
+		row.RouteResponses = slices.DeleteFunc(row.RouteResponses, func(r routeResponse) bool { return r.Route == *in.RouteId })
 		return nil
 	})
 	if err != nil {
@@ -222,11 +222,11 @@ func functionOf(uri string) (arn, qualifier string, ok bool) {
 // CreateIntegration adds an integration to an API.
 // https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-integrations.html#CreateIntegration
 func (s *Service) CreateIntegration(ctx context.Context, in *api.CreateIntegrationInput) (*api.CreateIntegrationOutput, error) {
-	i, err := newIntegration(in)
-	if err != nil {
-		return nil, err
-	}
-	err = s.changeAPI(ctx, *in.ApiId, func(_ kv.Tx, row *apiRow) error {
+	var i *api.Integration
+	err := s.changeAPI(ctx, *in.ApiId, func(_ kv.Tx, row *apiRow) (err error) {
+		if i, err = row.newIntegrationFor(in); err != nil {
+			return err
+		}
 		if len(row.Integrations) >= maxIntegrations {
 			return invalid("Maximum number of integrations for this API has been reached: %d", maxIntegrations)
 		}
@@ -276,7 +276,7 @@ func (s *Service) UpdateIntegration(ctx context.Context, in *api.UpdateIntegrati
 			integration.TlsConfig = (*api.TlsConfig)(in.TlsConfig)
 		}
 		*out = api.UpdateIntegrationOutput(*integration)
-		return checkIntegration(integration)
+		return row.checkIntegrationFor(integration)
 	})
 	if err != nil {
 		return nil, err
@@ -296,6 +296,7 @@ func (s *Service) DeleteIntegration(ctx context.Context, in *api.DeleteIntegrati
 			}
 		}
 		row.Integrations = append(row.Integrations[:i], row.Integrations[i+1:]...)
+		row.IntegrationResponses = slices.DeleteFunc(row.IntegrationResponses, func(r integrationResponse) bool { return r.Integration == *in.IntegrationId })
 		return nil
 	})
 	if err != nil {

@@ -49,6 +49,8 @@ type Config struct {
 	Endpoint func(apiID, region string) string
 	// Buckets are shared with other kinds of APIs, since one throttle of an account is for all of them.
 	Buckets *edge.Buckets
+	// APIKeys admits those who show an API key; nil lets none of them in.
+	APIKeys edge.Keys
 	Log     *slog.Logger
 }
 
@@ -56,15 +58,16 @@ type Config struct {
 type Service struct {
 	api.Unimplemented
 	Config
-	apis       apiCache
-	authorized *recent.Map[authorizedKey, *authorized]
+	apis        apiCache
+	authorized  *recent.Map[authorizedKey, *authorized]
+	connections *connections
 }
 
 var _ api.Service = (*Service)(nil)
 
 // New returns the service.
 func New(c Config) *Service {
-	return &Service{Config: c, authorized: recent.NewMap[authorizedKey, *authorized](maxAuthorized)}
+	return &Service{Config: c, authorized: recent.NewMap[authorizedKey, *authorized](maxAuthorized), connections: newConnections()}
 }
 
 // scope is whose state a call acts on.
@@ -91,6 +94,12 @@ type definition struct {
 	Routes       []api.Route
 	Integrations []api.Integration
 	Authorizers  []api.Authorizer
+	// What follows is of WebSocket APIs alone. Selection and KeySelection say how routes and API keys are found.
+	Selection            *string               `json:",omitempty"`
+	KeySelection         *string               `json:",omitempty"`
+	Models               []api.Model           `json:",omitempty"`
+	RouteResponses       []routeResponse       `json:",omitempty"`
+	IntegrationResponses []integrationResponse `json:",omitempty"`
 }
 
 func getAPI(r kv.Reader, sc scope, id string) (*apiRow, error) {
@@ -134,6 +143,7 @@ func (s *Service) changeAPI(ctx context.Context, id string, change func(tx kv.Tx
 
 // putAPI writes an API that changed. Every change of its definition is deployed to the stages with auto-deploy.
 func putAPI(tx kv.Tx, sc scope, row *apiRow) error {
+	row.sync()
 	if err := row.autoDeploy(tx); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	api "brume/internal/api/apigatewayv2"
+	"brume/internal/edge"
 	"brume/internal/kv"
 	"brume/internal/kv/jsonrow"
 )
@@ -221,11 +222,14 @@ func (row *apiRow) checkStage(st *api.Stage) error {
 			return invalid("Invalid stage variable %s", clip(name))
 		}
 	}
+	if row.isSocket() && *st.StageName == defaultStage {
+		return invalid("Stage name only allows a-zA-Z0-9_-")
+	}
 	check := func(l *api.RouteSettings) error {
 		if value(l.ThrottlingRateLimit) < 0 || value(l.ThrottlingBurstLimit) < 0 {
 			return invalid("Invalid throttling settings: limits cannot be negative")
 		}
-		if l.LoggingLevel != nil || value(l.DataTraceEnabled) {
+		if !row.isSocket() && (l.LoggingLevel != nil || value(l.DataTraceEnabled)) {
 			return invalid("Execution logs are not supported on HTTP APIs")
 		}
 		return nil
@@ -331,6 +335,7 @@ func (s *Service) DeleteStage(ctx context.Context, in *api.DeleteStageInput) (*a
 	if err != nil {
 		return nil, err
 	}
+	s.connections.end(edge.StageID{API: *in.ApiId, Stage: *in.StageName}, goingAway, "Going away")
 	return new(api.DeleteStageOutput), nil
 }
 

@@ -14,6 +14,7 @@ import (
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html
 // https://docs.aws.amazon.com/lambda/latest/dg/logging-using-cloudtrail.html
 var dataEvents = map[string]string{
+	"apigatewaymanagementapi": "DeleteConnection GetConnection PostToConnection",
 	"dynamodb": "BatchExecuteStatement BatchGetItem BatchWriteItem DeleteItem ExecuteStatement ExecuteTransaction GetItem " +
 		"PutItem Query Scan TransactGetItems TransactWriteItems UpdateItem",
 	"dynamodbstreams": "GetRecords GetShardIterator",

@@ -26,6 +26,7 @@ import (
 	"brume/internal/service/apigateway"
 	"brume/internal/wire/pace"
 	"brume/internal/wire/sigv4"
+	"brume/internal/wire/socket"
 )
 
 // REST answers requests to REST APIs, and to those that are there no more.
@@ -44,17 +45,44 @@ type HTTP interface {
 	Invoke(ctx context.Context, req *edge.Request) (*edge.Response, bool)
 }
 
+// Sockets answers for WebSocket APIs.
+type Sockets interface {
+	IsSocket(ctx context.Context, apiID string) bool
+	// Connect is false if an API is no WebSocket API. Of a session and a response one is there.
+	Connect(ctx context.Context, req *edge.Request) (edge.Session, *edge.Response, bool)
+}
+
 // Handler is the http.Handler of the data plane. Give it the requests that it Serves.
 type Handler struct {
 	rest     REST
 	http     HTTP
+	sockets  Sockets
 	names    Names
 	verifier *sigv4.Verifier
 }
 
 // New returns a Handler over both kinds of APIs, for callers whose keys credentials resolves.
-func New(rest REST, http HTTP, names Names, credentials sigv4.Credentials) *Handler {
-	return &Handler{rest, http, names, sigv4.NewVerifier(credentials)}
+func New(rest REST, http HTTP, sockets Sockets, names Names, credentials sigv4.Credentials) *Handler {
+	return &Handler{rest, http, sockets, names, sigv4.NewVerifier(credentials)}
+}
+
+// Connections reports whether r is a call of the API of a WebSocket API's connections, to which stage it is sent, and the
+// path of its operation: ".../{stage}/@connections/{id}", whose sign may come escaped.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-how-to-call-websocket-api-connections.html
+func (h *Handler) Connections(r *http.Request) (at edge.StageID, path string, ok bool) {
+	const segment = "/@connections"
+	if !strings.Contains(r.URL.Path, segment+"/") {
+		return at, "", false
+	}
+	t, ok := h.target(r)
+	if !ok {
+		return at, "", false
+	}
+	first, rest := cutSegment(t.Path)
+	if name, err := url.PathUnescape(first); err != nil || "/"+name != segment || !h.sockets.IsSocket(r.Context(), t.API) {
+		return at, "", false
+	}
+	return edge.StageID{API: t.API, Stage: t.Stage}, segment + rest, true
 }
 
 // A Target is what a request to the data plane names.
@@ -187,11 +215,35 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
 		req.Port = local.Port
 	}
+	if socket.IsHandshake(r) && h.open(w, r, req) {
+		return
+	}
 	res, ok := h.http.Invoke(r.Context(), req)
 	if !ok {
 		res = (*edge.Response)(h.rest.Invoke(r.Context(), (*apigateway.Request)(req)))
 	}
 	write(w, r, res)
+}
+
+// open answers the handshake of a WebSocket, and returns when the connection is over; false if the API has none.
+func (h *Handler) open(w http.ResponseWriter, r *http.Request, req *edge.Request) bool {
+	if !socket.IsValid(r) {
+		if !h.sockets.IsSocket(r.Context(), req.API) {
+			return false
+		}
+		write(w, r, &edge.Response{Status: http.StatusBadRequest, Header: []edge.Field{{Name: "content-type", Value: "application/json"}}, Body: []byte(`{"message":"Bad Request"}`)})
+		return true
+	}
+	session, refusal, ok := h.sockets.Connect(r.Context(), req)
+	switch {
+	case !ok:
+		return false
+	case refusal != nil:
+		write(w, r, refusal)
+	default:
+		socket.Serve(w, r, session)
+	}
+	return true
 }
 
 // authenticate verifies the signature of a request, which must be for a region.

@@ -75,6 +75,12 @@ type noHTTP struct{}
 
 func (noHTTP) Invoke(context.Context, *edge.Request) (*edge.Response, bool) { return nil, false }
 
+func (noHTTP) IsSocket(context.Context, string) bool { return false }
+
+func (noHTTP) Connect(context.Context, *edge.Request) (edge.Session, *edge.Response, bool) {
+	return nil, nil, false
+}
+
 // echo answers with what it was asked.
 type echo struct {
 	last  *apigateway.Request
@@ -102,7 +108,7 @@ func (oneName) Locate(_ context.Context, host, path string) (customdomain.Target
 // A custom domain name is asked for only where neither host nor path name an API.
 func TestCustomDomainName(t *testing.T) {
 	e := &echo{}
-	h := New(e, noHTTP{}, oneName{}, nil)
+	h := New(e, noHTTP{}, noHTTP{}, oneName{}, nil)
 	r := httptest.NewRequest("GET", "http://api.example.com/base/a%2Fb", nil)
 	if !h.Serves(r) || h.Serves(httptest.NewRequest("GET", "http://api.example.com/other", nil)) {
 		t.Error("Serves")
@@ -136,7 +142,7 @@ func exchange(t *testing.T, address, request string) string {
 
 func TestRequestAndResponse(t *testing.T) {
 	e := &echo{}
-	srv := httptest.NewServer(New(e, noHTTP{}, oneName{}, nil))
+	srv := httptest.NewServer(New(e, noHTTP{}, noHTTP{}, oneName{}, nil))
 	defer srv.Close()
 	address := srv.Listener.Addr().String()
 	const host = "Host: a1.execute-api.localhost:99\r\nConnection: close\r\n"
@@ -191,7 +197,7 @@ func TestRequestAndResponse(t *testing.T) {
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 func TestBodyLimit(t *testing.T) {
 	e := &echo{}
-	h := New(e, noHTTP{}, oneName{}, nil)
+	h := New(e, noHTTP{}, noHTTP{}, oneName{}, nil)
 	for _, chunked := range []bool{false, true} {
 		for _, tt := range []struct {
 			size, status int
@@ -217,7 +223,7 @@ func TestBodyLimit(t *testing.T) {
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 func TestHeaderLimit(t *testing.T) {
 	e := &echo{}
-	srv := httptest.NewServer(New(e, noHTTP{}, oneName{}, nil))
+	srv := httptest.NewServer(New(e, noHTTP{}, noHTTP{}, oneName{}, nil))
 	defer srv.Close()
 	address := srv.Listener.Addr().String()
 	const line = "GET /dev?" // and " HTTP/1.1"
@@ -258,7 +264,7 @@ func TestHeaderLimit(t *testing.T) {
 // https://www.rfc-editor.org/rfc/rfc9112#section-6.3
 func TestConflictingLengths(t *testing.T) {
 	e := &echo{}
-	srv := httptest.NewServer(New(e, noHTTP{}, oneName{}, nil))
+	srv := httptest.NewServer(New(e, noHTTP{}, noHTTP{}, oneName{}, nil))
 	defer srv.Close()
 	const begin = "POST /dev HTTP/1.1\r\nHost: a1.execute-api.localhost\r\n"
 	const smuggled = "GET /dev/smuggled HTTP/1.1\r\nHost: a1.execute-api.localhost\r\nConnection: close\r\n\r\n"
@@ -322,14 +328,14 @@ func TestBodiesAreNotWaitedForLong(t *testing.T) {
 	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
 	r := httptest.NewRequest("POST", "http://a1.execute-api.localhost/dev", timed{t, w, strings.NewReader("abc")})
 	r.ContentLength = 3
-	New(e, noHTTP{}, oneName{}, nil).ServeHTTP(w, r)
+	New(e, noHTTP{}, noHTTP{}, oneName{}, nil).ServeHTTP(w, r)
 	if e.last == nil || string(e.last.Body) != "abc" || !w.read.IsZero() {
 		t.Errorf("%+v, %v", e.last, w.read)
 	}
 	e.last = nil
 	r = httptest.NewRequest("POST", "http://a1.execute-api.localhost/dev", timed{t, w, iotest.ErrReader(os.ErrDeadlineExceeded)})
 	r.ContentLength = 3
-	New(e, noHTTP{}, oneName{}, nil).ServeHTTP(w, r)
+	New(e, noHTTP{}, noHTTP{}, oneName{}, nil).ServeHTTP(w, r)
 	if e.last != nil || w.Header().Get("Connection") != "close" {
 		t.Errorf("%+v, %v", e.last, w.Header())
 	}
@@ -381,7 +387,7 @@ func deployed(t testing.TB) (h *Handler, apiID, key string) {
 	check(err)
 	_, err = s.CreateUsagePlanKey(ctx, &api.CreateUsagePlanKeyInput{UsagePlanId: p.Id, KeyId: k.Id, KeyType: new("API_KEY")})
 	check(err)
-	return New(s, noHTTP{}, oneName{}, nil), *rest.Id, *k.Value
+	return New(s, noHTTP{}, noHTTP{}, oneName{}, nil), *rest.Id, *k.Value
 }
 
 func TestWholePath(t *testing.T) {

@@ -1,0 +1,201 @@
+package apigatewayv2
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	api "brume/internal/api/apigatewayv2"
+	"brume/internal/edge"
+)
+
+// responses gives the integration of a route its responses, each with a template for all.
+func (g *tester) responses(id string, r *api.CreateRouteOutput, templates map[string]string) {
+	for key, template := range templates {
+		in := &api.CreateIntegrationResponseInput{ApiId: &id, IntegrationId: new(targetOf((*api.Route)(r))), IntegrationResponseKey: &key}
+		if template != "" {
+			in.ResponseTemplates = map[string]string{"$default": template}
+		}
+		must(g.CreateIntegrationResponse(g.ctx, in))
+	}
+}
+
+// Integrations that are no proxies: templates make their requests and responses.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-transformations.html
+func TestSocketTemplates(t *testing.T) {
+	quiet(t, func(t *testing.T, g *tester) {
+		id := g.socketAPI()
+		must(g.UpdateStage(g.ctx, &api.UpdateStageInput{ApiId: &id, StageName: new("dev"), StageVariables: map[string]string{"who": "dev"}}))
+		// MOCK: the message chooses the template, its status the response.
+		mock := g.route(id, "mock", api.CreateIntegrationInput{IntegrationType: new("MOCK"), TemplateSelectionExpression: new("${request.body.kind}"), RequestTemplates: map[string]string{
+			"bad": `{"statusCode":$input.path('$.code')}`, "$default": `{"statusCode":200}`, "broken": "no JSON",
+		}})
+		g.twoWay(id, mock)
+		g.responses(id, mock, map[string]string{"$default": `{"ok":"$context.connectionId $context.identity.sourceIp $stageVariables.who $context.routeKey $context.none"}`, `/4\d\d/`: `{"no":true}`, "418": "tea"})
+		cl := g.dial(toSocket(id))
+		for message, want := range map[string]string{
+			`{"action":"mock"}`:                          `{"ok":"` + cl.id + ` 192.0.2.7 dev mock "}`,
+			`{"action":"mock","kind":"other"}`:           `{"ok":"` + cl.id + ` 192.0.2.7 dev mock "}`,
+			`{"action":"mock","kind":"bad","code":404}`:  `{"no":true}`,
+			`{"action":"mock","kind":"bad","code":4040}`: `{"message": "Internal server error"`,
+			`{"action":"mock","kind":"broken"}`:          `{"message": "Internal server error"`,
+		} {
+			if got := cl.say(message); got != want && !(strings.HasPrefix(want, `{"message"`) && strings.HasPrefix(got, want)) {
+				t.Errorf("%s: got %s, want %s", message, got, want)
+			}
+		}
+		// A key that is a text, and none that matches.
+		only := g.route(id, "only", api.CreateIntegrationInput{IntegrationType: new("MOCK"), RequestTemplates: map[string]string{"application/json": `{"statusCode":$input.path('$.code')}`}})
+		g.twoWay(id, only)
+		g.responses(id, only, map[string]string{"418": "tea"})
+		if got := cl.say(`{"action":"only","code":418}`); got != "tea" {
+			t.Errorf("got %s", got)
+		}
+		if got := cl.say(`{"action":"only","code":200}`); !strings.Contains(got, "Internal server error") {
+			t.Errorf("got %s", got)
+		}
+
+		// AWS: the function gets what the template made, and what it returns is mapped; where it fails, its message chooses.
+		custom := toFunction()
+		custom.IntegrationType, custom.RequestTemplates = new("AWS"), map[string]string{"$default": `{"from":"$context.connectionId","said":$input.json('$.text')}`}
+		lambda := g.route(id, "lambda", custom)
+		g.twoWay(id, lambda)
+		g.responses(id, lambda, map[string]string{"$default": `{"got":$input.json('$.reply')}`, "/No .*/": `refused: $input.path('$.errorMessage')`})
+		g.lambda.run = returns(`{"reply":{"a":1}}`)
+		if got := cl.say(`{"action":"lambda","text":"hi"}`); got != `{"got":{"a":1}}` {
+			t.Errorf("got %s", got)
+		}
+		if got := string(g.lambda.calls[len(g.lambda.calls)-1].Payload); got != `{"from":"`+cl.id+`","said":"hi"}` {
+			t.Errorf("the function got %s", got)
+		}
+		for message, want := range map[string]string{"No entry": "refused: No entry", "else": `{"got":""}`} {
+			g.lambda.run = func(context.Context, *edge.LambdaInvocation) (*edge.LambdaResult, error) {
+				return &edge.LambdaResult{FunctionError: "Unhandled", Payload: []byte(`{"errorMessage":"` + message + `"}`)}, nil
+			}
+			if got := cl.say(`{"action":"lambda","text":"hi"}`); got != want {
+				t.Errorf("%s: got %s, want %s", message, got, want)
+			}
+		}
+
+		// What no template is for, as the passthrough behaviour says.
+		for behaviour, want := range map[string]string{"WHEN_NO_MATCH": "", "NEVER": "Unsupported Media Type", "WHEN_NO_TEMPLATES": "Unsupported Media Type"} {
+			in := toFunction()
+			in.IntegrationType, in.PassthroughBehavior, in.RequestTemplates, in.TemplateSelectionExpression = new("AWS"), &behaviour, map[string]string{"x": "{}"}, new("$request.body.action")
+			g.route(id, behaviour, in)
+			g.lambda.run = returns("{}")
+			message := `{"action":"` + behaviour + `"}`
+			if got := cl.say(message); (got == "") != (want == "") || !strings.Contains(got, want) {
+				t.Errorf("%s: got %s", behaviour, got)
+			}
+			if want == "" && string(g.lambda.calls[len(g.lambda.calls)-1].Payload) != message {
+				t.Error("the message was changed")
+			}
+		}
+
+		// Bytes come and go in Base64.
+		// https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-develop-binary-media-types.html
+		in := toFunction()
+		in.IntegrationType, in.ContentHandlingStrategy = new("AWS"), new("CONVERT_TO_BINARY")
+		g.route(id, "$default", in)
+		if got := cl.say("eyJhIjoxfQ=="); got != "" || string(g.lambda.calls[len(g.lambda.calls)-1].Payload) != `{"a":1}` {
+			t.Errorf("got %s", got)
+		}
+		if got := cl.say("%"); !strings.Contains(got, "Unable to base64 decode the body.") {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-request-validation.html
+func TestSocketModels(t *testing.T) {
+	quiet(t, func(t *testing.T, g *tester) {
+		id := g.socketAPI()
+		must(g.CreateModel(g.ctx, &api.CreateModelInput{ApiId: &id, Name: new("Room"), Schema: new(`{"type":"object","required":["room"]}`)}))
+		must(g.CreateModel(g.ctx, &api.CreateModelInput{ApiId: &id, Name: new("Text"), Schema: new(`{"type":"object","required":["text"]}`)}))
+		checked := func(in *api.CreateRouteInput) {
+			in.ModelSelectionExpression, in.RequestModels = new("${request.body.kind}"), map[string]string{"join": "Room", "$default": "Text"}
+		}
+		g.route(id, "mock", api.CreateIntegrationInput{IntegrationType: new("MOCK"), RequestTemplates: map[string]string{"$default": `{"statusCode":200}`}}, checked)
+		g.route(id, "proxy", toFunction(), checked)
+		cl := g.dial(toSocket(id))
+		for message, good := range map[string]bool{
+			`{"action":"mock","kind":"join","room":1}`: true, `{"action":"mock","kind":"join"}`: false, `{"action":"mock","text":1}`: true, `{"action":"mock"}`: false,
+			`{"action":"proxy"}`: true, // proxies check for themselves
+		} {
+			if got := cl.say(message); good != (got == "") || !good && !strings.Contains(got, `"Invalid request body"`) {
+				t.Errorf("%s: %s", message, got)
+			}
+		}
+	})
+}
+
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-data-mapping.html
+func TestSocketHTTP(t *testing.T) {
+	quiet(t, func(t *testing.T, g *tester) {
+		id := g.socketAPI()
+		connect := g.route(id, "$connect", api.CreateIntegrationInput{IntegrationType: new("HTTP_PROXY"), IntegrationMethod: new("ANY"), IntegrationUri: new("https://up.example/{path}"), RequestParameters: map[string]string{
+			"integration.request.header.X-Connection": "context.connectionId", "integration.request.path.path": "route.request.querystring.room",
+			"integration.request.querystring.all": "route.request.multivalueheader.X-Two", "integration.request.querystring.static": "'a b'",
+		}})
+		r := toSocket(id, edge.Field{"Host", "x"}, edge.Field{"X-Two", "1"}, edge.Field{"X-Two", "2"}, edge.Field{"Sec-Websocket-Key", "k"}, edge.Field{"Sec-Websocket-Protocol", "p"})
+		r.Query = []edge.Field{{"room", "a/b"}}
+		cl := g.dial(r)
+		call := g.http.last
+		header := func(name string) string {
+			v, _ := joined(call.Header, name, true)
+			return v
+		}
+		if call.Method != "GET" || call.URL != "https://up.example/a%2Fb?all=1&all=2&static=a%20b&room=a%2Fb" || header("X-Connection") != cl.id || header("Sec-WebSocket-Key") != "" ||
+			header("Sec-WebSocket-Protocol") != "p" || header("Host") != "" || header("X-Forwarded-For") != "192.0.2.7" || header("User-Agent") != "AmazonAPIGateway_"+id {
+			t.Errorf("%+v", call)
+		}
+		for room, want := range map[string]int{"..": 500, "": 500} {
+			bad := toSocket(id)
+			if room != "" {
+				bad.Query = []edge.Field{{"room", room}}
+			}
+			if _, res := g.handshake(bad); res == nil || res.Status != want {
+				t.Errorf("%q: %+v", room, res)
+			}
+		}
+		g.http.res = &edge.HTTPResult{Status: 403, Body: []byte("no")}
+		if _, res := g.handshake(r); res == nil || res.Status != 403 || len(res.Body) != 0 {
+			t.Errorf("%+v", res)
+		}
+		must(g.DeleteRoute(g.ctx, &api.DeleteRouteInput{ApiId: &id, RouteId: connect.RouteId}))
+
+		// Messages are bodies.
+		g.twoWay(id, g.route(id, "proxy", api.CreateIntegrationInput{IntegrationType: new("HTTP_PROXY"), IntegrationMethod: new("POST"), IntegrationUri: new("https://up.example/in"), RequestParameters: map[string]string{
+			"integration.request.header.X-Text": "route.request.body.text", "integration.request.header.X-None": "route.request.querystring.room"}}))
+		custom := g.route(id, "custom", api.CreateIntegrationInput{IntegrationType: new("HTTP"), IntegrationMethod: new("PUT"), IntegrationUri: new("https://up.example/in?x=1"),
+			RequestTemplates: map[string]string{"$default": `{"t":$input.json('$.text')}`}, RequestParameters: map[string]string{"integration.request.querystring.y": "stageVariables.none"}})
+		g.twoWay(id, custom)
+		must(g.CreateIntegrationResponse(g.ctx, &api.CreateIntegrationResponseInput{ApiId: &id, IntegrationId: new(targetOf((*api.Route)(custom))), IntegrationResponseKey: new("$default"),
+			TemplateSelectionExpression: new("${integration.response.statuscode}-${integration.response.header.x-kind}"), ResponseTemplates: map[string]string{"201-a": `made $input.path('$.id')`, "$default": "else"}}))
+		g.http.res = &edge.HTTPResult{Status: 201, Body: []byte(`{"id":7}`), Header: []edge.Field{{"X-Kind", "a"}}}
+		message := `{"action":"proxy","text":"hi"}`
+		if got := cl.say(message); got != `{"id":7}` {
+			t.Errorf("got %s", got)
+		}
+		call = g.http.last
+		if call.Method != "POST" || call.URL != "https://up.example/in" || string(call.Body) != message || header("X-Text") != "hi" || header("Content-Type") != "application/json" || header("X-None") != "" ||
+			slices.ContainsFunc(call.Header, func(f edge.Field) bool { return strings.HasPrefix(f.Name, "Sec-") }) {
+			t.Errorf("%+v", call)
+		}
+		if got := cl.say(`{"action":"custom","text":"hi"}`); got != "made 7" || g.http.last.URL != "https://up.example/in?x=1" || string(g.http.last.Body) != `{"t":"hi"}` || g.http.last.Method != "PUT" {
+			t.Errorf("got %s; %+v", got, g.http.last)
+		}
+		g.http.res.Status = 500
+		if got := cl.say(`{"action":"custom","text":"hi"}`); got != "else" {
+			t.Errorf("got %s", got)
+		}
+		for _, err := range []error{edge.ErrTooLarge, fmt.Errorf("no route to host")} {
+			g.http.err = err
+			if got := cl.say(message); !strings.Contains(got, "Internal server error") {
+				t.Errorf("%v: %s", err, got)
+			}
+		}
+	})
+}

@@ -36,11 +36,11 @@ func (c *usageCmd) Run(ctx context.Context) error {
 		return out.Encode(u)
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "MONTH\tREGION\tFUNCTION\tARCHITECTURE\tREQUESTS\tGB-SECONDS\t%s\t\n", u.Currency)
+	fmt.Fprintf(w, "MONTH\tREGION\tFUNCTION\tARCHITECTURE\tREQUESTS\tGB-SECONDS\tPROVISIONED\t%s\t\n", u.Currency)
 	for _, f := range u.Lambda {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%.3f\t%.6f\t\n", f.Month, f.Region, f.Function, f.Architecture, f.Requests, f.GBSeconds, f.Charge)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%.3f\t%.3f\t%.6f\t\n", f.Month, f.Region, f.Function, f.Architecture, f.Requests, f.GBSeconds, f.ProvisionedGBSeconds, f.Charge)
 	}
-	fmt.Fprintf(w, "\t\t\t\t\tTOTAL\t%.6f\t\n", u.Total)
+	fmt.Fprintf(w, "\t\t\t\t\t\tTOTAL\t%.6f\t\n", u.Total)
 	if err := w.Flush(); err != nil {
 		return err
 	}

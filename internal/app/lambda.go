@@ -137,6 +137,7 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 		Principals:   p.identities,
 		Streams:      newTableStreams(p.dispatcher, p.identities, p.streams),
 		Destinations: destinations{p.identities, p.dispatcher},
+		Meter:        s.meter,
 		Logger:       s.log,
 		Architecture: architecture(),
 	})
@@ -157,6 +158,7 @@ func (s *stack) newLambda(ctx, background context.Context, c Config, p lambdaPar
 	})
 	s.loop(background, service.RunMappings)
 	s.loop(background, s.meter.Run)
+	s.loop(background, service.MeterProvisions)
 	started := time.Now()
 	s.loop(background, func(ctx context.Context) {
 		if err := packages.Sweep(ctx, started); err != nil && ctx.Err() == nil {

@@ -36,13 +36,15 @@ type Usage struct {
 
 // FunctionUsage is what a function used in a month.
 type FunctionUsage struct {
-	Region       string  `json:"region"`
-	Month        string  `json:"month"`
-	Function     string  `json:"function"`
-	Architecture string  `json:"architecture"`
-	Requests     int64   `json:"requests"`
-	GBSeconds    float64 `json:"gbSeconds"`
-	Charge       float64 `json:"charge"`
+	Region       string `json:"region"`
+	Month        string `json:"month"`
+	Function     string `json:"function"`
+	Architecture string `json:"architecture"`
+	Requests     int64  `json:"requests"`
+	// GBSeconds is what ran; ProvisionedGBSeconds is what was kept ready for that.
+	GBSeconds            float64 `json:"gbSeconds"`
+	ProvisionedGBSeconds float64 `json:"provisionedGBSeconds"`
+	Charge               float64 `json:"charge"`
 }
 
 // usageHandler answers for usagePath, and next for everything else.
@@ -131,19 +133,21 @@ func charge(list *prices.Lambda, readings []lambda.MeterReading) []FunctionUsage
 	for _, r := range readings {
 		name := FunctionUsage{Region: r.Region, Month: r.Day[:len("2006-01")], Function: r.Function, Architecture: r.Architecture}
 		u := functions[name]
-		u.Requests += r.Requests
-		u.MemoryMBMillis += r.MemoryMBMillis
-		u.StorageMBMillis += r.StorageMBMillis
+		u.Add(r.Usage)
 		functions[name] = u
 		duration[tier{name.Region, name.Month, name.Architecture}] += gbSeconds(r.MemoryMBMillis)
 	}
 	out := []FunctionUsage{}
 	for f, u := range functions {
-		f.Requests, f.GBSeconds = u.Requests, gbSeconds(u.MemoryMBMillis)
+		onDemand := gbSeconds(u.MemoryMBMillis)
+		f.Requests, f.GBSeconds = u.Requests, onDemand+gbSeconds(u.ProvisionedRunMBMillis)
+		f.ProvisionedGBSeconds = gbSeconds(u.ProvisionedMBMillis)
 		f.Charge = float64(u.Requests) / 1e6 * list.PerMillionRequests
 		f.Charge += gbSeconds(u.StorageMBMillis) * list.EphemeralStorage
+		f.Charge += f.ProvisionedGBSeconds * list.ProvisionedPerGBSecond[f.Architecture]
+		f.Charge += gbSeconds(u.ProvisionedRunMBMillis) * list.ProvisionedRunPerGBSecond[f.Architecture]
 		if all := duration[tier{f.Region, f.Month, f.Architecture}]; all > 0 {
-			f.Charge += list.Duration(f.Architecture, all) * f.GBSeconds / all
+			f.Charge += list.Duration(f.Architecture, all) * onDemand / all
 		}
 		out = append(out, f)
 	}

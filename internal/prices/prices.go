@@ -37,6 +37,9 @@ type Lambda struct {
 	FreeStorageMB    int     `json:"freeEphemeralStorageMB"`
 	// PerGBSecond are the tiers of a month by architecture: they count all functions of a region together.
 	PerGBSecond map[string][]Tier `json:"perGBSecond"`
+	// ProvisionedPerGBSecond is for what is kept ready, ProvisionedRunPerGBSecond for what runs there.
+	ProvisionedPerGBSecond    map[string]float64 `json:"provisionedPerGBSecond"`
+	ProvisionedRunPerGBSecond map[string]float64 `json:"provisionedRunPerGBSecond"`
 }
 
 // A Tier is a price up to an amount; 0 stands for any.

@@ -170,6 +170,7 @@ func newFixture(t testing.TB) *fixture {
 	f.Service = New(Config{
 		Authorizer: f.calls, Principals: f, Destinations: f.to, Streams: f.streams,
 		Store: store, Sealer: box, Roles: f.roles, Runtimes: fakeRuntimes{}, Environments: f.envs, Packages: packages,
+		Meter: NewMeter(store, slog.New(slog.DiscardHandler)),
 		Links: f.links, Logger: slog.New(slog.DiscardHandler), Architecture: api.ArchitectureX8664,
 	})
 	f.calls.Add(api.Schema(), api.Handlers(f.Service), f.Checks)

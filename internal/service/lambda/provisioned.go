@@ -21,10 +21,77 @@ type provisionedRow struct {
 	Modified  time.Time `json:"modified"`
 }
 
-// Provisions remembers what environments were told to keep ready, so that they can be told of what is no more.
+// Provisions remembers what environments were told to keep ready, so that they can be told of what is no more, and so that it
+// can be metered.
 type provisions struct {
 	mu   sync.Mutex
-	kept map[ref]map[string]*environment.Function // by function and version
+	kept map[ref]*kept // by function
+}
+
+// kept is what a function has ready.
+type kept struct {
+	versions map[string]*environment.Function
+	rows     map[ref]keptRow // by version or alias
+	metered  time.Time       // up to when
+}
+
+type keptRow struct {
+	fn *environment.Function // the version that it leads to
+	*provisionedRow
+}
+
+// A ProvisionMeter is told what was kept ready.
+type ProvisionMeter interface {
+	Provisioned(f *environment.Function, n int32, d time.Duration)
+}
+
+// provisionUnit is what the time of a provision is rounded up to.
+// https://aws.amazon.com/lambda/pricing/#Provisioned_Concurrency_Pricing
+const provisionUnit = 5 * time.Minute
+
+// meter counts what was ready since it was last called. The time between is a whole number of milliseconds.
+func (k *kept) meter(m ProvisionMeter, now time.Time) {
+	d := now.Sub(k.metered).Truncate(time.Millisecond)
+	if d <= 0 {
+		return
+	}
+	k.metered = k.metered.Add(d)
+	for _, row := range k.rows {
+		m.Provisioned(row.fn, row.Requested, d)
+	}
+}
+
+// end counts the rest of the unit that what has ended had begun, where now is what is kept instead.
+func (k *kept) end(m ProvisionMeter, rows map[ref]keptRow, now time.Time) {
+	for at, row := range k.rows {
+		left := int32(0)
+		if still, ok := rows[at]; ok {
+			left = still.Requested
+		}
+		if rest := provisionUnit - now.Sub(row.Modified)%provisionUnit; left < row.Requested && rest < provisionUnit {
+			m.Provisioned(row.fn, row.Requested-left, rest)
+		}
+	}
+}
+
+// MeterProvisions counts what is kept ready, every second until ctx ends, and then for the last time.
+func (s *Service) MeterProvisions(ctx context.Context) {
+	tick := time.NewTicker(meterInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+		s.provisions.mu.Lock()
+		for _, k := range s.provisions.kept {
+			k.meter(s.meter, time.Now())
+		}
+		s.provisions.mu.Unlock()
+		if ctx.Err() != nil {
+			return
+		}
+	}
 }
 
 func decodeProvisioned(data []byte) (*provisionedRow, error) {
@@ -253,10 +320,9 @@ func eachProvisioned(rd kv.Reader, prefix []byte, err *error) func(yield func(re
 func (s *Service) reprovision(ctx context.Context, r ref) error {
 	s.provisions.mu.Lock()
 	defer s.provisions.mu.Unlock()
-	var want map[string]int
-	functions := map[string]*environment.Function{}
+	want := map[string]int{}
+	now := &kept{versions: map[string]*environment.Function{}, rows: map[ref]keptRow{}}
 	err := s.store.View(ctx, func(rd kv.Reader) (err error) {
-		want = map[string]int{}
 		for at, row := range eachProvisioned(rd, provisionedPrefix(r.scope, r.name), &err) {
 			_, v, e := s.find(rd, at)
 			if e != nil {
@@ -269,25 +335,32 @@ func (s *Service) reprovision(ctx context.Context, r ref) error {
 				continue
 			}
 			want[v.version()] += int(row.Requested)
-			functions[v.version()] = v.function(r)
+			now.versions[v.version()] = v.function(r)
+			now.rows[at] = keptRow{now.versions[v.version()], row}
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	for version, f := range s.provisions.kept[r] {
-		if want[version] == 0 {
-			s.environments.Provision(f, 0)
+	now.metered = time.Now()
+	if before := s.provisions.kept[r]; before != nil {
+		before.meter(s.meter, now.metered)
+		before.end(s.meter, now.rows, now.metered)
+		now.metered = before.metered
+		for version, f := range before.versions {
+			if want[version] == 0 {
+				s.environments.Provision(f, 0)
+			}
 		}
 	}
 	for version, n := range want {
-		s.environments.Provision(functions[version], n)
+		s.environments.Provision(now.versions[version], n)
 	}
 	if s.provisions.kept == nil {
-		s.provisions.kept = map[ref]map[string]*environment.Function{}
+		s.provisions.kept = map[ref]*kept{}
 	}
-	if s.provisions.kept[r] = functions; len(functions) == 0 {
+	if s.provisions.kept[r] = now; len(now.rows) == 0 {
 		delete(s.provisions.kept, r)
 	}
 	return nil

@@ -47,6 +47,7 @@ type Service struct {
 	streams      eventsource.Stream
 	queues       eventsource.Queue
 	provisions   provisions
+	meter        ProvisionMeter
 	packages     *Packages
 	log          *slog.Logger
 	architecture string
@@ -148,6 +149,7 @@ type Config struct {
 	Logger  *slog.Logger
 	// Architecture is this machine's, as Lambda names it: "x86_64" or "arm64".
 	Architecture string
+	Meter        ProvisionMeter
 	// Concurrency is how many invocations may run at one time in an account and region; 0 means DefaultConcurrency.
 	Concurrency int
 }
@@ -163,7 +165,7 @@ func New(c Config) *Service {
 	}
 	return &Service{
 		store: c.Store, sealer: c.Sealer, roles: c.Roles, runtimes: c.Runtimes, environments: c.Environments,
-		packages: c.Packages, links: c.Links, objects: c.Objects, authorizer: c.Authorizer, principals: c.Principals, destinations: c.Destinations, streams: c.Streams, queues: c.Queues, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
+		packages: c.Packages, links: c.Links, objects: c.Objects, authorizer: c.Authorizer, principals: c.Principals, destinations: c.Destinations, streams: c.Streams, queues: c.Queues, meter: c.Meter, log: c.Logger, architecture: c.Architecture, concurrency: c.Concurrency,
 	}
 }
 

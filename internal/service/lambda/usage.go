@@ -31,12 +31,19 @@ type Usage struct {
 	// ephemeral storage has over what is free.
 	MemoryMBMillis  int64 `json:"memoryMBMillis"`
 	StorageMBMillis int64 `json:"storageMBMillis,omitempty"`
+	// ProvisionedMBMillis is the memory of what was kept ready times the time that it was, ProvisionedRunMBMillis what of
+	// that was billed for running: it is not in MemoryMBMillis.
+	ProvisionedMBMillis    int64 `json:"provisionedMBMillis,omitempty"`
+	ProvisionedRunMBMillis int64 `json:"provisionedRunMBMillis,omitempty"`
 }
 
-func (u *Usage) add(v Usage) {
+// Add adds v to u.
+func (u *Usage) Add(v Usage) {
 	u.Requests += v.Requests
 	u.MemoryMBMillis += v.MemoryMBMillis
 	u.StorageMBMillis += v.StorageMBMillis
+	u.ProvisionedMBMillis += v.ProvisionedMBMillis
+	u.ProvisionedRunMBMillis += v.ProvisionedRunMBMillis
 }
 
 // A meterKey is whose usage it is, and of which day.
@@ -53,12 +60,26 @@ func NewMeter(store kv.Store, log *slog.Logger) *Meter {
 // Record implements environment.Meter.
 func (m *Meter) Record(f *environment.Function, u *environment.Usage) {
 	ms := u.Billed.Milliseconds()
+	used := Usage{Requests: 1, StorageMBMillis: int64(max(f.TmpMB-defaultTmpSize, 0)) * ms}
+	if u.Provisioned {
+		used.ProvisionedRunMBMillis = int64(f.MemoryMB) * ms
+	} else {
+		used.MemoryMBMillis = int64(f.MemoryMB) * ms
+	}
+	m.add(f, used)
+}
+
+// Provisioned counts n environments of a function that were kept ready for a time.
+func (m *Meter) Provisioned(f *environment.Function, n int32, d time.Duration) {
+	m.add(f, Usage{ProvisionedMBMillis: int64(n) * int64(f.MemoryMB) * d.Milliseconds()})
+}
+
+func (m *Meter) add(f *environment.Function, used Usage) {
 	k := meterKey{scope{f.Account, f.Region}, time.Now().UTC().Format(time.DateOnly), f.Name, f.Architecture}
-	used := Usage{1, int64(f.MemoryMB) * ms, int64(max(f.TmpMB-defaultTmpSize, 0)) * ms}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	before := m.used[k]
-	before.add(used)
+	before.Add(used)
 	m.used[k] = before
 }
 
@@ -93,7 +114,7 @@ func (m *Meter) Flush(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			stored.add(u)
+			stored.Add(u)
 			if err := putJSON(tx, meterRowKey(k), stored); err != nil {
 				return err
 			}
@@ -105,7 +126,7 @@ func (m *Meter) Flush(ctx context.Context) error {
 		defer m.mu.Unlock()
 		for k, u := range used {
 			now := m.used[k]
-			now.add(u)
+			now.Add(u)
 			m.used[k] = now
 		}
 	}

@@ -124,6 +124,8 @@ type Usage struct {
 	Billed    time.Duration
 	MemoryMB  int
 	MaxMemory int64 // bytes
+	// Provisioned says that it ran in an environment of a provision, which has a price of its own.
+	Provisioned bool
 }
 
 // A ThrottledError says that an invocation would have been over a limit.

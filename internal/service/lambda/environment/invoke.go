@@ -300,7 +300,7 @@ func (r *run) end(o outcome, spent time.Duration, usable bool) {
 	u.Duration, u.Init, u.MemoryMB = spent, e.init, r.f.MemoryMB
 	u.Billed = billed(spent, e.init)
 	if e.fn.initialization == provisionedConcurrency {
-		u.Billed = billed(spent, 0) // the init phase is in the price of the provision
+		u.Billed, u.Provisioned = billed(spent, 0), true // the init phase is in the price of the provision
 	}
 	e.init = 0
 	if e.proc != nil {

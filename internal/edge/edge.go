@@ -32,8 +32,9 @@ type Request struct {
 	Query    []Field
 	// Header holds the headers, Host included.
 	Header []Field
-	// Body is the whole body; the caller bounds it to MaxBody.
-	Body []byte
+	// Body is the whole body; the caller bounds it to MaxBody. One that is TooLong is not there.
+	Body    []byte
+	TooLong bool
 	// Host is the host that the request was sent to, with its port.
 	Host string
 	// SourceIP is the client.

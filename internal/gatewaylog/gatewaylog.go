@@ -35,14 +35,19 @@ type Event struct {
 }
 
 const (
-	// maxQueued bounds the events that wait to be written. What comes on top is dropped, counted and said.
+	// maxQueued and maxBytes bound the events that wait to be written. What comes on top is dropped, counted and said.
 	maxQueued = 20000
+	maxBytes  = 32 << 20
 	// every is how often what waits is written.
 	every = 250 * time.Millisecond
-	// maxBatch is how many events go into one call, which must stay below 1 MB of them.
-	maxBatch = 200
-	// maxLine bounds a line of an access log, in bytes.
-	maxLine = 4096
+	// maxLine bounds a line of an access log, in bytes: what CloudWatch Logs takes as one event.
+	maxLine = 256<<10 - eventBytes
+	// maxBatch bounds the events of one call, in bytes, each with eventBytes on top.
+	// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
+	maxBatch   = 1 << 20
+	eventBytes = 26
+	// maxBatchEvents bounds the events of one call.
+	maxBatchEvents = 10000
 )
 
 // entries are the lines of one request for one stream.
@@ -57,6 +62,7 @@ type Queue struct {
 	log     *slog.Logger
 	entries chan entries
 	events  atomic.Int64
+	bytes   atomic.Int64
 	dropped atomic.Int64
 	name    string
 }
@@ -77,11 +83,12 @@ func (q *Queue) Add(stream Stream, events ...Event) {
 	if stream.Stream == "" {
 		stream.Stream = q.name
 	}
-	if q.events.Add(n) > maxQueued {
+	if q.events.Add(n) > maxQueued || q.bytes.Load() > maxBytes {
 		q.events.Add(-n)
 		q.dropped.Add(n)
 		return
 	}
+	q.bytes.Add(sizeOf(events))
 	q.entries <- entries{stream, events} // no more entries than events, so there is room
 }
 
@@ -92,6 +99,7 @@ func (q *Queue) drain() map[Stream][]Event {
 		select {
 		case e := <-q.entries:
 			q.events.Add(-int64(len(e.events)))
+			q.bytes.Add(-sizeOf(e.events))
 			out[e.stream] = append(out[e.stream], e.events...)
 		default:
 			return out
@@ -103,7 +111,7 @@ func (q *Queue) drain() map[Stream][]Event {
 func (q *Queue) Write(ctx context.Context) {
 	for stream, events := range q.drain() {
 		for len(events) > 0 {
-			n := min(len(events), maxBatch)
+			n := batch(events)
 			if err := q.logs.Put(ctx, stream, events[:n]); err != nil {
 				q.log.WarnContext(ctx, "API Gateway could not write its log", slog.String("group", stream.Group), slog.Int("lost", n), slog.String("error", err.Error()))
 			}
@@ -113,6 +121,24 @@ func (q *Queue) Write(ctx context.Context) {
 	if n := q.dropped.Swap(0); n > 0 {
 		q.log.WarnContext(ctx, "API Gateway dropped log events: more came than could be written", slog.Int64("dropped", n))
 	}
+}
+
+func sizeOf(events []Event) (n int64) {
+	for i := range events {
+		n += int64(len(events[i].Message)) + eventBytes
+	}
+	return n
+}
+
+// batch is how many events, one at least, go into one call.
+func batch(events []Event) int {
+	size := 0
+	for n := range min(len(events), maxBatchEvents) {
+		if size += len(events[n].Message) + eventBytes; size > maxBatch && n > 0 {
+			return n
+		}
+	}
+	return min(len(events), maxBatchEvents)
 }
 
 // Run writes until ctx ends, and then what is left.

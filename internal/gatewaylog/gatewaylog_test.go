@@ -113,3 +113,31 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// A call holds at most 1 MB and 10,000 events, and what waits is bounded in bytes too.
+// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
+func TestBatches(t *testing.T) {
+	large := Event{Message: strings.Repeat("x", maxLine)}
+	for _, tt := range []struct {
+		events []Event
+		want   int
+	}{
+		{[]Event{{}}, 1}, {make([]Event, 10000), 10000}, {make([]Event, 10001), 10000}, {[]Event{large, large, large, large}, 4}, {[]Event{large, large, large, large, {}}, 4},
+		{[]Event{{Message: strings.Repeat("x", 2<<20)}, {}}, 1},
+	} {
+		if got := batch(tt.events); got != tt.want {
+			t.Errorf("%d of %d", got, len(tt.events))
+		}
+	}
+	q, k := newQueue()
+	for range 200 {
+		q.Add(Stream{Group: "g"}, large)
+	}
+	if n := q.dropped.Load(); n != 71 { // 129 lines of 256 KiB are more than 32 MiB
+		t.Errorf("dropped %d", n)
+	}
+	q.Write(t.Context())
+	if n := len(k.lines["g"]); n != 129 || q.bytes.Load() != 0 {
+		t.Errorf("%d lines, %d bytes", n, q.bytes.Load())
+	}
+}

@@ -30,6 +30,16 @@ func (e *Error) Error() string { return e.Reason }
 
 type object = map[string]any
 
+// Resolve puts an account and a region in the place of AWS's variables in a document: ${AWS::AccountId}, ${AWS::Region} and
+// ${AWS::Partition}.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/import-api-aws-variables.html
+func Resolve(data []byte, account, region string) []byte {
+	for name, v := range map[string]string{"AccountId": account, "Region": region, "Partition": "aws"} {
+		data = bytes.ReplaceAll(data, []byte("${AWS::"+name+"}"), []byte(v))
+	}
+	return data
+}
+
 // Decode reads JSON or YAML. Numbers stay as they are written.
 func Decode(data []byte) (object, error) {
 	if len(data) > MaxDocument {

@@ -49,7 +49,7 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 	}
 	requestTags(check.Context, in)
 	checks = append(checks, check)
-	given := givenIn(in)
+	given := givenIn(sc, in)
 	if given.policy {
 		// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-resource-policies-create-attach.html
 		check.Action = "apigateway:UpdateRestApiPolicy"
@@ -206,7 +206,7 @@ func (g *given) patched(ops []api.PatchOperation, path string) {
 	}
 }
 
-func givenIn(in schema.Struct) (g given) {
+func givenIn(sc scope, in schema.Struct) (g given) {
 	switch in := in.(type) {
 	case *api.PutIntegrationInput:
 		g.role(in.Credentials)
@@ -223,17 +223,17 @@ func givenIn(in schema.Struct) (g given) {
 	case *api.UpdateRestApiInput:
 		g.policy = slices.ContainsFunc(in.PatchOperations, func(op api.PatchOperation) bool { return value(op.Path) == "/policy" })
 	case *api.ImportRestApiInput:
-		g.document(in.Body, in.Parameters)
+		g.document(sc, in.Body, in.Parameters)
 	case *api.PutRestApiInput:
-		g.document(in.Body, in.Parameters)
+		g.document(sc, in.Body, in.Parameters)
 	}
 	return g
 }
 
 // document adds what a document hands over. One that cannot be read, in the way in which the import will read it, hands over
 // nothing, and is refused later.
-func (g *given) document(body []byte, parameters map[string]string) {
-	options, err := importOptions(parameters)
+func (g *given) document(sc scope, body []byte, parameters map[string]string) {
+	options, err := importOptions(sc, parameters)
 	if err != nil {
 		return
 	}

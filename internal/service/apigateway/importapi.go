@@ -48,7 +48,8 @@ func (s *Service) PutRestApi(ctx context.Context, in *api.PutRestApiInput) (*api
 // importDocument applies a document to the API that target returns. Nothing remains of an import that fails.
 func (s *Service) importDocument(ctx context.Context, body []byte, parameters map[string]string, strict bool,
 	target func(tx kv.Tx, sc scope, def *openapi.Definition) (*api.RestApi, error), overwrite bool) (*api.RestApi, error) {
-	options, err := importOptions(parameters)
+	sc := scopeOf(ctx)
+	options, err := importOptions(sc, parameters)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,6 @@ func (s *Service) importDocument(ctx context.Context, body []byte, parameters ma
 	if strict && len(def.Warnings) > 0 {
 		return nil, invalid("Warnings found during import:\n\t%s", strings.Join(def.Warnings, "\n\t"))
 	}
-	sc := scopeOf(ctx)
 	var row *api.RestApi
 	err = s.store.Update(ctx, func(tx kv.Tx) (err error) {
 		if row, err = target(tx, sc, def); err != nil {
@@ -81,9 +81,9 @@ func (s *Service) importDocument(ctx context.Context, body []byte, parameters ma
 	return row, nil
 }
 
-// importOptions are the parameters of an import.
-func importOptions(parameters map[string]string) (openapi.Options, error) {
-	o := openapi.Options{BasePath: parameters["basepath"], IgnoreDocumentation: parameters["ignore"] == "documentation"}
+// importOptions are the parameters of an import into an account and region.
+func importOptions(sc scope, parameters map[string]string) (openapi.Options, error) {
+	o := openapi.Options{BasePath: parameters["basepath"], IgnoreDocumentation: parameters["ignore"] == "documentation", Account: sc.account, Region: sc.region}
 	switch o.BasePath {
 	case "", "ignore", "prepend", "split":
 		return o, nil

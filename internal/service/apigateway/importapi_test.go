@@ -189,3 +189,21 @@ func TestExport(t *testing.T) {
 	_, err = export("swagger", "", new("text/html"))
 	wantError(t, err, "BadRequestException", "Invalid accepts value")
 }
+
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/import-api-aws-variables.html
+func TestImportVariables(t *testing.T) {
+	g := newGateway(t)
+	document := []byte("openapi: 3.0.1\ninfo: {title: tasks-api, version: v1.0}\npaths:\n  /:\n    get:\n      x-amazon-apigateway-integration:\n        type: aws_proxy\n        httpMethod: POST\n" +
+		"        credentials: arn:aws:iam::${AWS::AccountId}:role/r\n" +
+		"        uri: arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:f/invocations\n")
+	id := must(g.ImportRestApi(g.ctx, &api.ImportRestApiInput{Body: document})).Id
+	root := must(g.GetResources(g.ctx, &api.GetResourcesInput{RestApiId: id})).Items[0]
+	i := must(g.GetIntegration(g.ctx, &api.GetIntegrationInput{RestApiId: id, ResourceId: root.Id, HttpMethod: new("GET")}))
+	if *i.Uri != "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:123456789012:function:f/invocations" || *i.Credentials != "arn:aws:iam::123456789012:role/r" {
+		t.Errorf("%+v", i)
+	}
+	checks, _, err := g.Checks(g.ctx, "ImportRestApi", &api.ImportRestApiInput{Body: document})
+	if err != nil || len(checks) != 2 || checks[1].Resource != "arn:aws:iam::123456789012:role/r" {
+		t.Errorf("%+v %v", checks, err)
+	}
+}

@@ -115,6 +115,8 @@ func (x *exchange) ownError(status int) (kind, text string) {
 		return "ACCESS_DENIED", "Forbidden"
 	case 404:
 		return "RESOURCE_NOT_FOUND", "Not Found"
+	case 413:
+		return "REQUEST_TOO_LARGE", "Request Entity Too Large"
 	case 429:
 		return "THROTTLED", "Too Many Requests"
 	case 503:

@@ -18,6 +18,9 @@ const (
 	maxAuthorizers  = 10
 	maxStages       = 10
 	maxAPIs         = 600
+	maxAudiences    = 50 // of an authorizer
+	maxScopes       = 10 // of a route
+	maxVariables    = 100
 )
 
 func apiID(v *api.Api) string { return *v.ApiId }

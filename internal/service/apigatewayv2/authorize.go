@@ -34,6 +34,10 @@ type authorized struct {
 	expires  time.Time
 }
 
+// maxAuthorizing is how long a Lambda authorizer may take.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+const maxAuthorizing = 10 * time.Second
+
 // maxAuthorized bounds the answers of authorizers that are remembered.
 const maxAuthorized = 20000
 
@@ -331,9 +335,9 @@ func (s *Service) ask(ctx context.Context, x *exchange, a *authorizer, identity 
 	}
 	d := x.stage.api
 	source := "arn:aws:execute-api:" + d.region + ":" + d.account + ":" + d.id + "/authorizers/" + a.id
-	result, refusal := s.callLambda(ctx, x, a.function, a.qualifier, a.credentials, source, maxTimeout, payload)
+	result, refusal := s.callLambda(ctx, x, a.function, a.qualifier, a.credentials, source, maxAuthorizing, payload)
 	if refusal != nil {
-		return nil, refusal
+		return nil, failed() // whatever Lambda says of it: the client is told that the authorizer failed
 	}
 	got, err := parseAuthorized(result.Payload, a.simple)
 	if err != nil {

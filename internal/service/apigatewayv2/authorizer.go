@@ -43,6 +43,9 @@ func checkAuthorizer(a *api.Authorizer) error {
 		if jwks.CheckIssuer(*a.JwtConfiguration.Issuer) != nil {
 			return invalid("Invalid issuer: %s. Issuer must have a valid URL ( https://{domain}/ )", clip(*a.JwtConfiguration.Issuer))
 		}
+		if len(a.JwtConfiguration.Audience) > maxAudiences {
+			return invalid("Maximum number of audiences for an authorizer has been reached: %d", maxAudiences)
+		}
 		if len(a.IdentitySource) != 1 {
 			return invalid("JWT authorizers have one identity source")
 		}

@@ -49,13 +49,13 @@ func (s *Service) Checks(ctx context.Context, operation string, in schema.Struct
 	if err != nil {
 		return nil, true, err
 	}
-	requestTags(check.Context, in)
+	requestTags(sc, check.Context, in)
 	checks = append(checks, check)
 	if enablesLog(in) {
 		// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
 		checks = append(checks, policy.Check{Action: "logs:CreateLogDelivery", Resource: "*", ResourceAccount: sc.account})
 	}
-	for _, role := range passedRoles(in) {
+	for _, role := range passedRoles(sc, in) {
 		checks = append(checks, policy.Check{
 			Action: "iam:PassRole", Resource: role, Context: map[string][]string{"iam:PassedToService": {"apigateway.amazonaws.com"}},
 		})
@@ -93,7 +93,7 @@ func implemented() []string {
 }
 
 // requestTags adds the condition keys for the tags that a request carries.
-func requestTags(conditions map[string][]string, in schema.Struct) {
+func requestTags(sc scope, conditions map[string][]string, in schema.Struct) {
 	var tags map[string]string
 	switch in := in.(type) {
 	case *api.CreateApiInput:
@@ -104,7 +104,7 @@ func requestTags(conditions map[string][]string, in schema.Struct) {
 		tags = in.Tags
 	case *api.ImportApiInput:
 		// A document that cannot be read has none, and is refused later.
-		if d, err := readDocument(value(in.Body), in.Basepath); err == nil {
+		if d, err := readDocument(sc, value(in.Body), in.Basepath); err == nil {
 			tags = d.Tags
 		}
 	case *api.TagResourceInput:
@@ -121,7 +121,7 @@ func requestTags(conditions map[string][]string, in schema.Struct) {
 }
 
 // passedRoles lists the roles that a call hands to API Gateway.
-func passedRoles(in schema.Struct) (roles []string) {
+func passedRoles(sc scope, in schema.Struct) (roles []string) {
 	add := func(role *string) {
 		if r := value(role); r != "" && !slices.Contains(roles, r) {
 			roles = append(roles, r)
@@ -141,9 +141,9 @@ func passedRoles(in schema.Struct) (roles []string) {
 	case *api.UpdateAuthorizerInput:
 		add(in.AuthorizerCredentialsArn)
 	case *api.ImportApiInput:
-		return rolesInDocument(in.Body)
+		return rolesInDocument(sc, in.Body)
 	case *api.ReimportApiInput:
-		return rolesInDocument(in.Body)
+		return rolesInDocument(sc, in.Body)
 	}
 	return roles
 }

@@ -2,6 +2,7 @@ package apigatewayv2
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	api "brume/internal/api/apigatewayv2"
@@ -172,4 +173,53 @@ func TestApart(t *testing.T) {
 	if n := g.Store.(*memkv.Store).Len(); n != 0 {
 		t.Errorf("%d rows are left", n)
 	}
+}
+
+// Quotas at their edges, and what an API that was quickly created does not let go of.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+// https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-integrations-integrationid.html
+func TestQuotas(t *testing.T) {
+	g := newTester(t)
+	id := g.api(nil)
+	many := func(n int) (list []string) {
+		for i := range n {
+			list = append(list, fmt.Sprint("x", i))
+		}
+		return list
+	}
+	jwt := func(audiences int) (*api.CreateAuthorizerOutput, error) {
+		return g.CreateAuthorizer(g.ctx, &api.CreateAuthorizerInput{ApiId: &id, Name: new(fmt.Sprint("a", audiences)), AuthorizerType: new("JWT"), IdentitySource: []string{"$request.header.Authorization"},
+			JwtConfiguration: &api.JWTConfiguration{Issuer: new(testIssuer), Audience: many(audiences)}})
+	}
+	a := must(jwt(50))
+	_, err := jwt(51)
+	wantError(t, err, "BadRequestException", "audiences")
+	route := func(scopes int) error {
+		_, err := g.CreateRoute(g.ctx, &api.CreateRouteInput{ApiId: &id, RouteKey: new(fmt.Sprint("GET /", scopes)), AuthorizationType: new("JWT"), AuthorizerId: a.AuthorizerId, AuthorizationScopes: many(scopes)})
+		return err
+	}
+	must(0, route(10))
+	wantError(t, route(11), "BadRequestException", "scopes")
+	variables := func(n, key, value int) error {
+		m := map[string]string{}
+		for i := range n {
+			m[fmt.Sprint("v", i)] = "x"
+		}
+		m["v0"] = strings.Repeat("x", value)
+		delete(m, "v1")
+		m[strings.Repeat("k", key)] = "x"
+		_, err := g.CreateStage(g.ctx, &api.CreateStageInput{ApiId: &id, StageName: new(fmt.Sprintf("s%d-%d-%d", n, key, value)), StageVariables: m})
+		return err
+	}
+	must(0, variables(100, 64, 512))
+	wantError(t, variables(101, 64, 512), "BadRequestException", "stage variables")
+	wantError(t, variables(2, 65, 1), "BadRequestException", "Invalid stage variable")
+	wantError(t, variables(2, 1, 513), "BadRequestException", "Invalid stage variable")
+
+	quick := must(g.CreateApi(g.ctx, &api.CreateApiInput{Name: new("quick"), ProtocolType: new("HTTP"), Target: new(functionARN)}))
+	r := must(g.GetRoutes(g.ctx, &api.GetRoutesInput{ApiId: quick.ApiId})).Items[0]
+	_, err = g.UpdateRoute(g.ctx, &api.UpdateRouteInput{ApiId: quick.ApiId, RouteId: r.RouteId, RouteKey: new("GET /")})
+	wantError(t, err, "BadRequestException", "managed by API Gateway")
+	_, err = g.DeleteIntegration(g.ctx, &api.DeleteIntegrationInput{ApiId: quick.ApiId, IntegrationId: new(targetOf(&r))})
+	wantError(t, err, "BadRequestException", "managed by API Gateway")
 }

@@ -34,10 +34,14 @@ func (s *Service) Invoke(ctx context.Context, req *edge.Request) (*edge.Response
 	if d.disabled && req.Custom == nil || !x.choose(d) {
 		return s.finish(x, message(404, "Not Found")), true
 	}
-	if r := x.preflight(); r != nil {
-		return s.finish(x, r), true
+	if req.TooLong {
+		return s.finish(x, message(413, "Request Entity Too Large")), true
 	}
+	// A route that takes the method OPTIONS takes preflights too, with all that it asks for.
 	if x.route, x.params = x.stage.routes.match(req.Method, x.path); x.route == nil {
+		if r := x.preflight(); r != nil {
+			return s.finish(x, r), true
+		}
 		return s.finish(x, message(404, "Not Found")), true
 	}
 	return s.finish(x, s.serve(ctx, x)), true

@@ -429,6 +429,97 @@ func TestIAM(t *testing.T) {
 	}
 }
 
+// A route that takes OPTIONS, by ANY or as the default route, takes preflights too: with its authorizer, and with its
+// integration's answer, to which the API's headers come.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html#http-api-cors.default-route
+func TestPreflightOfRoutes(t *testing.T) {
+	g := newTester(t)
+	id := g.api(&api.Cors{AllowOrigins: []string{"*"}, AllowMethods: []string{"*"}})
+	g.lambdaRoute(id, "GET /get", "2.0")
+	g.lambdaRoute(id, "ANY /any/{proxy+}", "2.0")
+	g.lambdaRoute(id, "ANY /signed", "2.0", func(in *api.CreateRouteInput) { in.AuthorizationType = new("AWS_IAM") })
+	preflight := func(path string) *edge.Request {
+		return request(id, "OPTIONS", path, edge.Field{"Origin", "https://a.example"}, edge.Field{"Access-Control-Request-Method", "GET"})
+	}
+	g.want(preflight("/get"), 204, "")
+	g.want(preflight("/signed"), 403, `{"message":"Forbidden"}`)
+	if res := g.want(preflight("/any/x"), 200, "ok"); headerOf(res, "access-control-allow-origin") != "*" || headerOf(res, "access-control-allow-methods") != "*" {
+		t.Errorf("%v", res.Header)
+	}
+	g.lambdaRoute(id, "$default", "2.0", func(in *api.CreateRouteInput) { in.AuthorizationType = new("AWS_IAM") })
+	g.want(preflight("/get"), 403, `{"message":"Forbidden"}`)
+	g.lambdaRoute(id, "OPTIONS /{proxy+}", "2.0")
+	g.want(preflight("/get"), 200, "ok")
+}
+
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html#http-api-develop-routes.evaluation
+func TestPayloadLimit(t *testing.T) {
+	g := newTester(t)
+	id := g.api(nil)
+	g.lambdaRoute(id, "$default", "2.0")
+	r := request(id, "POST", "/")
+	r.TooLong = true
+	g.want(r, 413, `{"message":"Request Entity Too Large"}`)
+	if len(g.lambda.calls) != 0 {
+		t.Error("the function got a request without its body")
+	}
+	g.lambda.run = returns(`{"statusCode":200,"body":"` + strings.Repeat("x", edge.MaxBody+1) + `"}`)
+	g.want(request(id, "POST", "/"), 500, `{"message":"Internal Server Error"}`)
+}
+
+// What cannot be mapped, and what is not there to be mapped.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-parameter-mapping.html#http-api-mapping-reserved-headers
+func TestMappingEdges(t *testing.T) {
+	g := newTester(t)
+	id := g.api(nil)
+	for _, name := range []string{"Access-Control-Allow-Origin", "apigw-x", "Authorization", "Connection", "Content-Encoding", "Content-Length", "Content-Location", "Forwarded", "Host", "Keep-Alive",
+		"Origin", "Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailers", "Transfer-Encoding", "Upgrade", "x-amz-x", "x-amzn-x", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Via"} {
+		in := &api.CreateIntegrationInput{ApiId: &id, IntegrationType: new("HTTP_PROXY"), IntegrationUri: new("https://up.example"), IntegrationMethod: new("GET"), RequestParameters: map[string]string{"append:header." + name: "x"}}
+		_, err := g.CreateIntegration(g.ctx, in)
+		wantError(t, err, "BadRequestException", "Operations on header "+strings.ToLower(name)+" are restricted")
+		in.RequestParameters, in.ResponseParameters = nil, map[string]map[string]string{"200": {"remove:header." + name: "''"}}
+		_, err = g.CreateIntegration(g.ctx, in)
+		wantError(t, err, "BadRequestException", "are restricted")
+	}
+	i := must(g.CreateIntegration(g.ctx, &api.CreateIntegrationInput{
+		ApiId: &id, IntegrationType: new("HTTP_PROXY"), IntegrationUri: new("https://up.example"), IntegrationMethod: new("GET"),
+		RequestParameters: map[string]string{"append:header.a": "$request.header.none", "overwrite:header.b": "$request.header.none", "append:header.header2": "$request.header.header1", "remove:header.header1": "''",
+			"overwrite:querystring.q": "$request.querystring.none", "append:header.c": "${request.header.none}-x"},
+	}))
+	must(g.CreateRoute(g.ctx, &api.CreateRouteInput{ApiId: &id, RouteKey: new("$default"), Target: new("integrations/" + *i.IntegrationId)}))
+	g.want(request(id, "GET", "/?q=1", edge.Field{"A", "1"}, edge.Field{"B", "2"}, edge.Field{"Header1", "moved"}), 200, "there")
+	for name, want := range map[string]string{"a": "1", "b": "", "header1": "", "header2": "moved", "c": "-x"} {
+		if got, _ := joined(g.http.last.Header, name, true); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if g.http.last.URL != "https://up.example" {
+		t.Error(g.http.last.URL)
+	}
+}
+
+// A Lambda authorizer has ten seconds.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+func TestAuthorizerTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newTester(t)
+		id := g.api(nil)
+		a := must(g.CreateAuthorizer(g.ctx, &api.CreateAuthorizerInput{
+			ApiId: &id, Name: new("a"), AuthorizerType: new("REQUEST"), AuthorizerUri: new(functionARN), AuthorizerPayloadFormatVersion: new("2.0"),
+		}))
+		g.lambdaRoute(id, "$default", "2.0", func(in *api.CreateRouteInput) { in.AuthorizationType, in.AuthorizerId = new("CUSTOM"), a.AuthorizerId })
+		g.lambda.run = func(ctx context.Context, _ *edge.LambdaInvocation) (*edge.LambdaResult, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		begin := time.Now()
+		g.want(request(id, "GET", "/"), 500, `{"message":"Internal Server Error"}`)
+		if d := time.Since(begin); d != 10*time.Second {
+			t.Errorf("after %v", d)
+		}
+	})
+}
+
 func TestDisabledEndpoint(t *testing.T) {
 	g := newTester(t)
 	id := g.api(nil)

@@ -51,10 +51,21 @@ func compileMappings(row *api.Integration) (*mappings, error) {
 	return m, nil
 }
 
-// reserved are headers that cannot be mapped.
-const reserved = " access-control-allow-credentials access-control-allow-headers access-control-allow-methods access-control-allow-origin " +
-	"access-control-expose-headers access-control-max-age apigw-requestid authorization connection content-encoding content-length content-location " +
-	"forwarded keep-alive origin proxy-authenticate proxy-authorization te trailers transfer-encoding upgrade via x-amz-apigw-id x-amzn-requestid x-amzn-trace-id host "
+// isReserved says whether a header, in lower case, cannot be mapped.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-parameter-mapping.html#http-api-mapping-reserved-headers
+func isReserved(name string) bool {
+	switch name {
+	case "authorization", "connection", "content-encoding", "content-length", "content-location", "forwarded", "host", "keep-alive", "origin", "proxy-authenticate",
+		"proxy-authorization", "te", "trailers", "transfer-encoding", "upgrade", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "via":
+		return true
+	}
+	for _, prefix := range []string{"access-control-", "apigw-", "x-amz-", "x-amzn-"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
 
 func parseMappings(parameters map[string]string, response bool) ([]parameterMapping, error) {
 	var out []parameterMapping
@@ -67,7 +78,7 @@ func parseMappings(parameters map[string]string, response bool) ([]parameterMapp
 		case !ok || action != "append" && action != "overwrite" && action != "remove":
 			return nil, refused
 		case place == "header" && named && edge.ValidHeader(edge.Field{Name: name}):
-			if strings.Contains(reserved, " "+strings.ToLower(name)+" ") {
+			if isReserved(strings.ToLower(name)) {
 				return nil, invalid("Operations on header %s are restricted", strings.ToLower(name))
 			}
 		case place == "querystring" && named && name != "" && !response:
@@ -263,6 +274,11 @@ func (x *exchange) mapFields(list []parameterMapping, place string, fields []edg
 		}
 		if m.action == "remove" {
 			continue
+		}
+		if len(m.value) == 1 && m.value[0].expression != "" {
+			if _, found := x.expression(m.value[0].expression, a); !found {
+				continue // what is not there is mapped to nothing
+			}
 		}
 		if f := (edge.Field{Name: m.name, Value: x.evaluate(m.value, a)}); !fold || edge.ValidHeader(f) {
 			fields = append(slices.Clip(fields), f)

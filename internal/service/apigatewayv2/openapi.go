@@ -36,14 +36,31 @@ type object = map[string]any
 type document struct {
 	api.Api
 	definition
-	warnings []string
+	// warnings are of what cannot be, info of what has no meaning for HTTP APIs.
+	warnings, info []string
 }
 
-func (d *document) warn(text string) { d.warnings = append(d.warnings, text) }
+// maxNotes bounds what is said of a document.
+const maxNotes = 1000
 
-// readDocument reads a document. What is not understood is a warning.
-func readDocument(body string, basepath *string) (*document, error) {
-	doc, err := openapidoc.Decode([]byte(body))
+func (d *document) warn(text string) {
+	if len(d.warnings) < maxNotes {
+		d.warnings = append(d.warnings, text)
+	}
+}
+
+// ignore says which of the members of a part of the document have no meaning for HTTP APIs.
+func (d *document) ignore(part object, at string, names ...string) {
+	for _, name := range names {
+		if _, ok := part[name]; ok && len(d.info) < maxNotes {
+			d.info = append(d.info, at+"/"+name+" is not supported for HTTP APIs, and is ignored")
+		}
+	}
+}
+
+// readDocument reads a document for an account and region. What is not understood is a warning.
+func readDocument(sc scope, body string, basepath *string) (*document, error) {
+	doc, err := openapidoc.Decode(openapidoc.Resolve([]byte(body), sc.account, sc.region))
 	if err != nil {
 		return nil, invalid("%s", err.Error())
 	}
@@ -73,6 +90,12 @@ func readDocument(body string, basepath *string) (*document, error) {
 	if child(doc, extDisable)["disableExecuteApiEndpoint"] == true {
 		d.DisableExecuteApiEndpoint = new(true)
 	}
+	d.ignore(doc, "#", "x-amazon-apigateway-api-key-source", "x-amazon-apigateway-binary-media-types", "x-amazon-apigateway-documentation",
+		"x-amazon-apigateway-gateway-responses", "x-amazon-apigateway-minimum-compression-size", "x-amazon-apigateway-request-validator", "x-amazon-apigateway-request-validators")
+	d.ignore(child(doc, "components"), "#/components", "schemas", "requestBodies")
+	if _, ok := doc["x-amazon-apigateway-policy"]; ok {
+		d.warn("HTTP APIs have no resource policies: x-amazon-apigateway-policy is ignored")
+	}
 	authorizers := d.readAuthorizers(child(child(doc, "components"), "securitySchemes"))
 	shared := child(child(doc, "components"), extIntegrations)
 	prefix, err := basePath(doc, value(basepath))
@@ -99,7 +122,8 @@ func readDocument(body string, basepath *string) (*document, error) {
 			if r.OperationName != nil && len(*r.OperationName) > 64 {
 				r.OperationName = new((*r.OperationName)[:64])
 			}
-			target, err := d.readIntegration(child(op, extIntegration), shared, references)
+			d.ignore(op, "#/paths"+clip(path)+"/"+name, "requestBody", "x-amazon-apigateway-request-validator")
+			target, err := d.readIntegration(key, child(op, extIntegration), shared, references)
 			if err != nil {
 				return nil, err
 			}
@@ -108,7 +132,9 @@ func readDocument(body string, basepath *string) (*document, error) {
 			if security == nil {
 				security = list(doc, "security")
 			}
-			d.secure(&r, security, authorizers)
+			if err := d.secure(&r, security, authorizers); err != nil {
+				return nil, err
+			}
 			d.Routes = insert(d.Routes, r, routeID)
 		}
 	}
@@ -171,11 +197,12 @@ func (d *document) readAuthorizers(schemes object) map[string]string {
 		}
 		in := &api.CreateAuthorizerInput{
 			Name: &name, AuthorizerType: new(api.AuthorizerTypeRequest), AuthorizerUri: text(ext, "authorizerUri"), AuthorizerCredentialsArn: text(ext, "authorizerCredentials"),
-			AuthorizerPayloadFormatVersion: text(ext, "authorizerPayloadFormatVersion"), AuthorizerResultTtlInSeconds: integer(ext, "authorizerResultTtlInSeconds"),
+			AuthorizerPayloadFormatVersion: formatVersion(ext, "authorizerPayloadFormatVersion"), AuthorizerResultTtlInSeconds: integer(ext, "authorizerResultTtlInSeconds"),
 		}
 		if v, ok := ext["enableSimpleResponses"].(bool); ok {
 			in.EnableSimpleResponses = &v
 		}
+		in.IdentitySource = textList(ext, "identitySource")
 		if s := text(ext, "identitySource"); s != nil {
 			for source := range strings.SplitSeq(*s, ",") {
 				in.IdentitySource = append(in.IdentitySource, strings.TrimSpace(source))
@@ -185,6 +212,9 @@ func (d *document) readAuthorizers(schemes object) map[string]string {
 			in.AuthorizerType = new(api.AuthorizerTypeJwt)
 			jwt := child(ext, "jwtConfiguration")
 			in.JwtConfiguration = &api.JWTConfiguration{Issuer: text(jwt, "issuer"), Audience: textList(jwt, "audience")}
+			if u := text(scheme, "openIdConnectUrl"); u != nil && in.JwtConfiguration.Issuer == nil {
+				in.JwtConfiguration.Issuer = new(strings.TrimSuffix(*u, "/.well-known/openid-configuration"))
+			}
 			if len(in.IdentitySource) == 0 {
 				in.IdentitySource = []string{"$request.header.Authorization"}
 			}
@@ -201,31 +231,41 @@ func (d *document) readAuthorizers(schemes object) map[string]string {
 }
 
 // secure gives a route the authorizer that its operation asks for. An operation whose scheme is not understood is open to
-// nobody.
-func (d *document) secure(r *api.Route, security []any, authorizers map[string]string) {
+// nobody. A route can have one alone.
+func (d *document) secure(r *api.Route, security []any, authorizers map[string]string) error {
+	var schemes []string
+	requirement := object{}
 	for _, s := range security {
-		requirement, _ := s.(object)
-		for _, name := range slices.Sorted(maps.Keys(requirement)) {
-			id, ok := authorizers[name]
-			switch {
-			case !ok:
-				d.warn("The route " + clip(*r.RouteKey) + " asks for the security scheme " + clip(name) + ", which authorizes nobody: it takes signed requests alone")
-				r.AuthorizationType = new(api.AuthorizationTypeAwsIam)
-			case id == api.AuthorizationTypeAwsIam:
-				r.AuthorizationType = &id
-			default:
-				r.AuthorizerId, r.AuthorizationType = &id, new(api.AuthorizationTypeCustom)
-				if i, found := find(d.Authorizers, id, authorizerID); found && *d.Authorizers[i].AuthorizerType == api.AuthorizerTypeJwt {
-					r.AuthorizationType, r.AuthorizationScopes = new(api.AuthorizationTypeJwt), textList(requirement, name)
-				}
-			}
-			return
+		one, _ := s.(object)
+		schemes = append(schemes, slices.Sorted(maps.Keys(one))...)
+		maps.Copy(requirement, one)
+	}
+	switch {
+	case len(security) > 1 || len(schemes) > 1:
+		return invalid("The route %s has several security requirements. An operation has one of IAM authorization, a Lambda authorizer, or a JWT authorizer.", clip(*r.RouteKey))
+	case len(schemes) == 0:
+		return nil
+	}
+	name := schemes[0]
+	id, ok := authorizers[name]
+	switch {
+	case !ok:
+		d.warn("The route " + clip(*r.RouteKey) + " asks for the security scheme " + clip(name) + ", which authorizes nobody: it takes signed requests alone")
+		r.AuthorizationType = new(api.AuthorizationTypeAwsIam)
+	case id == api.AuthorizationTypeAwsIam:
+		r.AuthorizationType = &id
+	default:
+		r.AuthorizerId, r.AuthorizationType = &id, new(api.AuthorizationTypeCustom)
+		if i, found := find(d.Authorizers, id, authorizerID); found && *d.Authorizers[i].AuthorizerType == api.AuthorizerTypeJwt {
+			r.AuthorizationType, r.AuthorizationScopes = new(api.AuthorizationTypeJwt), textList(requirement, name)
 		}
 	}
+	return nil
 }
 
-// readIntegration reads the integration of an operation, and returns the target of its route; nil for none.
-func (d *document) readIntegration(ext, shared object, references map[string]string) (*string, error) {
+// readIntegration reads the integration of a route's operation, and returns the target of the route; nil for none, or for one
+// of a type that HTTP APIs do not have.
+func (d *document) readIntegration(key string, ext, shared object, references map[string]string) (*string, error) {
 	if len(ext) == 0 {
 		return nil, nil
 	}
@@ -237,15 +277,20 @@ func (d *document) readIntegration(ext, shared object, references map[string]str
 		if ext = child(shared, name); len(ext) == 0 {
 			return nil, invalid("Unable to resolve reference %s", clip(*ref))
 		}
-		t, err := d.readIntegration(ext, nil, references)
+		t, err := d.readIntegration(key, ext, nil, references)
 		if t != nil {
 			references[name] = *t
 		}
 		return t, err
 	}
+	switch t := strings.ToUpper(value(text(ext, "type"))); t {
+	case api.IntegrationTypeAws, api.IntegrationTypeHttp, api.IntegrationTypeMock:
+		d.warn("The route " + clip(key) + " has an integration of the type " + t + ". HTTP APIs have the types AWS_PROXY and HTTP_PROXY: it has none")
+		return nil, nil
+	}
 	in := &api.CreateIntegrationInput{
 		IntegrationType: new(strings.ToUpper(value(text(ext, "type")))), IntegrationUri: text(ext, "uri"), IntegrationMethod: text(ext, "httpMethod"),
-		CredentialsArn: text(ext, "credentials"), PayloadFormatVersion: text(ext, "payloadFormatVersion"), TimeoutInMillis: integer(ext, "timeoutInMillis"),
+		CredentialsArn: text(ext, "credentials"), PayloadFormatVersion: formatVersion(ext, "payloadFormatVersion"), TimeoutInMillis: integer(ext, "timeoutInMillis"),
 		Description: text(ext, "description"), IntegrationSubtype: text(ext, "integrationSubtype"), ConnectionType: text(ext, "connectionType"),
 		RequestParameters: textMap(ext, "requestParameters"),
 	}
@@ -287,7 +332,7 @@ func messageOf(err error) string {
 // ImportApi makes an API of a document.
 // https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis.html#ImportApi
 func (s *Service) ImportApi(ctx context.Context, in *api.ImportApiInput) (*api.ImportApiOutput, error) {
-	d, err := readDocument(*in.Body, in.Basepath)
+	d, err := readDocument(scopeOf(ctx), *in.Body, in.Basepath)
 	if err != nil {
 		return nil, err
 	}
@@ -310,7 +355,7 @@ func (s *Service) ImportApi(ctx context.Context, in *api.ImportApiInput) (*api.I
 	if err != nil {
 		return nil, err
 	}
-	row.API.Warnings = d.warnings
+	row.API.Warnings, row.API.ImportInfo = d.warnings, d.info
 	return (*api.ImportApiOutput)(&row.API), nil
 }
 
@@ -323,7 +368,7 @@ func (d *document) refuseWarnings(fail *bool) error {
 
 // ReimportApi puts a document in the place of an API's routes, integrations, authorizers and CORS. Its stages stay.
 func (s *Service) ReimportApi(ctx context.Context, in *api.ReimportApiInput) (*api.ReimportApiOutput, error) {
-	d, err := readDocument(*in.Body, in.Basepath)
+	d, err := readDocument(scopeOf(ctx), *in.Body, in.Basepath)
 	if err != nil {
 		return nil, err
 	}
@@ -347,13 +392,13 @@ func (s *Service) ReimportApi(ctx context.Context, in *api.ReimportApiInput) (*a
 	if err != nil {
 		return nil, err
 	}
-	out.Warnings = d.warnings
+	out.Warnings, out.ImportInfo = d.warnings, d.info
 	return out, nil
 }
 
 // rolesInDocument lists the roles that a document hands over. One that cannot be read hands over none, and is refused later.
-func rolesInDocument(body *string) (roles []string) {
-	d, err := readDocument(value(body), nil)
+func rolesInDocument(sc scope, body *string) (roles []string) {
+	d, err := readDocument(sc, value(body), nil)
 	if err != nil {
 		return nil
 	}
@@ -608,6 +653,15 @@ func text(o object, name string) *string {
 	return nil
 }
 
+// formatVersion reads "2.0", or the number that it may have been written as.
+func formatVersion(o object, name string) *string {
+	v := text(o, name)
+	if v != nil && !strings.Contains(*v, ".") {
+		return new(*v + ".0")
+	}
+	return v
+}
+
 func textList(o object, name string) (out []string) {
 	for _, v := range list(o, name) {
 		if s, ok := v.(string); ok {
@@ -631,12 +685,13 @@ func textMap(o object, name string) map[string]string {
 	return out
 }
 
+// integer reads a number, or its text.
 func integer(o object, name string) *int32 {
-	n, ok := o[name].(json.Number)
-	if !ok {
+	n := text(o, name)
+	if n == nil {
 		return nil
 	}
-	i, err := strconv.ParseInt(n.String(), 10, 32)
+	i, err := strconv.ParseInt(*n, 10, 32)
 	if err != nil {
 		return nil
 	}

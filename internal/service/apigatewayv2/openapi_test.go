@@ -86,8 +86,10 @@ func TestImportAndExport(t *testing.T) {
 	}
 	for body, part := range map[string]string{
 		`{`: "Unable to parse", `{"swagger":"2.0"}`: "Unsupported OpenAPI version", `{"openapi":"3.0.1","info":{}}`: "info.title",
-		strings.ReplaceAll(petsDocument, "integrations/f\"", "integrations/g\""): "Unable to resolve reference",
-		strings.ReplaceAll(petsDocument, `"http_proxy"`, `"mock"`):               "integration types",
+		strings.ReplaceAll(petsDocument, "integrations/f\"", "integrations/g\""):      "Unable to resolve reference",
+		strings.ReplaceAll(petsDocument, `"http_proxy"`, `"what"`):                    "integration types",
+		strings.ReplaceAll(petsDocument, `[{"fn": []}]`, `[{"fn": []}, {"jwt": []}]`): "several security requirements",
+		strings.ReplaceAll(petsDocument, `[{"fn": []}]`, `[{"fn": [], "jwt": []}]`):   "several security requirements",
 	} {
 		_, err := g.ImportApi(g.ctx, &api.ImportApiInput{Body: &body})
 		wantError(t, err, "BadRequestException", part)
@@ -101,12 +103,60 @@ func TestImportAndExport(t *testing.T) {
 	g.want(request(*open.ApiId, "GET", "/prod/any/thing"), 403, `{"message":"Forbidden"}`)
 }
 
+// What an exported REST API has that an HTTP API has not is told, and whether it stops the import is the caller's to say. AWS's
+// variables stand for the account and region.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-open-api.html#http-api-import.validation
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/import-api-aws-variables.html
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-authorizer.html
+func TestImportNotes(t *testing.T) {
+	g := newTester(t)
+	const document = `{"openapi":"3.0.1","info":{"title":"x","version":"1"},"x-amazon-apigateway-gateway-responses":{},
+		"paths":{
+			"/a":{"get":{"requestBody":{"content":{}},"x-amazon-apigateway-integration":{"type":"AWS","httpMethod":"POST","uri":"` + functionARN + `","payloadFormatVersion":"1.0"}}},
+			"/b":{"get":{"security":[{"autofind":["read"]}],"x-amazon-apigateway-integration":{"type":"AWS_PROXY","payloadFormatVersion":1.0,"passthroughBehavior":"when_no_match",
+				"uri":"arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:f/invocations",
+				"credentials":"arn:aws:iam::${AWS::AccountId}:role/r"}}},
+			"/c":{"get":{"security":[{"fn":[]}]}}},
+		"components":{"schemas":{"Pet":{"type":"object"}},"securitySchemes":{
+			"autofind":{"type":"openIdConnect","openIdConnectUrl":"https://cognito-idp.us-east-1.amazonaws.com/pool/.well-known/openid-configuration",
+				"x-amazon-apigateway-authorizer":{"type":"jwt","jwtConfiguration":{"audience":["a"]},"identitySource":"$request.header.Authorization"}},
+			"fn":{"type":"apiKey","name":"A","in":"header","x-amazon-apigateway-authorizer":{"type":"request","identitySource":["$request.header.A","$request.querystring.q"],"authorizerUri":"` + functionARN + `",
+				"authorizerPayloadFormatVersion":2,"authorizerResultTtlInSeconds":"60"}}}}}`
+	_, err := g.ImportApi(g.ctx, &api.ImportApiInput{Body: new(document), FailOnWarnings: new(true)})
+	wantError(t, err, "BadRequestException", "Warnings found during import: The route GET /a has an integration of the type AWS.")
+	a := must(g.ImportApi(g.ctx, &api.ImportApiInput{Body: new(document)}))
+	if len(a.Warnings) != 1 || len(a.ImportInfo) != 3 || !strings.HasPrefix(a.ImportInfo[2], "#/paths/a/get/requestBody ") {
+		t.Errorf("%q %q", a.Warnings, a.ImportInfo)
+	}
+	integrations := must(g.GetIntegrations(g.ctx, &api.GetIntegrationsInput{ApiId: a.ApiId})).Items
+	if len(integrations) != 1 || !strings.Contains(*integrations[0].IntegrationUri, "functions/"+functionARN+"/") || *integrations[0].PayloadFormatVersion != "1.0" || *integrations[0].CredentialsArn != "arn:aws:iam::123456789012:role/r" {
+		t.Errorf("%+v", integrations)
+	}
+	for _, z := range must(g.GetAuthorizers(g.ctx, &api.GetAuthorizersInput{ApiId: a.ApiId})).Items {
+		switch *z.Name {
+		case "autofind":
+			if *z.JwtConfiguration.Issuer != "https://cognito-idp.us-east-1.amazonaws.com/pool" {
+				t.Errorf("%+v", z.JwtConfiguration)
+			}
+		case "fn":
+			if *z.AuthorizerResultTtlInSeconds != 60 || *z.AuthorizerPayloadFormatVersion != "2.0" || len(z.IdentitySource) != 2 || value(z.EnableSimpleResponses) {
+				t.Errorf("%+v", z)
+			}
+		}
+	}
+	// Policies see the role as it will be.
+	checks, _, err := g.Checks(g.ctx, "ImportApi", &api.ImportApiInput{Body: new(document)})
+	if err != nil || len(checks) != 2 || checks[1].Resource != "arn:aws:iam::123456789012:role/r" {
+		t.Errorf("%+v %v", checks, err)
+	}
+}
+
 // Whatever a document is, reading it ends in an API whose parts fit together, or in an error that a client may see.
 func FuzzDocument(f *testing.F) {
 	f.Add(petsDocument)
 	f.Add("openapi: 3.0.0\ninfo: {title: x}\npaths: {/a: {get: {}}}")
 	f.Fuzz(func(t *testing.T, body string) {
-		d, err := readDocument(body, new("prepend"))
+		d, err := readDocument(scope{"1", "r"}, body, new("prepend"))
 		if err != nil {
 			if messageOf(err) == "" {
 				t.Error("an error without words")

@@ -79,6 +79,8 @@ func (row *apiRow) checkRoute(r *api.Route) error {
 		return invalid("The authorization type %s needs an authorizer of that kind", t)
 	case len(r.AuthorizationScopes) > 0 && t != api.AuthorizationTypeJwt:
 		return invalid("authorizationScopes are for routes with a JWT authorizer")
+	case len(r.AuthorizationScopes) > maxScopes:
+		return invalid("Maximum number of authorization scopes for a route has been reached: %d", maxScopes)
 	}
 	return nil
 }
@@ -130,6 +132,9 @@ func (s *Service) UpdateRoute(ctx context.Context, in *api.UpdateRouteInput) (*a
 			return noRoute(*in.RouteId)
 		}
 		r := &row.Routes[i]
+		if in.RouteKey != nil && *in.RouteKey != *r.RouteKey && value(r.ApiGatewayManaged) {
+			return invalid("The route key of a route that is managed by API Gateway cannot be changed: update the API's routeKey")
+		}
 		merge(r, in)
 		if in.AuthorizationType != nil && in.AuthorizerId == nil && (*in.AuthorizationType == api.AuthorizationTypeNone || *in.AuthorizationType == api.AuthorizationTypeAwsIam) {
 			r.AuthorizerId = nil
@@ -289,6 +294,9 @@ func (s *Service) DeleteIntegration(ctx context.Context, in *api.DeleteIntegrati
 		i, found := find(row.Integrations, *in.IntegrationId, integrationID)
 		if !found {
 			return noIntegration(*in.IntegrationId)
+		}
+		if value(row.Integrations[i].ApiGatewayManaged) {
+			return invalid("An integration that is managed by API Gateway cannot be deleted")
 		}
 		for j := range row.Routes {
 			if targetOf(&row.Routes[j]) == *in.IntegrationId {

@@ -217,8 +217,11 @@ func (row *apiRow) checkStage(st *api.Stage) error {
 			return noDeployment(id)
 		}
 	}
+	if len(st.StageVariables) > maxVariables {
+		return invalid("Maximum number of stage variables for a stage has been reached: %d", maxVariables)
+	}
 	for name, v := range st.StageVariables {
-		if strings.IndexFunc(name, func(r rune) bool { return r != '_' && (r == '-' || r == '.' || r == ':' || isNotOfVariable(r)) }) >= 0 || len(v) > 512 {
+		if strings.IndexFunc(name, func(r rune) bool { return r != '_' && (r == '-' || r == '.' || r == ':' || isNotOfVariable(r)) }) >= 0 || len(name) > 64 || len(v) > 512 {
 			return invalid("Invalid stage variable %s", clip(name))
 		}
 	}

@@ -194,17 +194,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		w.Header().Set("Connection", "close") // what is left of the body is not read
 	}
-	switch {
-	case errors.Is(err, errTooLong):
-		write(w, r, (*edge.Response)(apigateway.RequestTooLong()))
-		return
-	case err != nil:
+	tooLong := errors.Is(err, errTooLong)
+	if err != nil && !tooLong {
 		write(w, r, (*edge.Response)(apigateway.BadRequest()))
 		return
 	}
 	req := &edge.Request{
 		API: target.API, Stage: target.Stage, Path: target.Path, Method: r.Method, RawQuery: r.URL.RawQuery, Query: edge.ParseQuery(r.URL.RawQuery), Header: fields(r),
-		Body: body, Host: r.Host, Protocol: r.Proto, Secure: r.TLS != nil, Time: now, Custom: target.Custom,
+		Body: body, TooLong: tooLong, Host: r.Host, Protocol: r.Proto, Secure: r.TLS != nil, Time: now, Custom: target.Custom,
 		Authenticate: func(ctx context.Context, region string) (call.Principal, error) {
 			return h.authenticate(ctx, r, body, region, now)
 		},
@@ -219,7 +216,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	res, ok := h.http.Invoke(r.Context(), req)
-	if !ok {
+	switch {
+	case !ok && tooLong:
+		res = (*edge.Response)(apigateway.RequestTooLong())
+	case !ok:
 		res = (*edge.Response)(h.rest.Invoke(r.Context(), (*apigateway.Request)(req)))
 	}
 	write(w, r, res)

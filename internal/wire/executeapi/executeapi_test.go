@@ -193,6 +193,26 @@ func TestRequestAndResponse(t *testing.T) {
 	}
 }
 
+// httpEcho is an HTTP API that tells what it got.
+type httpEcho struct{ last *edge.Request }
+
+func (h *httpEcho) Invoke(_ context.Context, r *edge.Request) (*edge.Response, bool) {
+	h.last = r
+	return &edge.Response{Status: 299}, true
+}
+
+// An HTTP API says itself what it says of a body that is too long, and never sees it.
+func TestBodyLimitOfHTTP(t *testing.T) {
+	for _, size := range []int{edge.MaxBody, edge.MaxBody + 1} {
+		e := &httpEcho{}
+		w := httptest.NewRecorder()
+		New(&echo{}, e, nil, oneName{}, nil).ServeHTTP(w, httptest.NewRequest("POST", "http://a1.execute-api.localhost/dev", bytes.NewReader(make([]byte, size))))
+		if tooLong := size > edge.MaxBody; w.Code != 299 || e.last.TooLong != tooLong || (len(e.last.Body) == 0) != tooLong || (w.Header().Get("Connection") == "close") != tooLong {
+			t.Errorf("%d bytes: %d, %v, %d bytes, %v", size, w.Code, e.last.TooLong, len(e.last.Body), w.Header())
+		}
+	}
+}
+
 // 10 MB are taken, one byte more is not.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 func TestBodyLimit(t *testing.T) {

@@ -24,11 +24,13 @@ type Options struct {
 	IgnoreDocumentation bool
 	// RestAPI is the id that references to models are to bear.
 	RestAPI string
+	// Account and Region are those that the document's variables stand for.
+	Account, Region string
 }
 
 // Parse reads a document.
 func Parse(data []byte, o Options) (*Definition, error) {
-	doc, err := decode(data)
+	doc, err := decode(openapidoc.Resolve(data, o.Account, o.Region))
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"brume/internal/boundedre"
 )
 
 // A Model is a schema with its name.
@@ -52,24 +54,46 @@ func (noFiles) Load(url string) (any, error) {
 }
 
 // Compile compiles the schema of a model, with those that it refers to. Without a $schema of its own it is of draft 4.
-func Compile(name string, all []Model) (*Schema, error) {
+func Compile(name string, all []Model) (*Schema, error) { return NewSet(all).Compile(name) }
+
+// A Set is the models of an API, which refer to each other. It is for one goroutine.
+type Set struct {
+	compiler *jsonschema.Compiler
+	problem  error
+}
+
+// NewSet reads the schemas of models.
+func NewSet(all []Model) *Set {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft4)
 	c.UseLoader(noFiles{})
+	c.UseRegexpEngine(func(expr string) (jsonschema.Regexp, error) {
+		re, err := boundedre.Compile(expr)
+		return re, err
+	})
+	s := &Set{compiler: c}
 	for _, m := range all {
 		if m.Schema == "" {
 			continue
 		}
 		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(m.Schema))
 		if err != nil {
-			continue // one that is needed is missed below
+			continue // one that is needed is missed by Compile
 		}
 		rewriteRefs(doc)
-		if err := c.AddResource(modelURL(m.Name), doc); err != nil {
-			return nil, err
+		if err := c.AddResource(modelURL(m.Name), doc); err != nil && s.problem == nil {
+			s.problem = err
 		}
 	}
-	return c.Compile(modelURL(name))
+	return s
+}
+
+// Compile compiles the schema of a model of the set, as the function of this name does.
+func (s *Set) Compile(name string) (*Schema, error) {
+	if s.problem != nil {
+		return nil, s.problem
+	}
+	return s.compiler.Compile(modelURL(name))
 }
 
 func modelURL(name string) string {

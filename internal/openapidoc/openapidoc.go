@@ -69,7 +69,34 @@ func Decode(data []byte) (object, error) {
 	if !ok {
 		return nil, &Error{"The document is no OpenAPI document"}
 	}
+	if deeperThan(doc, MaxDepth) {
+		return nil, errTooDeep()
+	}
 	return o, nil
+}
+
+func errTooDeep() error { return &Error{"The document is too large or too deep"} }
+
+// deeperThan says whether values nest deeper than so many levels.
+func deeperThan(v any, levels int) bool {
+	if levels == 0 {
+		return true
+	}
+	switch v := v.(type) {
+	case object:
+		for _, child := range v {
+			if deeperThan(child, levels-1) {
+				return true
+			}
+		}
+	case []any:
+		for _, child := range v {
+			if deeperThan(child, levels-1) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // A yamlReader turns nodes into what JSON has.
@@ -77,7 +104,7 @@ type yamlReader struct{ nodes int }
 
 func (y *yamlReader) value(n *yaml.Node, depth int) (any, error) {
 	if y.nodes++; y.nodes > maxNodes || depth > MaxDepth {
-		return nil, &Error{"The document is too large or too deep"}
+		return nil, errTooDeep()
 	}
 	switch n.Kind {
 	case yaml.DocumentNode:

@@ -2,9 +2,10 @@ package vtl
 
 import (
 	"errors"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"brume/internal/boundedre"
 )
 
 // ErrPath is the error for a JSONPath expression that cannot be read.
@@ -534,7 +535,7 @@ func compareOperands(op string, left, right operand) filter {
 	}
 }
 
-func (f *filterParser) regexp() (*regexp.Regexp, error) {
+func (f *filterParser) regexp() (*boundedre.Regexp, error) {
 	f.src = strings.TrimLeft(f.src, " \t")
 	if !strings.HasPrefix(f.src, "/") {
 		return nil, ErrPath
@@ -548,7 +549,7 @@ func (f *filterParser) regexp() (*regexp.Regexp, error) {
 	if f.accept("i") {
 		pattern = "(?i)" + pattern
 	}
-	re, err := regexp.Compile("^(?:" + pattern + ")$")
+	re, err := boundedre.Whole(pattern)
 	if err != nil {
 		return nil, ErrPath
 	}

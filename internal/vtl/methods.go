@@ -1,10 +1,11 @@
 package vtl
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf16"
+
+	"brume/internal/boundedre"
 )
 
 // callMethod calls a method of a value: what Java's String, List and Map have, as far as templates use it. A method that
@@ -89,15 +90,21 @@ func stringMethod(s, name string, args []any) (any, error) {
 		case "substring":
 			return substring(s, args[0], nil, false), nil
 		case "matches":
-			re, err := regexp.Compile("^(?:" + text[0] + ")$")
+			re, err := boundedre.Whole(text[0])
 			if err != nil {
 				return nil, err
 			}
+			if !re.Fits(s) {
+				return nil, errTooMany
+			}
 			return re.MatchString(s), nil
 		case "split":
-			re, err := regexp.Compile(text[0])
+			re, err := boundedre.Compile(text[0])
 			if err != nil {
 				return nil, err
+			}
+			if !re.Fits(s) {
+				return nil, errTooMany
 			}
 			parts := re.Split(s, maxElements)
 			for len(parts) > 1 && parts[len(parts)-1] == "" { // as Java does
@@ -119,7 +126,7 @@ func stringMethod(s, name string, args []any) (any, error) {
 			}
 			return strings.ReplaceAll(s, text[0], text[1]), nil
 		case "replaceAll", "replaceFirst":
-			re, err := regexp.Compile(text[0])
+			re, err := boundedre.Compile(text[0])
 			if err != nil {
 				return nil, err
 			}
@@ -137,14 +144,21 @@ func bounded(s string) (any, error) {
 }
 
 // replaceRegexp replaces with Java's form of a replacement: $1 is a group, a backslash makes the next character literal.
-func replaceRegexp(re *regexp.Regexp, s, with string, first bool) (any, error) {
+func replaceRegexp(re *boundedre.Regexp, s, with string, first bool) (any, error) {
+	if !re.Fits(s) {
+		return nil, errTooMany
+	}
 	var out []byte
 	last := 0
-	n := -1
+	n := maxElements
 	if first {
 		n = 1
 	}
-	for _, m := range re.FindAllStringSubmatchIndex(s, n) {
+	found := re.FindAllStringSubmatchIndex(s, n+1)
+	if !first && len(found) > n {
+		return nil, errTooMany
+	}
+	for _, m := range found[:min(n, len(found))] {
 		out = append(out, s[last:m[0]]...)
 		last = m[1]
 		for i := 0; i < len(with); i++ {

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"strings"
 	"time"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/boundedre"
 	"brume/internal/call"
 	"brume/internal/policy"
 	"brume/internal/vtl"
@@ -22,7 +22,7 @@ type authorizer struct {
 	target      lambdaTarget
 	credentials string
 	sources     []string
-	expression  *regexp.Regexp // nil for none
+	expression  *boundedre.Regexp // nil for none
 	ttl         time.Duration
 	pools       []string // ARNs of user pools
 	// problem is why it cannot run.
@@ -35,7 +35,7 @@ func compileAuthorizer(row *api.Authorizer, variables map[string]string) *author
 		ttl: time.Duration(value(row.AuthorizerResultTtlInSeconds)) * time.Second, pools: row.ProviderARNs,
 	}
 	if p := value(row.IdentityValidationExpression); p != "" {
-		a.expression, a.problem = compilePattern(p)
+		a.expression, a.problem = boundedre.Whole(p)
 	}
 	if a.kind != "COGNITO_USER_POOLS" && a.problem == nil {
 		a.target, a.problem = parseLambdaURI(substituteStageVariables(value(row.AuthorizerUri), variables))

@@ -2,11 +2,11 @@ package apigateway
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/boundedre"
 	"brume/internal/kv"
 )
 
@@ -72,7 +72,7 @@ func checkAuthorizer(row *api.Authorizer) error {
 		return invalid("Invalid authorizer result TTL. Valid values are 0 to %d", maxAuthorizerTTL)
 	}
 	if p := value(row.IdentityValidationExpression); p != "" {
-		if _, err := regexp.Compile(p); err != nil || len(p) > 1024 {
+		if _, err := boundedre.Whole(p); err != nil {
 			return invalid("Invalid identity validation expression specified: %s", clip(p))
 		}
 	}

@@ -2,13 +2,14 @@ package apigateway
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/boundedre"
 	"brume/internal/gatewaylog"
+	"brume/internal/jsonmodel"
 	"brume/internal/policy"
 	"brume/internal/vtl"
 )
@@ -49,6 +50,7 @@ type stage struct {
 	compressFrom     int // bytes from which on bodies are compressed; -1 for never
 	authorizers      map[string]*authorizer
 	gatewayResponses map[string]*customResponse
+	models           *jsonmodel.Set // while the stage is compiled, and if a method checks bodies
 }
 
 type resource struct {
@@ -115,7 +117,7 @@ type integration struct {
 
 type integrationResponse struct {
 	statusCode  string
-	pattern     *regexp.Regexp // nil for the default response
+	pattern     *boundedre.Regexp // nil for the default response
 	parameters  []responseParameter
 	templates   map[string]*vtl.Template
 	handling    string // CONVERT_TO_BINARY, CONVERT_TO_TEXT or nothing
@@ -133,7 +135,7 @@ func (in *integration) selectResponse(s string) *integrationResponse {
 			if fallback == nil {
 				fallback = r
 			}
-		} else if r.pattern.MatchString(s) {
+		} else if r.pattern.MatchBeginning(s) {
 			return r
 		}
 	}
@@ -160,6 +162,7 @@ func compileStage(sc scope, apiID string, st *api.Stage, snap *snapshot, account
 			s.routes.add(s.compileResource(&snap.Resources[i], snap, st.MethodSettings))
 		}
 	}
+	s.models = nil
 	return s
 }
 
@@ -291,7 +294,7 @@ func compileIntegration(row *api.Integration, variables map[string]string) *inte
 		row := row.IntegrationResponses[code]
 		r := integrationResponse{statusCode: code, handling: value(row.ContentHandling), templates: make(map[string]*vtl.Template, len(row.ResponseTemplates))}
 		if p := value(row.SelectionPattern); p != "" {
-			re, err := compilePattern(p)
+			re, err := boundedre.Whole(p)
 			if err != nil {
 				fail("Invalid selection pattern: %v", err)
 				continue
@@ -318,11 +321,6 @@ func compileIntegration(row *api.Integration, variables map[string]string) *inte
 		in.responses = append(in.responses, r)
 	}
 	return in
-}
-
-// compilePattern makes a selection pattern match whole strings only, line breaks included.
-func compilePattern(pattern string) (*regexp.Regexp, error) {
-	return regexp.Compile("^(?:" + pattern + ")$")
 }
 
 // maxIntegrationTimeout is the default and the longest timeout of an integration.

@@ -3,7 +3,7 @@ package apigateway
 import (
 	"context"
 	"encoding/json"
-	"slices"
+	"fmt"
 	"strings"
 
 	api "brume/internal/api/apigateway"
@@ -75,9 +75,11 @@ func completeLocation(l *api.DocumentationPartLocation) error {
 	return nil
 }
 
-func sameLocation(a, b *api.DocumentationPartLocation) bool {
-	return value(a.Type) == value(b.Type) && value(a.Path) == value(b.Path) && value(a.Method) == value(b.Method) &&
-		value(a.StatusCode) == value(b.StatusCode) && value(a.Name) == value(b.Name)
+func sameLocation(a, b *api.DocumentationPartLocation) bool { return locationKey(a) == locationKey(b) }
+
+// locationKey is one text for every location.
+func locationKey(l *api.DocumentationPartLocation) string {
+	return fmt.Sprintf("%q %q %q %q %q", value(l.Type), value(l.Path), value(l.Method), value(l.StatusCode), value(l.Name))
 }
 
 // checkProperties wants a JSON object.
@@ -163,9 +165,12 @@ func (s *Service) undocumented(ctx context.Context, in *api.GetDocumentationPart
 			return err
 		}
 		out.Items = []api.DocumentationPart{}
+		documented := make(map[string]bool, len(parts))
+		for _, p := range parts {
+			documented[locationKey(p.Location)] = true
+		}
 		for _, l := range places {
-			documented := slices.ContainsFunc(parts, func(p *api.DocumentationPart) bool { return sameLocation(p.Location, &l) })
-			if !documented && askedFor(in, &l) {
+			if askedFor(in, &l) && !documented[locationKey(&l)] {
 				out.Items = append(out.Items, api.DocumentationPart{Location: &l})
 			}
 		}

@@ -9,6 +9,7 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/awserr"
+	"brume/internal/edge"
 	"brume/internal/kv"
 	"brume/internal/service/apigateway/openapi"
 )
@@ -180,6 +181,9 @@ func (i *importer) models() error {
 			}
 		}
 	}
+	if len(i.def.Models) > maxModels {
+		return limitExceeded("models")
+	}
 	for n := range i.def.Models {
 		m := &i.def.Models[n]
 		if err := checkModel(m); err != nil {
@@ -272,10 +276,16 @@ func (i *importer) resources() error {
 	}
 	wanted := map[string]bool{"/": true}
 	for _, path := range i.def.Paths {
+		if len(path) > edge.MaxHeader { // no request can name it
+			return at(invalid("The path is too long"), "Unable to create resource at path '%s'", clip(path))
+		}
 		at := ""
 		for _, part := range splitPath(path) {
 			at += "/" + part
 			wanted[at] = true
+		}
+		if len(wanted) > maxResources {
+			return limitExceeded("resources")
 		}
 	}
 	byPath := map[string]*api.Resource{}
@@ -296,6 +306,9 @@ func (i *importer) resources() error {
 	for _, path := range slices.Sorted(maps.Keys(wanted)) {
 		if byPath[path] != nil {
 			continue
+		}
+		if len(kept) >= maxResources {
+			return limitExceeded("resources")
 		}
 		// Those above it stand before it in the order.
 		cut := strings.LastIndexByte(path, '/')
@@ -387,6 +400,13 @@ func importParts(tx kv.Tx, sc scope, apiID string, parts []api.DocumentationPart
 	if err != nil {
 		return nil, nil, err
 	}
+	if len(all)+len(parts) > maxDocParts {
+		return nil, nil, limitExceeded("documentation parts")
+	}
+	placed := make(map[string]*api.DocumentationPart, len(all))
+	for _, p := range all {
+		placed[locationKey(p.Location)] = p
+	}
 	for n := range parts {
 		p := &parts[n]
 		if err := completeLocation(p.Location); err != nil {
@@ -395,12 +415,7 @@ func importParts(tx kv.Tx, sc scope, apiID string, parts []api.DocumentationPart
 		if err := checkProperties(p.Properties); err != nil {
 			return nil, nil, at(err, "Unable to create documentation part %d", n+1)
 		}
-		var old *api.DocumentationPart
-		for _, other := range all {
-			if sameLocation(other.Location, p.Location) {
-				old = other
-			}
-		}
+		old := placed[locationKey(p.Location)]
 		switch {
 		case old == nil:
 			id, err := docParts().newID(tx, sc, apiID)
@@ -408,7 +423,7 @@ func importParts(tx kv.Tx, sc scope, apiID string, parts []api.DocumentationPart
 				return nil, nil, err
 			}
 			p.Id = &id
-			all = append(all, p)
+			placed[locationKey(p.Location)] = p
 		case replace:
 			p.Id, old.Properties = old.Id, p.Properties
 		default:

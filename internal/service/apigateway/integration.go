@@ -2,12 +2,12 @@ package apigateway
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/awserr"
+	"brume/internal/boundedre"
 	"brume/internal/kv"
 	"brume/internal/vtl"
 )
@@ -221,8 +221,8 @@ func checkIntegrationResponse(m *api.Method, row *api.IntegrationResponse) error
 		}
 	}
 	if p := value(row.SelectionPattern); p != "" {
-		if _, err := regexp.Compile(p); err != nil {
-			return invalid("Invalid selection pattern specified: %s", p)
+		if _, err := boundedre.Whole(p); err != nil {
+			return invalid("Invalid selection pattern specified: %s", clip(p))
 		}
 	}
 	if err := checkContentHandling(row.ContentHandling); err != nil {

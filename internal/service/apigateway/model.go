@@ -73,6 +73,13 @@ func (s *Service) CreateModel(ctx context.Context, in *api.CreateModelInput) (*a
 		if taken {
 			return conflict("Model name already exists for this REST API")
 		}
+		all, err := models().all(tx, sc, *in.RestApiId)
+		if err != nil {
+			return err
+		}
+		if len(all) >= maxModels {
+			return limitExceeded("models")
+		}
 		return putNewModel(tx, sc, *in.RestApiId, row)
 	})
 	if err != nil {

@@ -93,6 +93,9 @@ func (s *Service) CreateResource(ctx context.Context, in *api.CreateResourceInpu
 		if err != nil {
 			return err
 		}
+		if len(all) >= maxResources {
+			return limitExceeded("resources")
+		}
 		id := newID(6)
 		for slices.ContainsFunc(all, func(r *api.Resource) bool { return *r.Id == id }) {
 			id = newID(6)

@@ -37,13 +37,16 @@ func (s *stage) compileCheck(row *api.Method, snap *snapshot) *requestCheck {
 		}
 	}
 	if value(snap.Validators[i].ValidateRequestBody) && len(row.RequestModels) > 0 {
-		models := make([]jsonmodel.Model, len(snap.Models))
-		for i, m := range snap.Models {
-			models[i] = jsonmodel.Model{Name: *m.Name, Schema: value(m.Schema)}
+		if s.models == nil {
+			models := make([]jsonmodel.Model, len(snap.Models))
+			for i, m := range snap.Models {
+				models[i] = jsonmodel.Model{Name: *m.Name, Schema: value(m.Schema)}
+			}
+			s.models = jsonmodel.NewSet(models)
 		}
 		c.schemas = make(map[string]*jsonmodel.Schema, len(row.RequestModels))
 		for media, model := range row.RequestModels {
-			schema, err := jsonmodel.Compile(model, models)
+			schema, err := s.models.Compile(model)
 			if err != nil {
 				c.problem = fmt.Errorf("the model %s: %w", model, err)
 				continue

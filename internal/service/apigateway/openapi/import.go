@@ -12,8 +12,21 @@ import (
 	"brume/internal/openapidoc"
 )
 
-// maxRefs is how many references are followed one after the other.
-const maxRefs = 32
+const (
+	// maxRefs is how many references are followed one after the other.
+	maxRefs = 32
+	// maxExpanded bounds what references stand for, in bytes of JSON: a small document could name something large often.
+	maxExpanded = 4 * openapidoc.MaxDocument
+)
+
+// How much a document may have. AWS has 300 resources and 2,000 documentation parts unless more are asked for, and documents no
+// limit of models.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+const (
+	MaxPaths  = 5000
+	MaxModels = 2000
+	MaxParts  = 10_000
+)
 
 // Options are what the caller of an import says besides the document.
 type Options struct {
@@ -44,8 +57,14 @@ func Parse(data []byte, o Options) (*Definition, error) {
 	default:
 		return nil, &Error{Reason: "Invalid OpenAPI input: the document says neither \"swagger\": \"2.0\" nor \"openapi\": \"3.0.x\""}
 	}
+	if len(child(doc, "paths")) > MaxPaths || len(child(r.components(), "schemas")) > MaxModels || r.two && len(child(doc, "definitions")) > MaxModels {
+		return nil, &Error{Reason: fmt.Sprintf("The document has more than %d paths or %d models", MaxPaths, MaxModels)}
+	}
 	if err := r.read(); err != nil {
 		return nil, err
+	}
+	if r.expanded > maxExpanded {
+		return nil, &Error{Reason: "The document is too large when its references are followed"}
 	}
 	return r.def, nil
 }
@@ -59,6 +78,26 @@ type reader struct {
 	// modelNames are the names of models by the names of their schemas.
 	modelNames map[string]string
 	security   map[string]scheme
+	// expanded is what references have stood for so far, sizes what each stands for, in bytes.
+	expanded int
+	sizes    map[string]int
+}
+
+// charge counts what a reference stands for. It is false when that has become too much.
+func (r *reader) charge(ref string, target object) bool {
+	n, ok := r.sizes[ref]
+	if !ok {
+		data, err := json.Marshal(target)
+		if err != nil {
+			return false
+		}
+		if n = len(data); r.sizes == nil {
+			r.sizes = map[string]int{}
+		}
+		r.sizes[ref] = n
+	}
+	r.expanded += n
+	return r.expanded <= maxExpanded
 }
 
 // A scheme is what a security scheme of the document means.
@@ -98,6 +137,9 @@ func (r *reader) resolve(v any) object {
 		}
 		if o, _ = at.(object); o == nil {
 			r.warn("The reference '%s' leads nowhere and is ignored", ref)
+			return nil
+		}
+		if !r.charge(ref, o) {
 			return nil
 		}
 	}

@@ -187,7 +187,7 @@ func (c *conn) handle(r *request) error {
 	switch {
 	case r.route == unknownRoute:
 		return c.refuse(r, 404, "ResourceNotFound", "No such resource in the Runtime API")
-	case r.asks() != (r.method == get) || r.method == otherMethod:
+	case r.method != r.wanted():
 		return c.refuse(r, 405, "MethodNotAllowed", "Method not allowed")
 	case r.asks() && r.length != 0:
 		return c.refuse(r, 400, "InvalidRequest", "Unexpected request body")
@@ -200,7 +200,9 @@ func (c *conn) handle(r *request) error {
 		return c.handleRegister(r)
 	case r.route == routeEvent:
 		return c.handleEvent(r)
-	case r.route == routeExtensionError:
+	case r.route == routeTelemetry || r.route == routeLogs:
+		return c.handleSubscribe(r)
+	case r.route == routeExtensionInitError || r.route == routeExtensionExitError:
 		return c.handleExtensionError(r)
 	}
 	return c.handleResponse(r)
@@ -280,7 +282,7 @@ func (c *conn) handleResponse(r *request) error {
 		return c.refuse(r, 400, "InvalidRequestID", "Invalid request ID")
 	}
 
-	result := &Result{ContentType: r.mimeType, Failed: r.route == routeError}
+	result := &Result{ContentType: r.mimeType, Failed: r.route == routeError, Began: time.Now()}
 	switch {
 	case result.Failed:
 		result.ErrorType = r.typ
@@ -311,7 +313,8 @@ func (c *conn) handleResponse(r *request) error {
 		e.mu.Unlock()
 		return err
 	}
-	result.Payload = body.data
+	result.Payload, result.Ended = body.data, time.Now()
+	result.Produced = max(k.streamed, int64(len(body.data)))
 	if k.Stream != nil && !result.Failed && !k.begun {
 		k.begin(result.ContentType)
 		k.Stream.Write(result.Payload) // if nobody takes it any more, the invocation has ended all the same
@@ -390,7 +393,7 @@ func (c *conn) readResponse(r *request, k *call, result *Result) (body, error) {
 		return body{}, errTooLarge
 	}
 	c.approve(r)
-	f := forwarder{conn: c, to: k.Stream}
+	f := forwarder{conn: c, to: k.Stream, count: &k.streamed}
 	if r.length == chunked {
 		b, err := c.readChunks(MaxStreamed, 2*MaxStreamed, f.forward)
 		r.length = 0
@@ -406,14 +409,16 @@ func (k *call) begin(contentType string) {
 
 // A forwarder hands what a connection brings to a Stream.
 type forwarder struct {
-	conn *conn
-	to   Stream
-	gone bool // nobody takes it any more
-	buf  []byte
+	conn  *conn
+	to    Stream
+	gone  bool   // nobody takes it any more
+	count *int64 // of the bytes
+	buf   []byte
 }
 
 // forward reads n bytes.
 func (f *forwarder) forward(n int64) error {
+	*f.count += n
 	if f.buf == nil {
 		f.buf = make([]byte, min(n, copyLimit))
 	}

@@ -7,7 +7,8 @@
 //   - Every transition between the states of an environment that state.go does not name is refused, with the status
 //     and the JSON that AWS documents.
 //   - Extensions register with the Extensions API, version 2020-01-01, on the same listener. The init phase, and each
-//     invocation, ends when the runtime and all of them ask for what comes next.
+//     invocation, ends when the runtime and all of them ask for what comes next. The end of an external extension's process
+//     is the end of the environment, unless it was told to finish. Subscriptions to telemetry are passed on.
 //   - An environment holds one invocation at a time. Ready says when it may get the next one.
 //   - Stock clients work unchanged: keep-alive, pipelining, chunked bodies and Expect: 100-continue are understood.
 //   - The runtime is not trusted. Connections, header blocks and bodies are bounded, everything else than strict
@@ -87,6 +88,10 @@ type Result struct {
 	// for instance: whatever the function's process sent, at most 256 printable ASCII characters, and possibly nothing.
 	Failed    bool
 	ErrorType string
+	// Began and Ended are when the first and the last byte of the answer had come, and Produced is how many there were. They
+	// are not set if the API itself ended the invocation.
+	Began, Ended time.Time
+	Produced     int64
 }
 
 // An InitError is what the runtime reported to /runtime/init/error.
@@ -100,6 +105,8 @@ func (e *InitError) Error() string { return "runtimeapi: the runtime failed to i
 // An ExitError says that the runtime's process ended.
 type ExitError struct {
 	Err error // what Exited was called with
+	// Reported is the kind of error that an extension had reported before, if one had.
+	Reported string
 }
 
 func (e *ExitError) Error() string {
@@ -128,13 +135,15 @@ type Environment struct {
 
 	function   Function
 	extensions []*extension
+	reported   string // the kind of error that an extension has reported first
 }
 
 // A call is an Invocation under way.
 type call struct {
 	Invocation
-	done  chan outcome // holds one, so that nobody waits to report
-	begun bool         // the Stream has got the head of a response
+	done     chan outcome // holds one, so that nobody waits to report
+	begun    bool         // the Stream has got the head of a response
+	streamed int64        // bytes of a response to the Stream
 }
 
 type outcome struct {
@@ -153,9 +162,19 @@ func newEnvironment(l net.Listener) *Environment {
 // invocation the end of everything the runtime does for it. It fails with the context's error, or for good with an
 // *InitError, an *ExitError, or ErrClosed.
 func (e *Environment) Ready(ctx context.Context) error {
+	return e.await(ctx, func() bool { return e.state == ready && e.extensionsReady() })
+}
+
+// RuntimeReady is Ready without the extensions.
+func (e *Environment) RuntimeReady(ctx context.Context) error {
+	return e.await(ctx, func() bool { return e.state == ready })
+}
+
+// await waits until something is so, which is asked while e.mu is held, or the environment is over.
+func (e *Environment) await(ctx context.Context, so func() bool) error {
 	for {
 		e.mu.Lock()
-		if e.state == ready && e.extensionsReady() || e.failure != nil {
+		if e.failure != nil || so() {
 			err := e.failure
 			e.mu.Unlock()
 			return err
@@ -239,7 +258,7 @@ func (e *Environment) Exited(err error) {
 		}
 		e.mu.Lock()
 	}
-	e.fail(exit, &ExitError{Err: err})
+	e.fail(exit, &ExitError{Err: err, Reported: e.reported})
 }
 
 // Close ends the environment, closes the listener and every connection, and waits for the goroutines that serve them. It

@@ -1,6 +1,7 @@
 package runtimeapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -9,15 +10,46 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"brume/internal/telemetry"
 )
 
 // A Function is what extensions are told of the function that they are to extend.
 type Function struct {
 	Name, Version, Handler string
+	// Account is told to extensions that ask for it.
+	Account string
 	// Extensions are the names of the external extensions that were started, those of their files: the init phase is not
 	// over before each of them has registered and asked for an event.
 	Extensions []string
+	// Telemetry takes the subscriptions of extensions.
+	Telemetry Telemetry
 }
+
+// Telemetry is the part of *telemetry.Hub that is needed here.
+type Telemetry interface {
+	Subscribe(api telemetry.API, extension string, body []byte) *telemetry.Refusal
+}
+
+// An Extension is how an extension stands.
+type Extension struct {
+	Name string
+	// State is AWS's word: "Started", "Registered", "Ready", "InitError" or "ExitError".
+	State string
+	// Events are those it wants, as it named them.
+	Events []string
+	// ErrorType is what it has reported of an error.
+	ErrorType string
+}
+
+// An ExtensionError says that an external extension's process ended.
+type ExtensionError struct {
+	Type string // "Extension.Crash", or what it had reported before
+	Err  error  // what ExtensionEnded was called with
+}
+
+func (e *ExtensionError) Error() string { return "runtimeapi: an extension ended: " + e.Err.Error() }
+func (e *ExtensionError) Unwrap() error { return e.Err }
 
 // maxExtensions is how many extensions an environment can have.
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
@@ -27,12 +59,15 @@ const maxExtensions = 10
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
 type extension struct {
 	name, id         string
+	events           []string
 	invoke, shutdown bool   // the events that it wants
+	asked            bool   // for an event, once
+	failed           string // "InitError" or "ExitError", if it has reported one
+	errorType        string // of that
 	conn             *conn  // where it waits for one; nil if it does not wait
-	last             *conn  // on which it has asked last
 	event            []byte // for when it asks
 	told             bool   // of the shutdown
-	left             bool   // its connection ended, or it has asked again, after that
+	left             bool   // its process ended, or it has asked again after that
 }
 
 // NewFunction is New for a function that may have extensions.
@@ -51,6 +86,44 @@ func (e *Environment) extensionsReady() bool {
 		}
 	}
 	return !slices.ContainsFunc(e.extensions, func(x *extension) bool { return x.conn == nil && !x.left })
+}
+
+// Extensions says how the extensions stand: the external ones, and then those that have registered from within the runtime.
+func (e *Environment) Extensions() []Extension {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := make([]Extension, 0, len(e.extensions))
+	for _, name := range e.function.Extensions {
+		if !slices.ContainsFunc(e.extensions, func(x *extension) bool { return x.name == name }) {
+			list = append(list, Extension{Name: name, State: "Started"})
+		}
+	}
+	for _, x := range e.extensions {
+		state := "Registered"
+		switch {
+		case x.failed != "":
+			state = x.failed
+		case x.asked:
+			state = "Ready"
+		}
+		list = append(list, Extension{x.name, state, x.events, x.errorType})
+	}
+	return list
+}
+
+// ExtensionEnded says that the process of an external extension ended: with err. That ends the environment, unless the
+// extension was told to finish.
+// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html#runtimes-extensions-api-failure
+func (e *Environment) ExtensionEnded(name string, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := slices.IndexFunc(e.extensions, func(x *extension) bool { return x.name == name })
+	if i >= 0 && e.extensions[i].told {
+		e.extensions[i].left = true
+		e.wake()
+		return
+	}
+	e.fail(exit, &ExtensionError{Type: cmp.Or(e.reported, "Extension.Crash"), Err: err})
 }
 
 // announce sends an event to the extensions that want it. e.mu is held; the writing is done after send is called without it.
@@ -92,6 +165,13 @@ func (k *call) invokeEvent() []byte {
 	return b
 }
 
+// HasExtensions says whether there are any.
+func (e *Environment) HasExtensions() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.extensions) > 0
+}
+
 // Extended says whether an extension wants to be told of the end; then Shutdown is to be called before the end.
 func (e *Environment) Extended() bool {
 	e.mu.Lock()
@@ -115,7 +195,7 @@ func (e *Environment) Shutdown(ctx context.Context, reason string) {
 	send()
 	for {
 		e.mu.Lock()
-		over := e.failure != nil || !slices.ContainsFunc(e.extensions, func(x *extension) bool { return x.told && !x.left })
+		over := e.state == closed || !slices.ContainsFunc(e.extensions, func(x *extension) bool { return x.told && !x.left })
 		changed := make(chan struct{})
 		e.waiters = append(e.waiters, changed)
 		e.mu.Unlock()
@@ -137,46 +217,57 @@ func (c *conn) handleRegister(r *request) error {
 	}
 	var want struct{ Events []string }
 	if err != nil || len(body.data) > 0 && json.Unmarshal(body.data, &want) != nil {
-		c.replyError(r, 400, "InvalidRequestFormat", "The request is not a JSON object with events")
+		c.replyError(r, 403, "InvalidRequestFormat", "The request is not a JSON object with events")
 		return nil
 	}
-	x := &extension{name: r.extension, id: newIdentifier()}
+	external := slices.Contains(c.env.function.Extensions, r.extension)
+	x := &extension{name: r.extension, id: newIdentifier(), events: want.Events}
 	for _, event := range want.Events {
 		switch event {
 		case "INVOKE":
 			x.invoke = true
 		case "SHUTDOWN":
 			x.shutdown = true
-		default:
-			c.replyError(r, 400, "Extension.InvalidEventType", "The event type is not INVOKE or SHUTDOWN")
+		}
+		if event != "INVOKE" && (event != "SHUTDOWN" || !external) { // only a process of its own lives on to hear of the end
+			c.replyError(r, 403, "Extension.InvalidEventType", event+": ErrorInvalidEventType")
 			return nil
 		}
 	}
 	e := c.env
 	e.mu.Lock()
-	problem := ""
+	typ, message := "", ""
 	switch {
-	case x.name == "" || strings.ContainsAny(x.name, "/\""):
-		problem = "Extension.InvalidExtensionName"
-	case e.state != started && !slices.Contains(e.function.Extensions, x.name):
-		problem = "Extension.RegistrationClosed"
+	case x.name == "":
+		typ, message = "Extension.InvalidExtensionName", "Empty extension name"
+	case strings.ContainsAny(x.name, "/\""):
+		typ, message = "Extension.InvalidExtensionName", "Invalid extension name"
+	case e.state != started && !external:
+		typ, message = "Extension.RegistrationClosed", "Extension registration closed already"
 	case len(e.extensions) == maxExtensions:
-		problem = "Extension.TooManyExtensions"
+		typ, message = "Extension.TooManyExtensions", fmt.Sprintf("Extension limit (%d) reached", maxExtensions)
 	case slices.ContainsFunc(e.extensions, func(o *extension) bool { return o.name == x.name }):
-		problem = "Extension.AlreadyRegistered"
+		typ, message = "Extension.InvalidExtensionState", "Extension with this name already registered"
 	default:
 		e.extensions = append(e.extensions, x)
 	}
 	e.mu.Unlock()
-	if problem != "" {
-		c.replyError(r, 403, problem, "The extension cannot be registered")
+	if typ != "" {
+		c.replyError(r, 403, typ, message)
 		return nil
 	}
-	answer, err := json.Marshal(struct {
+	about := struct {
 		Name    string `json:"functionName"`
 		Version string `json:"functionVersion"`
 		Handler string `json:"handler"`
-	}{e.function.Name, e.function.Version, e.function.Handler})
+		Account string `json:"accountId,omitempty"`
+	}{e.function.Name, e.function.Version, e.function.Handler, ""}
+	for feature := range strings.SplitSeq(r.features, ",") {
+		if strings.TrimSpace(feature) == "accountId" {
+			about.Account = e.function.Account
+		}
+	}
+	answer, err := json.Marshal(about)
 	if err != nil {
 		panic(err) // strings can be written
 	}
@@ -212,7 +303,7 @@ func (c *conn) handleEvent(r *request) error {
 	e := c.env
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	x.last = c
+	x.asked = true
 	if event := x.event; event != nil {
 		x.event = nil
 		c.sendEvent(event)
@@ -233,7 +324,7 @@ func (c *conn) handleEvent(r *request) error {
 	return nil
 }
 
-// handleExtensionError ends the environment: an extension failed.
+// handleExtensionError notes what an extension has to say before it ends. Its end is what ends the environment.
 func (c *conn) handleExtensionError(r *request) error {
 	x := c.known(r)
 	if x == nil {
@@ -242,16 +333,57 @@ func (c *conn) handleExtensionError(r *request) error {
 	if _, err := c.readBody(r); err != nil {
 		return err
 	}
-	typ := r.extensionError
-	if typ == "" {
-		typ = "Extension.Crash"
+	if r.extensionError == "" {
+		c.replyError(r, 403, "Extension.MissingHeader", "Lambda-Extension-Function-Error-Type not found")
+		return nil
 	}
-	message := "Extension " + x.name + " failed"
+	failed := "InitError"
+	if r.route == routeExtensionExitError {
+		failed = "ExitError"
+	}
 	e := c.env
 	e.mu.Lock()
-	e.fail(exit, &InitError{Type: typ, Payload: appendError(nil, strings.ReplaceAll(typ, `"`, "'"), strings.ReplaceAll(message, `\`, "/"))})
+	if x.failed == "" { // the first is the one that counts
+		x.failed, x.errorType = failed, r.extensionError
+	}
+	if e.reported == "" {
+		e.reported = "Extension." + failed
+	}
 	e.mu.Unlock()
 	c.reply(202, r.closing, accepted)
+	return nil
+}
+
+// handleSubscribe passes a subscription on to the telemetry.
+func (c *conn) handleSubscribe(r *request) error {
+	x := c.known(r)
+	if x == nil {
+		return c.drop(r)
+	}
+	api := telemetry.Telemetry
+	if r.route == routeLogs {
+		api = telemetry.Logs
+	}
+	hub := c.env.function.Telemetry
+	switch {
+	case hub == nil:
+		return c.refuse(r, 404, "ResourceNotFound", "No such resource in the Runtime API")
+	case r.length > telemetry.MaxRequest:
+		return c.refuse(r, 413, "RequestEntityTooLarge", "Exceeded"+maxSize(telemetry.MaxRequest))
+	}
+	body, err := c.readBody(r)
+	if err != nil && err != errTooLarge {
+		return err
+	}
+	if err != nil || len(body.data) > telemetry.MaxRequest { // which came in chunks
+		c.replyError(r, 413, "RequestEntityTooLarge", "Exceeded"+maxSize(telemetry.MaxRequest))
+		return nil
+	}
+	if no := hub.Subscribe(api, x.name, body.data); no != nil {
+		c.replyError(r, no.Status, no.Type, no.Message)
+		return nil
+	}
+	c.reply(200, r.closing, `"OK"`)
 	return nil
 }
 
@@ -270,10 +402,6 @@ func (e *Environment) ended(c *conn) {
 		if x.conn == c {
 			x.conn = nil // it asks again, or the environment comes to nothing
 		}
-		if x.last == c && x.told {
-			x.left = true
-			e.wake()
-		}
 	}
 }
 
@@ -287,7 +415,14 @@ func (c *conn) sendEvent(event []byte) {
 }
 
 func (c *conn) replyError(r *request, status int, typ, message string) {
-	c.reply(status, r.closing, string(appendError(nil, typ, message)))
+	b, err := json.Marshal(struct {
+		Message string `json:"errorMessage"`
+		Type    string `json:"errorType"`
+	}{message, typ})
+	if err != nil {
+		panic(err) // two strings can be written
+	}
+	c.reply(status, r.closing, string(b))
 }
 
 func newIdentifier() string {

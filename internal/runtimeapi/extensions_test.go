@@ -2,11 +2,15 @@ package runtimeapi
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"brume/internal/telemetry"
 )
 
 func (c *client) register(name, body string, status int) (identifier, answer string) {
@@ -38,9 +42,12 @@ func startFunction(t testing.TB, f Function) (*Environment, string) {
 
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
 func TestExtension(t *testing.T) {
-	e, addr := startFunction(t, Function{Name: "f", Version: "7", Handler: "h", Extensions: []string{"outer"}})
-	runtime, outer, inner := dial(t, addr), dial(t, addr), dial(t, addr)
-	innerID, _ := inner.register("inner", `{"events":["SHUTDOWN"]}`, 200)
+	e, addr := startFunction(t, Function{Name: "f", Version: "7", Handler: "h", Account: "123456789012", Extensions: []string{"outer", "other"}})
+	runtime, outer, other, inner := dial(t, addr), dial(t, addr), dial(t, addr), dial(t, addr)
+	if _, answer := inner.register("inner", `{"events":["INVOKE","SHUTDOWN"]}`, 403); answer != `{"errorMessage":"SHUTDOWN: ErrorInvalidEventType","errorType":"Extension.InvalidEventType"}` {
+		t.Errorf("%s", answer)
+	}
+	innerID, _ := inner.register("inner", `{"events":[]}`, 200)
 	runtime.next()
 	ready := func(want bool) {
 		t.Helper()
@@ -60,7 +67,17 @@ func TestExtension(t *testing.T) {
 		t.Errorf("%s %s", answer, outerID)
 	}
 	outer.ask(outerID)
+	other.sendTo("register", "Lambda-Extension-Name: other\r\nLambda-Extension-Accept-Feature: x, accountId\r\n", `{"events":["SHUTDOWN"]}`)
+	resp, answer := other.receive(200)
+	if answer != `{"functionName":"f","functionVersion":"7","handler":"h","accountId":"123456789012"}` {
+		t.Errorf("%s", answer)
+	}
+	otherID := resp.Header.Get("Lambda-Extension-Identifier")
+	other.ask(otherID)
 	ready(false)
+	if got := fmt.Sprint(e.Extensions()); got != "[{inner Registered [] } {outer Ready [INVOKE SHUTDOWN] } {other Ready [SHUTDOWN] }]" {
+		t.Error(got)
+	}
 	inner.ask(innerID)
 	ready(true)
 
@@ -70,7 +87,9 @@ func TestExtension(t *testing.T) {
 		t.Errorf("%s", event)
 	}
 	runtime.post("invocation/a/response", "{}")
-	<-done
+	if r := (<-done).result; r.Produced != 2 || r.Began.IsZero() || r.Ended.Before(r.Began) {
+		t.Errorf("%+v", r)
+	}
 	runtime.next()
 	runtime.receive(202)
 	ready(false) // the extension has not finished
@@ -87,21 +106,97 @@ func TestExtension(t *testing.T) {
 		e.Shutdown(ctx, "spindown")
 		close(over)
 	}()
-	for _, c := range []*client{outer, inner} {
+	for _, c := range []*client{outer, other} {
 		if _, event := c.receive(200); !strings.HasPrefix(event, `{"eventType":"SHUTDOWN","shutdownReason":"spindown","deadlineMs":`) {
 			t.Errorf("%s", event)
 		}
 	}
 	outer.ask(outerID) // one asks again, the other one ends
-	inner.Close()
+	e.ExtensionEnded("other", errors.New("exit code 0"))
 	<-over
+}
+
+// An extension whose process ends takes the environment with it, whatever it does at the time; what it has said before names
+// the error.
+// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
+func TestExtensionEnds(t *testing.T) {
+	for reported, want := range map[string]string{"": "Extension.Crash", "init/error": "Extension.InitError", "exit/error": "Extension.ExitError"} {
+		e, addr := startFunction(t, Function{Extensions: []string{"x"}})
+		c := dial(t, addr)
+		id, _ := c.register("x", `{"events":[]}`, 200)
+		header := "Lambda-Extension-Identifier: " + id + "\r\n"
+		if reported != "" {
+			c.sendTo(reported, header, "{}")
+			c.refused(403, "Extension.MissingHeader")
+			c.sendTo(reported, header+"Lambda-Extension-Function-Error-Type: Extension.NoConfig\r\n", "{}")
+			c.receive(202)
+			c.sendTo(reported, header+"Lambda-Extension-Function-Error-Type: Extension.Second\r\n", "{}")
+			c.receive(202)
+			if x := e.Extensions()[0]; "Extension."+x.State != want || x.ErrorType != "Extension.NoConfig" {
+				t.Errorf("%+v", x)
+			}
+		}
+		runtime := dial(t, addr)
+		runtime.next()
+		gone := make(chan error)
+		go func() { gone <- e.Ready(context.Background()) }()
+		e.ExtensionEnded("x", errors.New("exit status 3"))
+		err, ok := errors.AsType[*ExtensionError](<-gone)
+		if !ok || err.Type != want || err.Err.Error() != "exit status 3" {
+			t.Errorf("%+v", err)
+		}
+	}
+}
+
+// hub notes subscriptions.
+type hub []string
+
+func (h *hub) Subscribe(api telemetry.API, extension string, body []byte) *telemetry.Refusal {
+	*h = append(*h, api.String()+" "+extension+" "+string(body))
+	if string(body) == "no" {
+		return &telemetry.Refusal{Status: 400, Type: "ValidationError", Message: "because"}
+	}
+	return nil
+}
+
+func TestSubscribe(t *testing.T) {
+	h := new(hub)
+	_, addr := startFunction(t, Function{Telemetry: h})
+	c := dial(t, addr)
+	id, _ := c.register("x", `{"events":[]}`, 200)
+	put := func(path, id, body string) {
+		c.send("PUT " + path + " HTTP/1.1\r\nHost: x\r\nLambda-Extension-Identifier: " + id + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body)
+	}
+	for _, path := range []string{"/2022-07-01/telemetry", "/2022-07-01/telemetry/", "/2020-08-15/logs"} {
+		put(path, id, "{}")
+		if _, answer := c.receive(200); answer != `"OK"` {
+			t.Error(answer)
+		}
+	}
+	if got := strings.Join(*h, ";"); got != "Telemetry x {};Telemetry x {};Logs x {}" {
+		t.Error(got)
+	}
+	put("/2022-07-01/telemetry", id, "no")
+	if _, answer := c.receive(400); answer != `{"errorMessage":"because","errorType":"ValidationError"}` {
+		t.Error(answer)
+	}
+	put("/2022-07-01/telemetry", "unknown", "{}")
+	c.refused(403, "Extension.UnknownExtensionIdentifier")
+	put("/2022-07-01/telemetry", id, strings.Repeat(" ", telemetry.MaxRequest+1))
+	c.refused(413, "RequestEntityTooLarge")
+	put("/2022-07-01/telemetry", id, strings.Repeat(" ", telemetry.MaxRequest))
+	c.receive(200)
+	c.send("POST /2022-07-01/telemetry HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+	c.refused(405, "MethodNotAllowed")
+	put("/2018-06-01/runtime/init/error", id, "")
+	c.refused(405, "MethodNotAllowed")
 }
 
 func TestExtensionRefused(t *testing.T) {
 	_, addr := startFunction(t, Function{})
 	c := dial(t, addr)
-	c.register("x", `{"events":["OTHER"]}`, 400)
-	c.register("x", `[`, 400)
+	c.register("x", `{"events":["OTHER"]}`, 403)
+	c.register("x", `[`, 403)
 	c.register("", `{}`, 403)
 	c.register("x", `{}`, 200)
 	c.register("x", `{}`, 403)

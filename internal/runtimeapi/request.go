@@ -17,10 +17,22 @@ type request struct {
 	extension      string // Lambda-Extension-Name
 	identifier     string // Lambda-Extension-Identifier
 	extensionError string // Lambda-Extension-Function-Error-Type
+	features       string // Lambda-Extension-Accept-Feature
 }
 
-// asks says whether the request is one for something that is to come, which is a GET; the others tell something.
+// asks says whether the request is one for something that is to come.
 func (r *request) asks() bool { return r.route == routeNext || r.route == routeEvent }
+
+// wanted is the method of the request's route.
+func (r *request) wanted() method {
+	switch r.route {
+	case routeNext, routeEvent:
+		return get
+	case routeTelemetry, routeLogs:
+		return put
+	}
+	return post
+}
 
 const chunked = -1
 
@@ -30,6 +42,7 @@ const (
 	otherMethod method = iota
 	get
 	post
+	put
 )
 
 type route uint8
@@ -42,7 +55,10 @@ const (
 	routeInitError
 	routeRegister
 	routeEvent
-	routeExtensionError
+	routeExtensionInitError
+	routeExtensionExitError
+	routeTelemetry
+	routeLogs
 )
 
 // A protocolError is a request that is not the HTTP/1.1 understood here. After it the connection is closed.
@@ -120,6 +136,8 @@ func parseRequest(head []byte) (r request, err error) {
 			r.identifier = printable(value)
 		case is(name, "lambda-extension-function-error-type"):
 			r.extensionError = printable(value)
+		case is(name, "lambda-extension-accept-feature"):
+			r.features = printable(value)
 		}
 	}
 	if hosts != 1 {
@@ -153,6 +171,8 @@ func (r *request) parseLine(line []byte) error {
 		r.method = get
 	case "POST":
 		r.method = post
+	case "PUT":
+		r.method = put
 	}
 	r.route, r.id = parseTarget(target)
 	return nil
@@ -168,10 +188,18 @@ func parseTarget(target []byte) (route, []byte) {
 			return routeRegister, nil
 		case "event/next":
 			return routeEvent, nil
-		case "init/error", "exit/error":
-			return routeExtensionError, nil
+		case "init/error":
+			return routeExtensionInitError, nil
+		case "exit/error":
+			return routeExtensionExitError, nil
 		}
 		return unknownRoute, nil
+	}
+	switch string(path) {
+	case "/2022-07-01/telemetry", "/2022-07-01/telemetry/":
+		return routeTelemetry, nil
+	case "/2020-08-15/logs", "/2020-08-15/logs/":
+		return routeLogs, nil
 	}
 	path, ok := bytes.CutPrefix(path, []byte("/2018-06-01/runtime/"))
 	if !ok {

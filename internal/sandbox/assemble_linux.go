@@ -97,12 +97,10 @@ func (h *host) assemble(c *Config, p part) (*script, error) {
 	s.call("write oom_score_adj", unix.SYS_WRITE, num(fd), s.str("500"), num(3)).forgive = forgiveAny
 	s.close(fd)
 	s.call("unshare namespaces", unix.SYS_UNSHARE, num(namespaces))
-	var later []int // for attach to come in by
-	if len(c.Later) > 0 {
-		for _, ns := range h.attachNamespaces() {
-			later = append(later, s.callFD("open "+ns, unix.SYS_OPENAT, num(atCwd), s.str("/proc/self/ns/"+ns),
-				num(unix.O_RDONLY|unix.O_CLOEXEC), num(0)))
-		}
+	var later []int // for attach and Dial to come in by
+	for _, ns := range h.entrances(c) {
+		later = append(later, s.callFD("open "+ns, unix.SYS_OPENAT, num(atCwd), s.str("/proc/self/ns/"+ns),
+			num(unix.O_RDONLY|unix.O_CLOEXEC), num(0)))
 	}
 	hostname := c.Hostname
 	if hostname == "" {
@@ -134,19 +132,30 @@ func (h *host) assemble(c *Config, p part) (*script, error) {
 		s.call("seccomp", unix.SYS_SECCOMP, num(unix.SECCOMP_SET_MODE_FILTER), num(0), prog)
 	}
 	if !p.probe {
-		s.call("fork", unix.SYS_CLONE, num(int(unix.SIGCHLD))).fork = true
-		s.call("setsid", unix.SYS_SETSID)
-		s.call("unblock signals", unix.SYS_RT_SIGPROCMASK, num(unix.SIG_SETMASK), s.words(num(0)), num(0), num(8))
-		// Signals that whoever started the server ignores would stay ignored through the execution.
-		ignoreNothing := s.bytes(make([]byte, 32)) // a struct sigaction: SIG_DFL, no flags, no mask
-		for sig := 1; sig <= 64; sig++ {
-			if sig != int(unix.SIGKILL) && sig != int(unix.SIGSTOP) {
-				s.call("default signals", unix.SYS_RT_SIGACTION, num(sig), ignoreNothing, num(0), num(8))
-			}
+		s.fork(func() { s.execute(c.Command, c.Env) })
+		for _, companion := range c.Companions {
+			s.fork(func() {
+				s.call("standard output", unix.SYS_DUP3, slot(slotCompanions), num(1), num(0))
+				s.call("standard error", unix.SYS_DUP3, slot(slotCompanions), num(2), num(0))
+				s.execute(companion.Command, companion.Env)
+			})
 		}
-		s.call("execute "+c.Command[0], unix.SYS_EXECVE, s.str(c.Command[0]), s.strs(c.Command), s.strs(c.Env))
 	}
 	return s, s.err
+}
+
+// execute makes a process of its own session, with signals as they are by default, a program.
+func (s *script) execute(command, env []string) {
+	s.call("setsid", unix.SYS_SETSID)
+	s.call("unblock signals", unix.SYS_RT_SIGPROCMASK, num(unix.SIG_SETMASK), s.words(num(0)), num(0), num(8))
+	// Signals that whoever started the server ignores would stay ignored through the execution.
+	ignoreNothing := s.bytes(make([]byte, 32)) // a struct sigaction: SIG_DFL, no flags, no mask
+	for sig := 1; sig <= 64; sig++ {
+		if sig != int(unix.SIGKILL) && sig != int(unix.SIGSTOP) {
+			s.call("default signals", unix.SYS_RT_SIGACTION, num(sig), ignoreNothing, num(0), num(8))
+		}
+	}
+	s.call("execute "+command[0], unix.SYS_EXECVE, s.str(command[0]), s.strs(command), s.strs(env))
 }
 
 // exchange writes one byte, with descriptors, to the driver, and waits for its answer.
@@ -386,7 +395,7 @@ func (h *host) mountProc(s *script, masked, device arg) {
 func (h *host) drop(s *script, c *Config, p part) {
 	for _, i := range p.stdioPipes {
 		// A process that opens /dev/stdout again must own the pipe.
-		s.call("own output", unix.SYS_FCHOWN, num(i-slotStdout+1), num(p.owner), num(p.owner))
+		s.call("own output", unix.SYS_FCHOWN, slot(i), num(p.owner), num(p.owner))
 	}
 	if h.privileged {
 		s.call("drop groups", unix.SYS_SETGROUPS, num(0), num(0))

@@ -22,7 +22,7 @@ func (p *process) Freeze() error {
 			return ifNotGone(err)
 		}
 	}
-	if p.over() { // and its id may be another's
+	if p.gone() { // and its id may be another's
 		return nil
 	}
 	for range maxStopRounds {
@@ -44,8 +44,8 @@ func (p *process) Freeze() error {
 	return errors.New("sandbox: processes are made faster than they can be stopped")
 }
 
-// over says whether the first process is gone.
-func (p *process) over() bool {
+// gone says whether the first process is.
+func (p *process) gone() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.pidfd < 0
@@ -57,7 +57,7 @@ func (p *process) Thaw() error {
 			return ifNotGone(err)
 		}
 	}
-	if p.over() {
+	if p.gone() {
 		return nil
 	}
 	var errs []error

@@ -86,7 +86,7 @@ func (d *plain) Start(ctx context.Context, c *Config) (_ Process, err error) {
 	d.mu.Unlock()
 	defer d.starts.Done()
 
-	p := &plainProcess{limit: c.MemoryBytes, logger: d.logger, dying: make(chan struct{}), done: make(chan struct{})}
+	p := &plainProcess{limit: c.MemoryBytes, logger: d.logger, dying: make(chan struct{}), done: make(chan struct{}), killed: make(chan struct{})}
 	p.ended = func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -112,24 +112,31 @@ func (d *plain) Start(ctx context.Context, c *Config) (_ Process, err error) {
 	if c.MemoryBytes > 0 {
 		data = 2*c.MemoryBytes + 1<<30 // well above what runtimes map without using it
 	}
-	cmd := exec.Command(self, slices.Concat(
-		[]string{InitArg, plainArg, strconv.FormatInt(data, 10), c.HostPath(c.Command[0])}, c.Command)...)
-	cmd.Env = append([]string{}, c.Env...) // never nil, which would mean the server's own
-	cmd.Dir = "/"
-	if c.Dir != "" {
-		cmd.Dir = c.HostPath(c.Dir)
+	program := func(command, env []string, stdout, stderr *os.File) *exec.Cmd {
+		cmd := exec.Command(self, slices.Concat(
+			[]string{InitArg, plainArg, strconv.FormatInt(data, 10), c.HostPath(command[0])}, command)...)
+		cmd.Env = append([]string{}, env...) // never nil, which would mean the server's own
+		cmd.Dir = "/"
+		if c.Dir != "" {
+			cmd.Dir = c.HostPath(c.Dir)
+		}
+		if stdout != nil {
+			cmd.Stdout = stdout
+		}
+		if stderr != nil {
+			cmd.Stderr = stderr
+		}
+		cmd.ExtraFiles = []*os.File{theirs}
+		cmd.SysProcAttr = plainAttr()
+		return cmd
 	}
-	if c.Stdout != nil {
-		cmd.Stdout = c.Stdout
+	cmds := []*exec.Cmd{program(c.Command, c.Env, c.Stdout, c.Stderr)}
+	for _, companion := range c.Companions {
+		cmds = append(cmds, program(companion.Command, companion.Env, c.CompanionOutput, c.CompanionOutput))
 	}
-	if c.Stderr != nil {
-		cmd.Stderr = c.Stderr
-	}
-	cmd.ExtraFiles = []*os.File{theirs}
-	cmd.SysProcAttr = plainAttr()
 
 	started := make(chan error)
-	go p.run(cmd, started)
+	go p.run(c, cmds, started)
 	err = <-started
 	_ = theirs.Close()
 	if err != nil {
@@ -145,12 +152,12 @@ func (d *plain) Start(ctx context.Context, c *Config) (_ Process, err error) {
 	case !stop():
 		err = context.Cause(ctx)
 	case err == nil && len(msg) > 0:
-		err = errors.New(string(msg))
+		err = fmt.Errorf("execute %s", msg)
 	}
 	if err != nil {
 		p.Kill()
 		<-p.done
-		return nil, fmt.Errorf("sandbox: execute %s: %w", c.Command[0], err)
+		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	return p, nil
 }
@@ -199,8 +206,10 @@ type plainProcess struct {
 	ended   func()
 
 	mu      sync.Mutex
-	pid     int // also of its process group
+	pid     int   // also of its process group
+	groups  []int // that, and those of the companions
 	alive   bool
+	killed  chan struct{} // closed by Kill
 	oom     bool
 	sampled int64
 	exit    Exit
@@ -213,15 +222,26 @@ func (p *plainProcess) PID() int              { return p.pid }
 func (p *plainProcess) Sockets() []Socket     { return p.sockets }
 func (p *plainProcess) Done() <-chan struct{} { return p.done }
 
-// Freeze and Thaw reach what is in the process group.
+// Freeze and Thaw reach what is in the process groups.
 func (p *plainProcess) Freeze() error { return p.signal(syscall.SIGSTOP) }
 func (p *plainProcess) Thaw() error   { return p.signal(syscall.SIGCONT) }
 
 func (p *plainProcess) signal(sig syscall.Signal) error {
-	if err := syscall.Kill(-p.pid, sig); err != nil && err != syscall.ESRCH {
-		return err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, group := range p.groups {
+		if err := syscall.Kill(-group, sig); err != nil && err != syscall.ESRCH {
+			errs = append(errs, err)
+		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// Dial reaches the loopback that all functions and this machine have.
+func (p *plainProcess) Dial(ctx context.Context, port uint16) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp4", netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port).String())
 }
 
 // Link needs a network of the process's own.
@@ -251,8 +271,37 @@ func (p *plainProcess) kill() {
 	if !p.alive {
 		return
 	}
-	if err := syscall.Kill(-p.pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
-		p.logger.Error("sandbox: kill", "pid", p.pid, "error", err)
+	select {
+	case <-p.killed:
+	default:
+		close(p.killed)
+	}
+	for _, group := range p.groups {
+		if err := syscall.Kill(-group, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+			p.logger.Error("sandbox: kill", "pid", group, "error", err)
+		}
+	}
+}
+
+// exitOf says how a process has ended that was waited for.
+func exitOf(cmd *exec.Cmd) Exit {
+	exit := Exit{Code: -1, Signal: syscall.SIGKILL}
+	if state := cmd.ProcessState; state != nil {
+		if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+			exit.Signal = ws.Signal()
+		} else {
+			exit.Code, exit.Signal = state.ExitCode(), 0
+		}
+	}
+	return exit
+}
+
+// wait waits for the end of a process.
+func (p *plainProcess) wait(cmd *exec.Cmd) {
+	err := cmd.Wait()
+	var exitErr *exec.ExitError
+	if err != nil && !errors.As(err, &exitErr) {
+		p.logger.Error("sandbox: wait", "pid", cmd.Process.Pid, "error", err)
 	}
 }
 
@@ -273,21 +322,43 @@ func (p *plainProcess) Busy() bool {
 	return p.alive && plainBusy(p.pid)
 }
 
-// run starts the process, waits for its end, cleans up and says so.
-func (p *plainProcess) run(cmd *exec.Cmd, started chan<- error) {
+// run starts the processes, waits for their end, cleans up and says so.
+func (p *plainProcess) run(c *Config, cmds []*exec.Cmd, started chan<- error) {
 	// The parent-death signal comes when the thread ends that has started the process; see spawner.keep.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer close(p.done)
 	defer p.closeSockets()
+	cmd := cmds[0]
 	if err := cmd.Start(); err != nil {
 		started <- err
 		return
 	}
 	p.mu.Lock()
-	p.pid, p.alive = cmd.Process.Pid, true
+	p.pid, p.groups, p.alive = cmd.Process.Pid, []int{cmd.Process.Pid}, true
 	p.mu.Unlock()
-	started <- nil
+	var failed error
+	var companions sync.WaitGroup
+	for i, companion := range cmds[1:] {
+		if failed = companion.Start(); failed != nil {
+			p.Kill()
+			break
+		}
+		p.mu.Lock()
+		p.groups = append(p.groups, companion.Process.Pid)
+		p.mu.Unlock()
+		companions.Go(func() {
+			p.wait(companion)
+			select {
+			case <-p.killed:
+			default:
+				if ended := c.Companions[i].Ended; ended != nil {
+					ended(exitOf(companion))
+				}
+			}
+		})
+	}
+	started <- failed
 
 	var watcher sync.WaitGroup
 	watcher.Go(func() {
@@ -302,25 +373,29 @@ func (p *plainProcess) run(cmd *exec.Cmd, started chan<- error) {
 			p.kill()
 		})
 	})
-	err := cmd.Wait()
-	var exitErr *exec.ExitError
-	if err != nil && !errors.As(err, &exitErr) {
-		p.logger.Error("sandbox: wait", "pid", p.pid, "error", err)
+	p.wait(cmd)
+	if c.Ended != nil {
+		c.Ended(exitOf(cmd))
+		gone := make(chan struct{})
+		go func() {
+			companions.Wait()
+			close(gone)
+		}()
+		select {
+		case <-gone:
+		case <-p.killed:
+		}
 	}
 	close(p.dying)
 	p.mu.Lock()
-	p.kill() // the rest of its group
+	p.kill() // the rest of the groups
 	p.alive = false
 	p.mu.Unlock()
+	companions.Wait()
 	watcher.Wait()
 
-	exit := Exit{Code: -1, Signal: syscall.SIGKILL}
+	exit := exitOf(cmd)
 	if state := cmd.ProcessState; state != nil {
-		if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-			exit.Signal = ws.Signal()
-		} else {
-			exit.Code, exit.Signal = state.ExitCode(), 0
-		}
 		exit.CPUTime = state.UserTime() + state.SystemTime()
 		if ru, ok := state.SysUsage().(*syscall.Rusage); ok {
 			exit.MaxMemoryBytes = max(p.sampled, maxrssBytes(ru))
@@ -346,7 +421,7 @@ func plainInit() {
 	}
 	syscall.CloseOnExec(failedFD)
 	err := plainExec(args[1], args[2], args[3:])
-	_, _ = os.NewFile(failedFD, "failed").WriteString(err.Error()) // to whom else
+	_, _ = os.NewFile(failedFD, "failed").WriteString(args[3] + ": " + err.Error()) // to whom else
 	os.Exit(127)
 }
 

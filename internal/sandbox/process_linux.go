@@ -32,8 +32,11 @@ type process struct {
 	logger  *slog.Logger
 	ended   func() // tells the driver
 
-	attach sync.Mutex // held while somebody uses later
-	later  []int      // descriptors of the namespaces in which binds are attached; none after that, or after the end
+	companions []Companion
+	over       func(Exit) // Config.Ended
+
+	attach sync.Mutex     // held while somebody uses later
+	later  map[string]int // descriptors of the namespaces that can be entered; none after the end
 
 	stopped []int // the processes that Freeze has stopped one by one
 
@@ -158,24 +161,15 @@ func (p *process) stats() (Stats, error) {
 }
 
 func (p *process) Busy() bool {
-	return !p.over() && slices.ContainsFunc(descendants(p.pid), wantsProcessor)
+	return !p.gone() && slices.ContainsFunc(descendants(p.pid), wantsProcessor)
 }
 
 // run waits for the end, cleans up and says so. It is the process's own goroutine.
 func (p *process) run() {
-	var r report
-	n, _ := p.control.Read(asBytes(&r)) // an error or nothing means that the first process was killed before it could report
-	reported := n == int(unsafe.Sizeof(r))
-
+	exit := p.reports()
 	rusage, err := p.wait()
 	errs := []error{err}
 	close(p.dying)
-	exit := Exit{Code: -1, Signal: syscall.SIGKILL}
-	if ws := syscall.WaitStatus(r.status); reported && ws.Exited() {
-		exit.Code, exit.Signal = ws.ExitStatus(), 0
-	} else if reported {
-		exit.Signal = ws.Signal()
-	}
 	exit.Stats, err = p.stats()
 	errs = append(errs, err)
 	// Without a cgroup: what the first process has waited for, which at its end is all.
@@ -199,6 +193,36 @@ func (p *process) run() {
 	p.exit = exit
 	p.ended()
 	close(p.done)
+}
+
+// reports reads how the programs have ended, until all is over, and returns how the command has.
+func (p *process) reports() Exit {
+	command := Exit{Code: -1, Signal: syscall.SIGKILL} // unless there is a report that says otherwise
+	for {
+		var r report
+		// An error or nothing means that the first process has ended.
+		if n, _ := p.control.Read(asBytes(&r)); n != int(unsafe.Sizeof(r)) {
+			return command
+		}
+		exit := Exit{Code: -1}
+		if ws := syscall.WaitStatus(r.status); ws.Exited() {
+			exit.Code = ws.ExitStatus()
+		} else {
+			exit.Signal = ws.Signal()
+		}
+		switch {
+		case r.which > 0:
+			if i := int(r.which) - 1; i < len(p.companions) && p.companions[i].Ended != nil {
+				p.companions[i].Ended(exit)
+			}
+		case p.over != nil:
+			command = exit
+			p.over(exit)
+		default:
+			command = exit
+			p.Kill()
+		}
+	}
 }
 
 // wait waits for the first process, with whose end the kernel has ended all others.

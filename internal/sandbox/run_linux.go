@@ -20,10 +20,10 @@ type failure struct {
 	errno uint32
 }
 
-// A report is what the sandbox's first process writes to slotControl when the command has ended.
+// A report is what the sandbox's first process writes to slotControl when a program has ended.
 type report struct {
 	status uint32 // as wait4 gives it
-	_      uint32
+	which  uint32 // 0 is the command, and the companions follow
 	rusage unix.Rusage
 }
 
@@ -38,6 +38,9 @@ type birth struct {
 	oldSigs uint64
 	fail    failure
 	report  report
+
+	children  [1 + MaxCompanions]uintptr // the command, and the companions
+	nchildren uintptr
 }
 
 // cloneArgs is struct clone_args of linux/sched.h, up to the cgroup (Linux 5.7).
@@ -94,20 +97,26 @@ func (b *birth) run() {
 			syscall.RawSyscall(unix.SYS_WRITE, slotBase+slotErrors, uintptr(unsafe.Pointer(&b.fail)), unsafe.Sizeof(b.fail))
 			syscall.RawSyscall(unix.SYS_EXIT_GROUP, 127, 0, 0)
 		}
-		if st.fork && e == 0 && r != 0 {
-			b.reap(r)
+		if st.fork && r != 0 {
+			b.children[b.nchildren%uintptr(len(b.children))] = r
+			b.nchildren++
+			i += uintptr(st.skip)
 		}
+	}
+	if b.nchildren > 0 {
+		b.reap()
 	}
 	syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
 }
 
-// reap is what the sandbox's first process does once it has started the command: it collects every process that ends, as
-// the first process of a pid namespace must, and when the command has ended it reports and exits, which kills the rest.
+// reap is what the sandbox's first process does once it has started the programs: it collects every process that ends, as
+// the first process of a pid namespace must, and reports the programs among them. When a command without companions has
+// ended it exits, which kills the rest; with companions the driver ends it.
 //
 //go:norace
 //go:nosplit
 //go:nocheckptr
-func (b *birth) reap(command uintptr) {
+func (b *birth) reap() {
 	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, 0, slotBase+slotControl-1, 0)
 	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, slotBase+slotControl+1, ^uintptr(0)>>32, 0)
 	for {
@@ -119,10 +128,16 @@ func (b *birth) reap(command uintptr) {
 		if e != 0 {
 			syscall.RawSyscall(unix.SYS_EXIT_GROUP, 127, 0, 0)
 		}
-		if pid == command {
-			break
+		for i := uintptr(0); i < b.nchildren; i++ {
+			if b.children[i%uintptr(len(b.children))] != pid {
+				continue
+			}
+			b.children[i%uintptr(len(b.children))] = 0 // its id may be another's now
+			b.report.which = uint32(i)
+			syscall.RawSyscall(unix.SYS_WRITE, slotBase+slotControl, uintptr(unsafe.Pointer(&b.report)), unsafe.Sizeof(b.report))
+			if b.nchildren == 1 {
+				syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
+			}
 		}
 	}
-	syscall.RawSyscall(unix.SYS_WRITE, slotBase+slotControl, uintptr(unsafe.Pointer(&b.report)), unsafe.Sizeof(b.report))
-	syscall.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
 }

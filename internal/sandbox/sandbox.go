@@ -65,6 +65,8 @@ const (
 	MaxFileBytes = 16 << 20
 	// MaxListen is the most sockets one Config may ask for.
 	MaxListen = 32
+	// MaxCompanions is the most companions of one Config: as many as Lambda allows extensions.
+	MaxCompanions = 10
 	// MaxOpenFiles is RLIMIT_NOFILE inside, as in Lambda.
 	// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 	MaxOpenFiles = 1024
@@ -119,6 +121,16 @@ type Config struct {
 	// whose other end is Process.Link and nothing else. It needs a driver with Features.Link.
 	Link bool
 
+	// Dial makes Process.Dial work.
+	Dial bool
+
+	// Companions run beside the command from the start. They share all of the sandbox with it, and end with it.
+	Companions []Companion
+	// CompanionOutput is the standard output and error of all companions; nil means /dev/null. Start does not close it.
+	CompanionOutput *os.File
+	// Ended, if it is set, is called when the command has ended, and companions live on until Kill. Otherwise all ends with it.
+	Ended func(Exit)
+
 	// Stdout and Stderr become the process's, typically the writing ends of pipes; nil means /dev/null. Start does not
 	// close them. Standard input is always /dev/null.
 	Stdout, Stderr *os.File
@@ -135,6 +147,16 @@ type File struct {
 	Path string
 	Data []byte
 	Mode os.FileMode // 0 means 0444
+}
+
+// A Companion is a further program of a sandbox.
+type Companion struct {
+	// Command and Env are as those of Config.
+	Command []string
+	Env     []string
+	// Ended is called if the companion ends before the sandbox does. Like Config.Ended it is called by the goroutine that
+	// cleans up after the sandbox, and must not wait; Stats are not set.
+	Ended func(Exit)
 }
 
 // A ListenSpec is an address of the sandbox's own loopback.
@@ -183,6 +205,8 @@ type Process interface {
 	// Attach shows more of the host, in the same way as Config.Binds, at directories of Config.Later. What runs inside sees
 	// it from then on.
 	Attach(binds []Bind) error
+	// Dial connects to what listens at a TCP port of the sandbox's own loopback, and to nothing else. It needs Config.Dial.
+	Dial(ctx context.Context, port uint16) (net.Conn, error)
 	// Freeze stops every process of the sandbox where it is, until Thaw. Frozen processes can be killed. Both are for one
 	// goroutine at a time.
 	Freeze() error
@@ -297,16 +321,23 @@ func (c *Config) check() error {
 		return errors.New("sandbox: negative limit")
 	case len(c.Listen) > MaxListen:
 		return fmt.Errorf("sandbox: %d sockets are more than %d", len(c.Listen), MaxListen)
+	case len(c.Companions) > MaxCompanions:
+		return fmt.Errorf("sandbox: %d companions are more than %d", len(c.Companions), MaxCompanions)
 	case len(c.Hostname) > 64:
 		return fmt.Errorf("sandbox: host name %q is longer than 64 bytes", c.Hostname)
 	}
-	for _, s := range slices.Concat(c.Command, c.Env) {
-		if strings.IndexByte(s, 0) >= 0 {
-			return errors.New("sandbox: NUL byte in the command or the environment")
+	for _, program := range append([]Companion{{Command: c.Command, Env: c.Env}}, c.Companions...) {
+		for _, s := range slices.Concat(program.Command, program.Env) {
+			if strings.IndexByte(s, 0) >= 0 {
+				return errors.New("sandbox: NUL byte in the command or the environment")
+			}
 		}
-	}
-	if err := checkPath(c.Command[0]); err != nil {
-		return err
+		if len(program.Command) == 0 {
+			return errors.New("sandbox: a companion without a command")
+		}
+		if err := checkPath(program.Command[0]); err != nil {
+			return err
+		}
 	}
 	if c.Dir != "" {
 		if err := checkPath(c.Dir); err != nil {

@@ -29,11 +29,11 @@ type script struct {
 type step struct {
 	nr      uint64
 	args    [6]uint64
-	want    int64 // the result that counts as success, or anyResult
-	forgive int32 // an errno that counts as success, or forgiveAny
-	ptrs    uint8 // bit i says that args[i] is an offset into the arena
-	fork    bool  // the call is the clone after which the child goes on with the script, and the parent reaps
-	_       [2]byte
+	want    int64  // the result that counts as success, or anyResult
+	forgive int32  // an errno that counts as success, or forgiveAny
+	ptrs    uint8  // bit i says that args[i] is an offset into the arena
+	fork    bool   // the call is a clone, and the child goes on with what follows
+	skip    uint16 // so many steps are the child's alone: they end with the execution of its program
 }
 
 const (
@@ -50,6 +50,7 @@ const (
 	slotErrors         // pipe to the driver, for the failure of a step
 	slotStdout
 	slotStderr
+	slotCompanions // the output of companions
 	slotCgroups
 )
 
@@ -66,6 +67,14 @@ func num[T ~int | ~int32 | ~uint | ~uint32 | ~uint64 | ~uintptr](v T) arg { retu
 func newScript() *script {
 	// Offset 0 stays unused, and 0..2 are standard input and output from the first step on.
 	return &script{arena: make([]byte, 8, 4096), open: []bool{true, true, true}}
+}
+
+// fork appends a clone and what the child does, ending with the execution of a program.
+func (s *script) fork(child func()) {
+	at := len(s.steps)
+	s.call("fork", unix.SYS_CLONE, num(int(unix.SIGCHLD))).fork = true
+	child()
+	s.steps[at].skip = uint16(len(s.steps) - at - 1)
 }
 
 // call appends a step that fails on any error.

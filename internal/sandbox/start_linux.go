@@ -131,6 +131,7 @@ func (d *driver) admit(c *Config, probe bool) (p *process, pt part, serial strin
 	pt.owner = d.id()
 	p = &process{
 		driver: d, limit: c.MemoryBytes, tmp: -1, pidfd: -1, logger: d.logger, targets: c.Later,
+		companions: c.Companions, over: c.Ended,
 		dying: make(chan struct{}), done: make(chan struct{}),
 	}
 	p.ended = func() {
@@ -148,7 +149,7 @@ func (d *driver) launch(c *Config, p *process, pt *part) (failures *os.File, err
 	var clean cleanup // of what only the new process is to have
 	defer clean.run()
 	passed := make([]int, slotCgroups)
-	for i, f := range [2]*os.File{c.Stdout, c.Stderr} {
+	for i, f := range [...]*os.File{c.Stdout, c.Stderr, c.CompanionOutput} {
 		var isPipe bool
 		if passed[slotStdout+i], isPipe, err = outputFD(f); err != nil {
 			return nil, fmt.Errorf("sandbox: standard output: %w", err)
@@ -247,7 +248,7 @@ func (d *driver) converse(c *Config, p *process, pt part, failures *os.File) err
 		case msgMap:
 			err = d.mapIDs(p.pid, pt.owner)
 		case msgReady:
-			err = p.take(c, fds, len(d.attachNamespaces()))
+			err = p.take(c, fds, d.entrances(c))
 		case 0: // it has ended
 			if err := p.failure(failures); err != nil {
 				return err
@@ -267,17 +268,14 @@ func (d *driver) converse(c *Config, p *process, pt part, failures *os.File) err
 	}
 }
 
-// take takes the descriptors that came with msgReady: sockets, the link, /tmp, and the namespaces for attach.
-func (p *process) take(c *Config, fds []int, namespaces int) (err error) {
-	want := len(c.Listen)
+// take takes the descriptors that came with msgReady: sockets, the link, /tmp, and the namespaces.
+func (p *process) take(c *Config, fds []int, namespaces []string) (err error) {
+	want := len(c.Listen) + len(namespaces)
 	if c.Link {
 		want++
 	}
 	if c.TmpBytes > 0 {
 		want++
-	}
-	if len(c.Later) > 0 {
-		want += namespaces
 	}
 	if len(fds) != want { // the kernel drops what a process with too many files cannot hold
 		for _, fd := range fds {
@@ -292,7 +290,10 @@ func (p *process) take(c *Config, fds []int, namespaces int) (err error) {
 	if c.TmpBytes > 0 {
 		p.tmp, rest = rest[0], rest[1:]
 	}
-	p.later = rest
+	p.later = make(map[string]int, len(namespaces))
+	for i, name := range namespaces {
+		p.later[name] = rest[i]
+	}
 	p.sockets, err = takeSockets(c.Listen, fds)
 	return err
 }
@@ -324,7 +325,7 @@ func receive(control *os.File) (msg byte, fds []int, err error) {
 		return 0, nil, err
 	}
 	var b [1]byte
-	oob := make([]byte, unix.CmsgSpace(4*(MaxListen+4))) // and the link, /tmp and namespaces
+	oob := make([]byte, unix.CmsgSpace(4*(MaxListen+5))) // and the link, /tmp and namespaces
 	var n, oobn int
 	var recvErr error
 	err = conn.Read(func(fd uintptr) bool {

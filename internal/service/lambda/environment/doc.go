@@ -13,6 +13,9 @@
 //     is short of memory, unless Provision keeps it.
 //   - What a function writes ends up in its log in the order in which it was written, between the START and END lines of
 //     the invocation that wrote it. Logs are stored off the path of invocations and within bounds.
+//   - External extensions are processes beside the runtime's. What they write is in the function's log too, and extensions that
+//     have subscribed to telemetry get everything in the order of the log, while the environment is not frozen. None of it,
+//     and no subscriber, makes an invocation wait: package telemetry buffers and drops.
 //   - After Close no process, goroutine, socket or file is left.
 //
 // https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html

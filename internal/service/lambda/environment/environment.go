@@ -13,12 +13,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"brume/internal/runtimeapi"
 	"brume/internal/runtimes"
 	"brume/internal/sandbox"
 	"brume/internal/service/lambda/code"
+	"brume/internal/telemetry"
 )
 
 // Where things are in a sandbox. The ports are those of the sandbox's own loopback.
@@ -48,13 +50,18 @@ type environment struct {
 	log     *logWriter
 	proc    sandbox.Process
 	api     *runtimeapi.Environment
+	hub     *telemetry.Hub
 	out     *output
+	extOut  *output // of its extensions; nil without
 	dir     *code.Dir
 	layers  *code.Dir // nil without layers
 	detach  func()
 	recycle time.Time // when its credentials are too old for another invocation
 
 	freezer freezer
+
+	ends  sync.Mutex
+	ended []func() // what is to be told to the api as soon as it is there
 
 	// What follows belongs to whoever has the environment: an invocation, or the manager while it is idle.
 	init     time.Duration // how long it took to start, until that was reported
@@ -71,6 +78,8 @@ type environment struct {
 type functionError struct {
 	typ     string // "Runtime.InvalidEntrypoint"
 	message string // without the request id
+	// extension is the one that was to blame, if one was.
+	extension *runtimeapi.Extension
 }
 
 func (e *functionError) Error() string { return e.typ + ": " + e.message }
@@ -96,7 +105,12 @@ func (m *Manager) start(ctx context.Context, f *Function, log *logWriter) (*envi
 			return nil, err
 		}
 	}
+	e.hub = telemetry.New(telemetry.Config{
+		Dial:   func(ctx context.Context, port uint16) (net.Conn, error) { return e.proc.Dial(ctx, port) },
+		Budget: m.telemetry, JSON: f.LogFormat == "JSON", Told: e.subscribed,
+	})
 	if err := e.open(ctx, runtime, creds.Credentials); err != nil {
+		e.hub.Close()
 		e.releaseCode()
 		return nil, err
 	}
@@ -128,8 +142,8 @@ func (e *environment) openSlot(sl *slot, r *runtimes.Runtime, creds *Credentials
 		err = sl.tell(variables)
 	}
 	if err == nil {
-		e.log.initStart(e.fn, runtimeVersion(r))
-		e.out, err = readOutput(sl.output, func(line []byte) { e.log.write(logMessage(line)) })
+		e.initStart(runtimeVersion(r))
+		e.out, err = readOutput(sl.output, e.functionLine)
 	}
 	if err != nil {
 		sl.proc.Kill()
@@ -172,25 +186,9 @@ func (e *environment) openNew(ctx context.Context, r *runtimes.Runtime, creds *C
 		apiAddress = api.Addr().String()
 	}
 	base := m.baseVariables(r.Env(m.options(e.fn, config)), endpoint)
-	config.Env = environ(m.variables(e.fn, base, creds, e.log.stream.Stream, apiAddress))
-
-	reading, writing, err := newPipe()
-	if err == nil {
-		e.out, err = readOutput(reading, func(line []byte) { e.log.write(logMessage(line)) })
-		if err != nil {
-			reading.Close()
-		}
-		config.Stdout, config.Stderr = writing, writing
-		defer writing.Close() // the process has its own
-	}
-	if err == nil {
-		e.log.initStart(e.fn, runtimeVersion(r))
-		if e.proc, err = m.c.Driver.Start(ctx, config); err != nil {
-			e.out.close()
-			err = startError(err, config.Command[0])
-		}
-	}
-	if err != nil {
+	variables := m.variables(e.fn, base, creds, e.log.stream.Stream, apiAddress)
+	config.Env = environ(variables)
+	if err = e.launch(ctx, config, variables, runtimeVersion(r)); err != nil {
 		if api != nil {
 			api.Close()
 		}
@@ -201,6 +199,42 @@ func (e *environment) openNew(ctx context.Context, r *runtimes.Runtime, creds *C
 	}
 	e.serve(api)
 	return nil
+}
+
+// launch starts the sandbox and reads its output.
+func (e *environment) launch(ctx context.Context, config *sandbox.Config, variables map[string]string, version string) (err error) {
+	var writing *os.File
+	if e.out, writing, err = collect(e.functionLine); err != nil {
+		return err
+	}
+	defer writing.Close() // the process has its own
+	config.Stdout, config.Stderr = writing, writing
+	e.initStart(version)
+	if config.Companions, err = e.companions(variables); err == nil && len(config.Companions) > 0 {
+		var writing *os.File
+		if e.extOut, writing, err = collect(func(line []byte) { e.line("extension", string(line)) }); err == nil {
+			defer writing.Close()
+			config.CompanionOutput = writing
+		}
+	}
+	if err == nil {
+		if e.proc, err = e.manager.c.Driver.Start(ctx, config); err == nil {
+			return nil
+		}
+		err = startError(err, config)
+	}
+	e.out.close()
+	e.extOut.close()
+	return err
+}
+
+// functionLine takes a line that the function's process has written.
+func (e *environment) functionLine(line []byte) { e.line("function", logMessage(line)) }
+
+// drain takes what was written before.
+func (e *environment) drain() {
+	e.out.drain()
+	e.extOut.drain()
 }
 
 // serve answers at the sockets of the sandbox: the Runtime API at api.
@@ -214,21 +248,29 @@ func (e *environment) serve(api net.Listener) {
 			},
 			Identity{e.fn.Account, e.fn.Region, e.fn.ARN, e.id})
 	}
+	e.ends.Lock()
+	defer e.ends.Unlock()
 	e.api = runtimeapi.NewFunction(api, runtimeapi.Function{
-		Name: e.fn.Name, Version: e.fn.Version, Handler: e.fn.Handler, Extensions: extensions(e.layers),
+		Name: e.fn.Name, Version: e.fn.Version, Handler: e.fn.Handler, Account: e.fn.Account,
+		Extensions: extensions(e.layers), Telemetry: e.hub,
 	})
+	for _, tell := range e.ended {
+		tell()
+	}
 }
 
 // watch waits for the end of the sandbox and ends what belongs to it.
 func (e *environment) watch() {
 	exit := e.proc.Wait()
 	e.freezer.stop()
-	e.out.drain()
+	e.drain()
 	e.out.close()
+	e.extOut.close()
 	e.api.Exited(&processExit{exit})
 	e.manager.forget(e)
 	// The error is that of a listener which the sandbox has closed already.
 	_ = e.api.Close()
+	e.hub.Close()
 	if e.detach != nil {
 		e.detach()
 	}
@@ -241,14 +283,6 @@ func (e *environment) releaseCode() {
 	if e.layers != nil {
 		e.layers.Release()
 	}
-}
-
-// startError tells a command that cannot be executed, which is the function's own fault, from everything else.
-func startError(err error, command string) error {
-	if reason, ok := strings.CutPrefix(err.Error(), "sandbox: execute "+command+": "); ok {
-		return &functionError{"Runtime.InvalidEntrypoint", "fork/exec " + command + ": " + reason}
-	}
-	return err
 }
 
 // options are what the runtime has to know of the function. config says where things are if the sandbox has no file system
@@ -269,6 +303,7 @@ func (m *Manager) sandboxBase(f *Function, r *runtimes.Runtime) *sandbox.Config 
 		TmpBytes:    int64(f.TmpMB) << 20,
 		CPUShare:    float64(f.MemoryMB) / memoryPerCPU,
 		Link:        m.c.Outside && m.features.Link,
+		Dial:        true,
 	}
 	for _, b := range r.Binds(m.options(f, c)) {
 		c.Binds = append(c.Binds, sandbox.Bind{Source: b.Source, Target: b.Target})
@@ -283,24 +318,19 @@ func (m *Manager) sandboxBase(f *Function, r *runtimes.Runtime) *sandbox.Config 
 }
 
 // sandboxConfig says what the sandbox of f holds, apart from its environment and sockets. layers is nil if it has none.
-func (m *Manager) sandboxConfig(f *Function, r *runtimes.Runtime, dir, layers *code.Dir) (c *sandbox.Config, err error) {
-	c = m.sandboxBase(f, r)
+func (m *Manager) sandboxConfig(f *Function, r *runtimes.Runtime, dir, layers *code.Dir) (*sandbox.Config, error) {
+	c := m.sandboxBase(f, r)
 	c.Binds = append(c.Binds, sandbox.Bind{Source: dir.Path, Target: runtimes.TaskRoot})
 	if layers != nil {
 		c.Binds = append(c.Binds, sandbox.Bind{Source: layers.Path, Target: runtimes.LayerRoot})
 	}
 	c.Command = r.Command(m.options(f, c))
-	defer func() {
-		if len(extensions(layers)) > 0 && err == nil {
-			c.Command = withExtensions(c, m.features)
-		}
-	}()
 	if len(c.Command) == 1 { // the function brings its own program
 		if _, err := os.Stat(filepath.Join(dir.Path, "bootstrap")); err == nil {
 			return c, nil
 		}
 		if layers == nil || !isFile(filepath.Join(layers.Path, "bootstrap")) {
-			return nil, &functionError{"Runtime.InvalidEntrypoint", "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"}
+			return nil, &functionError{typ: "Runtime.InvalidEntrypoint", message: "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"}
 		}
 		if c.Command[0] = runtimes.LayerRoot + "/bootstrap"; !m.features.PrivateRoot {
 			c.Command[0] = c.HostPath(c.Command[0])
@@ -318,7 +348,7 @@ func isFile(path string) bool {
 func systemFiles() []sandbox.File {
 	return []sandbox.File{
 		{Path: "/etc/resolv.conf", Data: []byte("nameserver 127.0.0.1\n")},
-		{Path: "/etc/hosts", Data: []byte("127.0.0.1 localhost\n")},
+		{Path: "/etc/hosts", Data: []byte("127.0.0.1 localhost sandbox.localdomain sandbox\n")},
 		{Path: "/etc/nsswitch.conf", Data: []byte("passwd: files\ngroup: files\nhosts: files dns\n")},
 		{Path: "/etc/passwd", Data: fmt.Appendf(nil, "sbx_user1051:x:%d:%d::/tmp:/sbin/nologin\n", sandbox.UID, sandbox.GID)},
 		{Path: "/etc/group", Data: fmt.Appendf(nil, "sbx_user1051:x:%d:\n", sandbox.GID)},
@@ -406,13 +436,17 @@ func newID() string {
 type processExit struct{ sandbox.Exit }
 
 func (e *processExit) Error() string {
-	switch {
-	case e.Signal != 0:
-		return "Runtime exited with error: signal: " + e.Signal.String()
-	case e.Code != 0:
-		return "Runtime exited with error: exit status " + strconv.Itoa(e.Code)
+	if e.Signal == 0 && e.Code == 0 {
+		return "Runtime exited without providing a reason"
 	}
-	return "Runtime exited without providing a reason"
+	return "Runtime exited with error: " + exitStatus(e.Exit)
+}
+
+func exitStatus(e sandbox.Exit) string {
+	if e.Signal != 0 {
+		return "signal: " + e.Signal.String()
+	}
+	return "exit status " + strconv.Itoa(e.Code)
 }
 
 // errorType is Lambda's name for it.

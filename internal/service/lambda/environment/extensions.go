@@ -1,11 +1,15 @@
 package environment
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
+	"brume/internal/runtimeapi"
 	"brume/internal/runtimes"
 	"brume/internal/sandbox"
 	"brume/internal/service/lambda/code"
@@ -17,7 +21,8 @@ const shutdownTime = 2 * time.Second
 
 const extensionRoot = runtimes.LayerRoot + "/extensions"
 
-// extensions are the names of the external extensions that layers bring: the executable files of /opt/extensions.
+// extensions are the names of the external extensions that layers bring: the files of /opt/extensions, whether they can be
+// executed or not.
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
 func extensions(layers *code.Dir) (names []string) {
 	if layers == nil {
@@ -28,20 +33,86 @@ func extensions(layers *code.Dir) (names []string) {
 		return nil // most layers have none
 	}
 	for _, e := range entries {
-		info, err := os.Stat(filepath.Join(layers.Path, "extensions", e.Name()))
-		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 && !strings.ContainsAny(e.Name(), "\"\n") {
+		if isFile(filepath.Join(layers.Path, "extensions", e.Name())) && !strings.ContainsAny(e.Name(), "\"\n") {
 			names = append(names, e.Name())
 		}
 	}
 	return names
 }
 
-// withExtensions is the command of c with one before it that starts the extensions.
-func withExtensions(c *sandbox.Config, features sandbox.Features) []string {
-	dir := extensionRoot
-	if !features.PrivateRoot {
-		dir = c.HostPath(dir)
+// runtimeOnly are the variables that extensions do not get.
+// https://docs.aws.amazon.com/lambda/latest/dg/lambda-extensions.html#using-extensions-env
+var runtimeOnly = []string{
+	"AWS_EXECUTION_ENV", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_XRAY_CONTEXT_MISSING",
+	"AWS_XRAY_DAEMON_ADDRESS", "LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT", "_AWS_XRAY_DAEMON_ADDRESS", "_AWS_XRAY_DAEMON_PORT",
+	"_HANDLER",
+}
+
+// companions are the extensions of e as programs of its sandbox. variables are the runtime's.
+func (e *environment) companions(variables map[string]string) (list []sandbox.Companion, err error) {
+	names := extensions(e.layers)
+	if len(names) > sandbox.MaxCompanions {
+		return nil, &functionError{
+			typ: launchError, message: fmt.Sprintf("Extension limit (%d) reached", sandbox.MaxCompanions),
+			extension: &runtimeapi.Extension{Name: names[sandbox.MaxCompanions], State: "LaunchError", ErrorType: "TooManyExtensions"},
+		}
 	}
-	const script = `for e in "$0"/*; do if [ -f "$e" ] && [ -x "$e" ]; then "$e" & fi; done; exec "$@"`
-	return append([]string{"/bin/sh", "-c", script, dir}, c.Command...)
+	for _, name := range runtimeOnly {
+		delete(variables, name)
+	}
+	for _, name := range names {
+		list = append(list, sandbox.Companion{
+			Command: []string{extensionRoot + "/" + name}, Env: environ(variables),
+			Ended: func(exit sandbox.Exit) { e.extensionEnded(name, exit) },
+		})
+	}
+	return list, nil
+}
+
+// launchError is the type of error of an extension that cannot be started.
+const launchError = "Extension.LaunchError"
+
+// startError tells a program that cannot be executed, which is the function's own fault, from everything else.
+func startError(err error, c *sandbox.Config) error {
+	rest, ok := strings.CutPrefix(err.Error(), "sandbox: execute ")
+	if !ok {
+		return err
+	}
+	if reason, ok := strings.CutPrefix(rest, c.Command[0]+": "); ok {
+		return &functionError{typ: "Runtime.InvalidEntrypoint", message: "fork/exec " + c.Command[0] + ": " + reason}
+	}
+	for _, companion := range c.Companions {
+		if reason, ok := strings.CutPrefix(rest, companion.Command[0]+": "); ok {
+			typ := "UnknownError"
+			if errors.Is(err, syscall.EACCES) || reason == syscall.EACCES.Error() {
+				typ = "PermissionDenied"
+			}
+			return &functionError{
+				typ: launchError, message: "fork/exec " + companion.Command[0] + ": " + reason,
+				extension: &runtimeapi.Extension{Name: filepath.Base(companion.Command[0]), State: "LaunchError", ErrorType: typ},
+			}
+		}
+	}
+	return err
+}
+
+// extensionEnded takes note of the end of an extension's process, which may be over before its environment is there.
+func (e *environment) extensionEnded(name string, exit sandbox.Exit) {
+	e.ends.Lock()
+	defer e.ends.Unlock()
+	if e.api == nil {
+		e.ended = append(e.ended, func() { e.api.ExtensionEnded(name, &extensionExit{exit}) })
+		return
+	}
+	e.api.ExtensionEnded(name, &extensionExit{exit})
+}
+
+// An extensionExit is how the process of an extension ended.
+type extensionExit struct{ sandbox.Exit }
+
+func (e *extensionExit) Error() string {
+	if e.Signal == 0 && e.Code == 0 {
+		return "exit code 0"
+	}
+	return exitStatus(e.Exit)
 }

@@ -2,6 +2,7 @@ package environment
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -84,18 +85,64 @@ func TestExtensionsFail(t *testing.T) {
 	if r := h.fails(f, "1"); !strings.Contains(string(r.Payload), "Task timed out") {
 		t.Errorf("%s", r.Payload)
 	}
-
 	h = newHarness(t, false, nil)
 	f = h.python("def handler(e, c): return e")
-	layer = h.zip(f, map[string]string{"extensions/broken": strings.Replace(extension, `while True:
-`, `c.request("POST", "/2020-01-01/extension/init/error", "{}", dict(headers, **{"Lambda-Extension-Function-Error-Type": "Extension.NoConfig"}))
+	// What AWS makes of extensions that fail:
+	// https://github.com/elastic/apm-aws-lambda/pull/145, https://github.com/DataDog/datadog-lambda-extension/issues/263
+	says := func(path string) string {
+		return strings.Replace(extension, "while True:\n", `c.request("POST", "/2020-01-01/extension/`+path+`", "{}", dict(headers, **{"Lambda-Extension-Function-Error-Type": "Extension.NoConfig"}))
 c.getresponse().read()
+sys.exit(0)
 while True:
-    time.sleep(1)
-while True:
-`, 1)})
-	f.Layers = []string{layer.Code}
-	if r := h.fails(f, "1"); !strings.Contains(string(r.Payload), `"errorType":"Extension.NoConfig"`) {
-		t.Errorf("%s", r.Payload)
+`, 1)
 	}
+	f.Timeout = 20 * time.Second
+	for name, test := range map[string]struct{ file, source, typ, message, line string }{
+		"init error":     {"x", says("init/error"), "Extension.InitError", "exit code 0$", "EXTENSION\tName: x\tState: InitError\tEvents: [INVOKE, SHUTDOWN]\tError Type: Extension.NoConfig\n"},
+		"exit error":     {"x", says("exit/error"), "Extension.ExitError", "exit code 0$", "EXTENSION\tName: x\tState: ExitError\tEvents: [INVOKE, SHUTDOWN]\tError Type: Extension.NoConfig\n"},
+		"crash":          {"x", "#!/bin/sh\necho last words\nexit 3\n", "Extension.Crash", "exit status 3$", "last words\n"},
+		"kill":           {"x", "#!/bin/sh\nkill -9 $$\n", "Extension.Crash", "signal: killed$", "EXTENSION\tName: x\tState: Started\tEvents: []\n"},
+		"no interpreter": {"x", "#!/no/such/interpreter\n", "Extension.LaunchError", "fork/exec /opt/extensions/x: no such file or directory$", "EXTENSION\tName: x\tState: LaunchError\tEvents: []\tError Type: UnknownError\n"},
+		"not executable": {"x.txt", "#!/bin/sh\n", "Extension.LaunchError", "fork/exec /opt/extensions/x.txt: permission denied$", "EXTENSION\tName: x.txt\tState: LaunchError\tEvents: []\tError Type: PermissionDenied\n"},
+	} {
+		f.Generation++
+		f.LogGroup = name
+		f.Layers = []string{h.zip(f, map[string]string{"extensions/" + test.file: test.source}).Code}
+		r := h.expectFailure(f, "1", test.typ, test.message)
+		expectLog(t, r, "(?s)^START .*"+regexp.QuoteMeta(strings.TrimSuffix(test.message, "$"))+"\n"+regexp.QuoteMeta(test.typ)+"\nEND .*Error Type: "+regexp.QuoteMeta(test.typ)+"\n$")
+		eventually(t, "the log is written", func() bool { return strings.Contains(h.logs.text(name), "\nREPORT") })
+		text := h.logs.text(name)
+		report := "Status: error\tError Type: " + test.typ + "\n"
+		if strings.Count(text, test.line) != 2 || strings.Count(text, "INIT_START") != 1 || !strings.Contains(text, "Phase: init\t"+report) || !strings.Contains(text, "Phase: invoke\t"+report) {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+	files := map[string]string{}
+	for i := range 11 {
+		files[fmt.Sprint("extensions/", i)] = "#!/bin/sh\nsleep 60\n"
+	}
+	f.Generation++
+	f.Layers = []string{h.zip(f, files).Code}
+	h.expectFailure(f, "1", "Extension.LaunchError", `Extension limit \(10\) reached$`)
+}
+
+// An extension that ends during an invocation ends that, at once, and the next one has another environment.
+func TestExtensionCrash(t *testing.T) {
+	t.Parallel()
+	drivers(t, nil, func(t *testing.T, h *harness) {
+		f := h.python("import time\ndef handler(e, c):\n  if e: time.sleep(15)\n  return e")
+		f.Timeout = 20 * time.Second
+		f.Layers = []string{h.zip(f, map[string]string{"extensions/x": strings.Replace(extension, `    with open`, `    if event["eventType"] == "INVOKE" and "crash" in os.environ["CRASH"]: sys.exit(4)
+    with open`, 1)}).Code}
+		f.Variables = map[string]string{"CRASH": "crash"}
+		began := time.Now()
+		r := h.expectFailure(f, "1", "Extension.Crash", "exit status 4$")
+		if d := time.Since(began); d > 12*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		expectLog(t, r, "(?s)Error: exit status 4\nExtension.Crash\nEND .*Status: error\tError Type: Extension.Crash\n$")
+		f.Generation++
+		f.Variables = map[string]string{"CRASH": "no"}
+		h.invoke(f, "0")
+	})
 }

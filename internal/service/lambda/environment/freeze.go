@@ -37,6 +37,7 @@ func (z *freezer) freeze(e *environment) {
 	if !z.idle || z.frozen {
 		return
 	}
+	e.hub.Pause()
 	if err := e.proc.Freeze(); err != nil {
 		e.manager.c.Logger.Warn("an idle environment could not be frozen", "function", e.fn.ARN, "error", err)
 	}
@@ -65,4 +66,5 @@ func (z *freezer) wake(e *environment) {
 	if err := e.proc.Thaw(); err != nil {
 		e.manager.c.Logger.Warn("an environment could not be thawed", "function", e.fn.ARN, "error", err)
 	}
+	e.hub.Resume()
 }

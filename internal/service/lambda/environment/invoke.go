@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"brume/internal/runtimeapi"
+	"brume/internal/telemetry"
 )
 
 // settleTime is how long an invocation waits, after its answer has come, for the runtime to ask for the next one: usually
@@ -113,8 +114,9 @@ func (m *Manager) initialize(f *Function, log *logWriter, t *turn, deadline time
 	ctx, cancel := context.WithDeadline(m.life, deadline)
 	defer cancel()
 	e, err = m.start(ctx, f, log)
-	switch fe, ok := errors.AsType[*functionError](err); {
-	case ok:
+	fe, _ := errors.AsType[*functionError](err)
+	switch {
+	case fe != nil:
 		e, fail = &environment{manager: m, fn: f, log: log}, &failure{outcome: outcome{"error", fe.typ}, message: fe.message}
 	case errors.Is(err, context.DeadlineExceeded):
 		e = &environment{manager: m, fn: f, log: log}
@@ -129,14 +131,21 @@ func (m *Manager) initialize(f *Function, log *logWriter, t *turn, deadline time
 		fail = e.failed(e.api.Ready(ctx), f)
 	}
 	took := time.Since(began)
+	var extensions []runtimeapi.Extension
+	if fe != nil && fe.extension != nil {
+		extensions = []runtimeapi.Extension{*fe.extension}
+	}
+	if e.api != nil {
+		extensions = e.api.Extensions()
+	}
 	if fail == nil {
 		e.init = took
+		e.hub.Settle()
+		e.initEnd(took, success, extensions)
 		return e, nil, nil
 	}
-	if e.out != nil {
-		e.out.drain()
-	}
-	log.initReport(f, took, fail.outcome)
+	e.drain()
+	e.initEnd(took, fail.outcome, extensions)
 	return e, fail, nil
 }
 
@@ -149,7 +158,14 @@ func (e *environment) failed(err error, f *Function) *failure {
 		return &failure{outcome: outcome{"error", init.Type}, payload: init.Payload}
 	}
 	if exit, ok := errors.AsType[*processExit](err); ok {
-		return &failure{outcome: outcome{"error", exit.errorType()}, message: exit.Error()}
+		typ := exit.errorType()
+		if api, ok := errors.AsType[*runtimeapi.ExitError](err); ok && api.Reported != "" {
+			typ = api.Reported
+		}
+		return &failure{outcome: outcome{"error", typ}, message: exit.Error()}
+	}
+	if extension, ok := errors.AsType[*runtimeapi.ExtensionError](err); ok {
+		return &failure{outcome: outcome{"error", extension.Type}, message: extension.Err.Error()}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &failure{
@@ -184,7 +200,12 @@ type run struct {
 	stream   *handoff // nil if the response is buffered
 	deadline time.Time
 	spent    time.Duration // on an init phase that counts as a part of the invocation
+	traceID  string
 	began    time.Time
+	answer   *runtimeapi.Result // of the runtime, if it gave one
+	done     bool               // runtimeDone was told
+	ready    time.Time          // when that was
+	extended bool               // extensions went on after that
 	result   Result
 }
 
@@ -194,7 +215,9 @@ func (r *run) run(initial *failure) *Result {
 	if r.inv.Tail {
 		e.log.startTail()
 	}
-	e.log.start(r.f, r.inv.RequestID)
+	r.began = time.Now()
+	r.traceID = traceHeader(r.inv.TraceID, r.began)
+	e.start(r.f, r.inv.RequestID, r.traceID)
 	r.began = time.Now().Add(-r.spent)
 	if initial != nil {
 		r.fail(initial)
@@ -206,7 +229,7 @@ func (r *run) run(initial *failure) *Result {
 		Deadline:      r.deadline,
 		FunctionARN:   r.inv.FunctionARN,
 		ClientContext: r.inv.ClientContext,
-		TraceID:       traceHeader(r.inv.TraceID, r.began),
+		TraceID:       r.traceID,
 		Payload:       r.inv.Payload,
 	}
 	if r.stream != nil {
@@ -218,26 +241,37 @@ func (r *run) run(initial *failure) *Result {
 		r.fail(e.failed(err, r.f))
 		return &r.result
 	}
+	r.answer = res
 	r.result.Payload, r.result.Failed = res.Payload, res.Failed
 
 	if !r.inv.Tail {
 		settle, stop := context.WithTimeout(ctx, settleTime)
-		err = e.api.Ready(settle)
+		err = r.wait(settle)
 		stop()
 		if errors.Is(err, context.DeadlineExceeded) {
 			answer := r.result // the caller's own: the rest of it is not known yet
 			r.manager.endings.Go(func() {
-				r.settle(e.api.Ready(ctx))
+				r.settle(r.wait(ctx))
 				cancel()
 			})
 			return &answer
 		}
 	} else {
-		err = e.api.Ready(ctx)
+		err = r.wait(ctx)
 	}
 	cancel()
 	r.settle(err)
 	return &r.result
+}
+
+// wait waits until the runtime has finished, and then its extensions.
+func (r *run) wait(ctx context.Context) error {
+	if err := r.e.api.RuntimeReady(ctx); err != nil {
+		return err
+	}
+	r.runtimeDone(success)
+	r.extended = r.e.api.HasExtensions()
+	return r.e.api.Ready(ctx)
 }
 
 // settle ends an invocation that was answered. err is what Ready said after it.
@@ -246,6 +280,7 @@ func (r *run) settle(err error) {
 	if err != nil {
 		f := r.e.failed(err, r.f)
 		o = f.outcome
+		r.runtimeDone(o)
 		r.logFailure(f)
 		r.kill()
 	}
@@ -259,6 +294,7 @@ func (r *run) fail(f *failure) {
 		spent = r.f.Timeout
 	}
 	r.result.Payload, r.result.Failed = f.response(r.inv.RequestID), true
+	r.runtimeDone(f.outcome)
 	r.kill()
 	r.logFailure(f)
 	r.end(f.outcome, spent, false)
@@ -280,16 +316,20 @@ func (r *run) kill() {
 }
 
 func (r *run) logFailure(f *failure) {
-	log := r.e.log
-	if r.e.out != nil {
-		r.e.out.drain()
-	}
+	r.e.drain()
+	said := ""
 	switch {
-	case r.f.LogFormat == "JSON": // the report says it
 	case f.status == "timeout":
-		log.writeSystem(timestamp(time.Now()) + " " + r.inv.RequestID + " " + f.message + "\n\n")
+		said = telemetry.Timestamp(time.Now()) + " " + r.inv.RequestID + " " + f.message + "\n\n"
 	case f.payload == nil:
-		log.writeSystem("RequestId: " + r.inv.RequestID + " Error: " + f.message + "\n" + f.errorType + "\n")
+		said = "RequestId: " + r.inv.RequestID + " Error: " + f.message + "\n" + f.errorType + "\n"
+	}
+	if said == "" {
+		return
+	}
+	r.e.fault(said)
+	if r.f.LogFormat != "JSON" { // there the report says it
+		r.e.log.writeSystem(said)
 	}
 }
 
@@ -309,10 +349,8 @@ func (r *run) end(o outcome, spent time.Duration, usable bool) {
 	if m.c.Meter != nil {
 		m.c.Meter.Record(r.f, u)
 	}
-	if e.out != nil {
-		e.out.drain()
-	}
-	e.log.end(r.f, r.inv.RequestID, u, o)
+	e.drain()
+	r.report(u, o)
 	if r.inv.Tail {
 		r.result.LogTail = e.log.endTail()
 	}

@@ -7,16 +7,21 @@ import (
 	"time"
 
 	"brume/internal/sandbox"
+	"brume/internal/telemetry"
 )
+
+// maxTelemetryBytes is what all environments together hold for extensions that have subscribed to it.
+const maxTelemetryBytes = 64 << 20
 
 // A Manager runs functions. Its methods may be called from any goroutine.
 type Manager struct {
-	c        Config
-	features sandbox.Features
-	shipper  *shipper
-	creds    credentialCache
-	starts   chan struct{} // one for each environment that may be starting
-	slots    *slots
+	c         Config
+	features  sandbox.Features
+	shipper   *shipper
+	creds     credentialCache
+	starts    chan struct{} // one for each environment that may be starting
+	slots     *slots
+	telemetry *telemetry.Budget
 
 	// Whoever starts something waits for it: environments, and the ends of invocations that go on after their answer.
 	environments sync.WaitGroup
@@ -80,6 +85,7 @@ func New(c Config) *Manager {
 	m := &Manager{
 		c:          c,
 		features:   c.Driver.Features(),
+		telemetry:  telemetry.NewBudget(maxTelemetryBytes),
 		shipper:    newShipper(c.Logs, c.Logger),
 		starts:     make(chan struct{}, startsPerCPU*runtime.GOMAXPROCS(0)),
 		stopReaper: make(chan struct{}),

@@ -53,6 +53,18 @@ func newPipe() (r, w *os.File, err error) {
 	return r, w, nil
 }
 
+// collect makes a pipe whose reading end is an output.
+func collect(emit func(line []byte)) (o *output, writing *os.File, err error) {
+	reading, writing, err := newPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if o, err = readOutput(reading, emit); err != nil {
+		return nil, nil, errors.Join(err, reading.Close(), writing.Close())
+	}
+	return o, writing, nil
+}
+
 // readOutput reads r, which it owns, until the other end is closed.
 func readOutput(r *os.File, emit func(line []byte)) (*output, error) {
 	raw, err := r.SyscallConn()
@@ -84,6 +96,9 @@ func (o *output) run() {
 
 // close ends the background reader, whether the pipe has other writers or not, and waits for it.
 func (o *output) close() {
+	if o == nil {
+		return
+	}
 	o.file.Close() // if the reader has closed it already, the better
 	<-o.done
 }
@@ -108,8 +123,13 @@ func (o *output) next(fd uintptr) (n int, end bool) {
 	return 0, true
 }
 
+// A nil output has nothing to drain or to close.
+//
 // drain hands on everything that was written to the pipe before the call, the beginning of an unfinished line included.
 func (o *output) drain() {
+	if o == nil {
+		return
+	}
 	// The error is that of a file that was closed: then the background reader has taken everything.
 	_ = o.raw.Control(func(fd uintptr) {
 		// What is behind that much was not there when drain began: a function may write faster than it is read.

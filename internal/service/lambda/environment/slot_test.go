@@ -46,7 +46,7 @@ func (h *harness) zip(f *Function, files map[string]string) *Function {
 	for name, content := range files {
 		head := &zip.FileHeader{Name: name}
 		head.SetMode(0o644)
-		if strings.HasPrefix(name, "extensions/") {
+		if strings.HasPrefix(name, "extensions/") && !strings.HasSuffix(name, ".txt") {
 			head.SetMode(0o755)
 		}
 		e, err := w.CreateHeader(head)

@@ -124,7 +124,7 @@ func TestHTTPProxy(t *testing.T) {
 		status int
 		body   string
 	}{
-		{errors.New("refused"), 504, `{"message": "Internal server error"}`},
+		{errors.New("refused"), 504, `{"message": "Network error communicating with endpoint"}`},
 		{edge.ErrTooLarge, 502, `{"message": "Internal server error"}`},
 	} {
 		f.send = func(context.Context, *HTTPCall) (*HTTPResult, error) { return nil, tt.err }

@@ -95,7 +95,7 @@ func badGateway() *gatewayResponse {
 
 // integrationFailure answers for an endpoint that could not be reached.
 func integrationFailure() *gatewayResponse {
-	return &gatewayResponse{"INTEGRATION_FAILURE", 504, "InternalServerErrorException", "Internal server error", true}
+	return &gatewayResponse{"INTEGRATION_FAILURE", 504, "InternalServerErrorException", "Network error communicating with endpoint", true}
 }
 
 func integrationTimeout() *gatewayResponse {

@@ -109,7 +109,7 @@ while True:
 		f.LogGroup = name
 		f.Layers = []string{h.zip(f, map[string]string{"extensions/" + test.file: test.source}).Code}
 		r := h.expectFailure(f, "1", test.typ, test.message)
-		expectLog(t, r, "(?s)^START .*"+regexp.QuoteMeta(strings.TrimSuffix(test.message, "$"))+"\n"+regexp.QuoteMeta(test.typ)+"\nEND .*Error Type: "+regexp.QuoteMeta(test.typ)+"\n$")
+		expectLog(t, r, "(?s)\tPhase: invoke\t.*\nSTART .*"+regexp.QuoteMeta(strings.TrimSuffix(test.message, "$"))+"\n"+regexp.QuoteMeta(test.typ)+"\nEND .*Error Type: "+regexp.QuoteMeta(test.typ)+"\n$")
 		eventually(t, "the log is written", func() bool { return strings.Contains(h.logs.text(name), "\nREPORT") })
 		text := h.logs.text(name)
 		report := "Status: error\tError Type: " + test.typ + "\n"

@@ -112,7 +112,9 @@ func TestInitError(t *testing.T) {
 	drivers(t, nil, func(t *testing.T, h *harness) {
 		f := h.python("print('starting')\nimport not_there\ndef handler(e, c): pass")
 		r := h.expectFailure(f, "1", "Runtime.ImportModuleError", "No module named 'not_there'")
-		expectLog(t, r, `(?s)^START .*\nEND .*\nREPORT .*\tStatus: error\tError Type: Runtime.ImportModuleError\n$`)
+		// The tail that the caller gets begins with the init phase, if that was for this invocation.
+		expectLog(t, r, `(?s)^starting\n.*\tPhase: init\t.*\nstarting\n.*\n\[ERROR\] Runtime.ImportModuleError: .*\tPhase: invoke\t.*\n`+
+			`START .*\nEND .*\nREPORT .*\tStatus: error\tError Type: Runtime.ImportModuleError\n$`)
 		f2 := h.python("import sys\nsys.exit(3)")
 		h.expectFailure(f2, "1", "Runtime.ExitError", "Runtime exited with error: exit status 3$")
 		h.manager.shipper.close()

@@ -214,6 +214,8 @@ func (r *run) run(initial *failure) *Result {
 	e := r.e
 	if r.inv.Tail {
 		e.log.startTail()
+	} else {
+		e.log.endTail()
 	}
 	r.began = time.Now()
 	r.traceID = traceHeader(r.inv.TraceID, r.began)

@@ -162,11 +162,13 @@ func (w *logWriter) sayDropped() {
 	w.append(LogEvent{w.last, message}, size)
 }
 
-// startTail begins to keep the end of the log for an invocation.
+// startTail begins to keep the end of the log for an invocation, unless that has begun with the init phase.
 func (w *logWriter) startTail() {
 	w.mu.Lock()
-	w.tail = &tail{}
-	w.mu.Unlock()
+	defer w.mu.Unlock()
+	if w.tail == nil {
+		w.tail = &tail{}
+	}
 }
 
 // endTail returns it.

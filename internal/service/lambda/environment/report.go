@@ -141,6 +141,9 @@ func (e *environment) initStart(runtimeVersion string) {
 	} else if e.log.phase != "invoke" { // or the first one has been said
 		e.log.writeSystem("INIT_START Runtime Version: " + runtimeVersion + "\tRuntime Version ARN: " + f.RuntimeARN + "\n")
 	}
+	if f.initialization != provisionedConcurrency {
+		e.log.startTail() // what follows belongs to the first invocation's
+	}
 	e.publish("initStart", false, func() any {
 		record.InstanceID, record.InstanceMaxMemory = e.log.stream.Stream, int64(f.MemoryMB)<<20
 		return record

@@ -118,10 +118,12 @@ func (e *Environment) ExtensionEnded(name string, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	i := slices.IndexFunc(e.extensions, func(x *extension) bool { return x.name == name })
-	if i >= 0 && e.extensions[i].told {
-		e.extensions[i].left = true
-		e.wake()
-		return
+	if i >= 0 {
+		x := e.extensions[i]
+		if x.left = true; x.told {
+			e.wake()
+			return
+		}
 	}
 	e.fail(exit, &ExtensionError{Type: cmp.Or(e.reported, "Extension.Crash"), Err: err})
 }
@@ -176,7 +178,7 @@ func (e *Environment) HasExtensions() bool {
 func (e *Environment) Extended() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.failure == nil && slices.ContainsFunc(e.extensions, func(x *extension) bool { return x.shutdown })
+	return e.state != closed && slices.ContainsFunc(e.extensions, func(x *extension) bool { return x.shutdown && !x.left })
 }
 
 // Shutdown tells the extensions that want to know that the environment ends, and why, and waits until they have finished or

@@ -130,14 +130,20 @@ func testCompanions(t *testing.T, d Driver) {
 // With Ended the companions live on after the command.
 func testCompanionsOutlive(t *testing.T, d Driver) {
 	m := marker(t)
-	c := roleConfig(t, d, "exit", "5")
+	other := marker(t)
+	c := roleConfig(t, d, "tree", other)
 	companion(c, "sleep", m)
 	ended := make(chan Exit, 1)
 	c.Ended = func(e Exit) { ended <- e }
 	p := start(t, d, c)
-	if e := within(t, ended); e.Code != 5 {
+	if got := p.line(t); got != "up" || marked(t, other) == 0 {
+		t.Error(got)
+	}
+	p.KillCommand()
+	if e := within(t, ended); e.Signal != syscall.SIGKILL || e.OutOfMemory {
 		t.Errorf("%+v", e)
 	}
+	waitNone(t, d, other)
 	select {
 	case <-p.Done():
 		t.Fatal("the companion has ended with the command")
@@ -147,7 +153,7 @@ func testCompanionsOutlive(t *testing.T, d Driver) {
 		t.Error("the companion is gone")
 	}
 	p.Kill()
-	if e := p.Wait(); e.Code != 5 {
+	if e := p.Wait(); e.Signal != syscall.SIGKILL {
 		t.Errorf("%+v", e)
 	}
 	p.out.Close()

@@ -267,6 +267,17 @@ func (p *plainProcess) Kill() {
 	p.kill()
 }
 
+func (p *plainProcess) KillCommand() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.alive {
+		return
+	}
+	if err := syscall.Kill(-p.pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+		p.logger.Error("sandbox: kill", "pid", p.pid, "error", err)
+	}
+}
+
 func (p *plainProcess) kill() {
 	if !p.alive {
 		return

@@ -3,12 +3,14 @@
 package sandbox
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -176,13 +178,8 @@ func (p *process) run() {
 	if exit.CPUTime == 0 {
 		exit.CPUTime = time.Duration(rusage.Utime.Nano() + rusage.Stime.Nano())
 	}
-	kills := 0
-	if p.cgroup != nil {
-		kills, err = p.cgroup.oomKills()
-		errs = append(errs, err)
-	}
-	exit.OutOfMemory = exit.Signal == syscall.SIGKILL && (p.oom || kills > 0)
-
+	exit.OutOfMemory, err = p.outOfMemory(exit)
+	errs = append(errs, err)
 	errs = append(errs, p.control.Close())
 	if p.cgroup != nil {
 		errs = append(errs, p.cgroup.remove()) // which ends the watcher
@@ -210,6 +207,7 @@ func (p *process) reports() Exit {
 		} else {
 			exit.Signal = ws.Signal()
 		}
+		exit.OutOfMemory, _ = p.outOfMemory(exit) // what is wrong with the cgroup is said when all is over
 		switch {
 		case r.which > 0:
 			if i := int(r.which) - 1; i < len(p.companions) && p.companions[i].Ended != nil {
@@ -223,6 +221,50 @@ func (p *process) reports() Exit {
 			p.Kill()
 		}
 	}
+}
+
+// outOfMemory says whether a program was killed for want of memory.
+func (p *process) outOfMemory(exit Exit) (bool, error) {
+	p.mu.Lock()
+	oom := p.oom
+	p.mu.Unlock()
+	if oom || exit.Signal != syscall.SIGKILL || p.cgroup == nil {
+		return oom && exit.Signal == syscall.SIGKILL, nil
+	}
+	kills, err := p.cgroup.oomKills()
+	return kills > 0, err
+}
+
+// commandPID is the id of the command inside: it is the first program that the first process starts.
+const commandPID = "2"
+
+func (p *process) KillCommand() {
+	if p.gone() {
+		return
+	}
+	for _, pid := range descendants(p.pid)[1:] {
+		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+		if err != nil || idInside(status) != commandPID {
+			continue
+		}
+		for _, pid := range descendants(pid) { // the parent first: it starts nobody in place of the others
+			if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
+				p.complain(fmt.Errorf("kill: %w", err))
+			}
+		}
+	}
+}
+
+// idInside is the id of a process in the innermost of its pid namespaces.
+func idInside(status []byte) string {
+	for line := range bytes.Lines(status) {
+		if ids, ok := bytes.CutPrefix(line, []byte("NSpid:")); ok {
+			if f := bytes.Fields(ids); len(f) > 0 {
+				return string(f[len(f)-1])
+			}
+		}
+	}
+	return ""
 }
 
 // wait waits for the first process, with whose end the kernel has ended all others.

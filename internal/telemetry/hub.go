@@ -64,6 +64,7 @@ type Hub struct {
 	mu          sync.Mutex
 	closing     bool // no more subscriptions
 	closed      bool
+	last        time.Time // of the event published last
 	history     []Event
 	historySize int
 	lost        Dropped // of the history
@@ -82,7 +83,7 @@ func New(c Config) *Hub {
 // Wanted says whether events are to be published at all.
 func (h *Hub) Wanted() bool { return h != nil && !h.quiet.Load() }
 
-// Publish tells of an event. It does not wait.
+// Publish tells of an event. It does not wait. Times never decrease.
 func (h *Hub) Publish(e Event) {
 	if !h.Wanted() {
 		return
@@ -92,6 +93,10 @@ func (h *Hub) Publish(e Event) {
 	if h.closed {
 		return
 	}
+	if e.Time.Before(h.last) { // somebody else was quicker to get here
+		e.Time = h.last
+	}
+	h.last = e.Time
 	if !h.closing {
 		h.remember(e)
 	}

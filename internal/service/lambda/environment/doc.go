@@ -7,7 +7,8 @@
 //     invocation gets an older one; the invocation that runs in one is finished first.
 //   - An environment has one invocation at a time. When all are busy another one is started, up to the limits that come
 //     with the invocation; of several idle ones the one used last is taken.
-//   - An invocation ends at the function's timeout, whatever the function does: the whole environment is killed.
+//   - An invocation ends at the function's timeout, whatever the function does: the whole environment is killed. Extensions
+//     that want to know of the end live on for two seconds at most, and the runtime does not.
 //   - An environment without an invocation does not run: soon after its last one it is frozen, until the next.
 //   - An environment ends before the credentials that it was given do, and after it was idle for IdleTimeout or when the machine
 //     is short of memory, unless Provision keeps it.

@@ -62,6 +62,8 @@ type environment struct {
 
 	ends  sync.Mutex
 	ended []func() // what is to be told to the api as soon as it is there
+	// over is closed when the runtime's process has ended. It is nil if there are no extensions to outlive it.
+	over chan struct{}
 
 	// What follows belongs to whoever has the environment: an invocation, or the manager while it is idle.
 	init     time.Duration // how long it took to start, until that was reported
@@ -72,6 +74,10 @@ type environment struct {
 	provision *provision
 	// gone says that it is being ended; guarded by manager.mu.
 	gone bool
+	// lost says that its runtime is no more, but its extensions are; guarded by manager.mu.
+	lost bool
+	// reason is why it ends, as extensions are told; guarded by manager.mu.
+	reason string
 }
 
 // A functionError is why a function could not be run, as far as that is the function's own fault.
@@ -215,6 +221,8 @@ func (e *environment) launch(ctx context.Context, config *sandbox.Config, variab
 		if e.extOut, writing, err = collect(func(line []byte) { e.line("extension", string(line)) }); err == nil {
 			defer writing.Close()
 			config.CompanionOutput = writing
+			e.over = make(chan struct{})
+			config.Ended = e.runtimeEnded
 		}
 	}
 	if err == nil {

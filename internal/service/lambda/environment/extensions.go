@@ -96,15 +96,32 @@ func startError(err error, c *sandbox.Config) error {
 	return err
 }
 
-// extensionEnded takes note of the end of an extension's process, which may be over before its environment is there.
+// extensionEnded takes note of the end of an extension's process.
 func (e *environment) extensionEnded(name string, exit sandbox.Exit) {
+	e.tell(func() { e.api.ExtensionEnded(name, &extensionExit{exit}) })
+}
+
+// runtimeEnded takes note of the end of the runtime's process, which its extensions outlive.
+func (e *environment) runtimeEnded(exit sandbox.Exit) {
+	e.tell(func() {
+		e.manager.environments.Go(func() { // it waits for connections to end
+			e.drain()
+			close(e.over)
+			e.api.Exited(&processExit{exit})
+			e.manager.lose(e)
+		})
+	})
+}
+
+// tell tells the api something: now, or as soon as there is one, for processes may have ended by then.
+func (e *environment) tell(what func()) {
 	e.ends.Lock()
 	defer e.ends.Unlock()
 	if e.api == nil {
-		e.ended = append(e.ended, func() { e.api.ExtensionEnded(name, &extensionExit{exit}) })
+		e.ended = append(e.ended, what)
 		return
 	}
-	e.api.ExtensionEnded(name, &extensionExit{exit})
+	what()
 }
 
 // An extensionExit is how the process of an extension ended.

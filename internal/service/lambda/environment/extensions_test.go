@@ -146,3 +146,58 @@ func TestExtensionCrash(t *testing.T) {
 		h.invoke(f, "0")
 	})
 }
+
+// After a timeout or a failure the runtime is gone at once, and extensions hear why and have their time to finish.
+// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html#runtimes-lifecycle-shutdown
+func TestExtensionShutdownReasons(t *testing.T) {
+	t.Parallel()
+	drivers(t, nil, func(t *testing.T, h *harness) {
+		f := h.python(`
+import os, subprocess, time
+def handler(event, context):
+    if event == "die": os._exit(1)
+    if event == "child": subprocess.Popen(["/bin/sh", "-c", "while true; do echo tick; sleep 0.05; done"])
+    while event != "fine":
+        print("tock", flush=True)
+        time.sleep(0.05)
+`)
+		f.Layers = []string{h.zip(f, map[string]string{"extensions/x": strings.Replace(extension, `print("bye"`, `time.sleep(0.5); print("bye"`, 1)}).Code}
+		for event, want := range map[string]struct{ typ, reason string }{
+			"die":   {"Runtime.ExitError", "failure"},
+			"spin":  {"Sandbox.Timedout", "timeout"},
+			"child": {"Sandbox.Timedout", "timeout"},
+		} {
+			f.Generation++
+			f.LogGroup, f.Timeout = event, 20*time.Second
+			h.invoke(f, `"fine"`)
+			f.Generation++
+			f.Timeout = 5 * time.Second
+			r := h.expectFailure(f, `"`+event+`"`, want.typ, "")
+			expectLog(t, r, "(?s)\nSTART .*\nEND .*\nREPORT .*$")
+			eventually(t, "nothing is left", h.count(0, 0))
+			bye := "bye " + want.reason + " True\n"
+			eventually(t, "the extension has finished", func() bool { return strings.Contains(h.logs.text(event), bye) })
+			_, after, _ := strings.Cut(h.logs.text(event), "END RequestId: 00000000-0000-4000-8000-0000000000"+r.id(t)+"\n")
+			if after == "" || strings.Contains(after, "tick") || strings.Contains(after, "tock") {
+				t.Errorf("%s: after the end comes %q", event, after)
+			}
+		}
+		// A runtime that ends between two invocations costs nobody anything.
+		f.Generation++
+		f.LogGroup, f.Timeout = "later", 20*time.Second
+		f.Code = h.python("import os, threading\ndef handler(e, c):\n  if e: threading.Timer(0.03, os._exit, [3]).start()").Code
+		h.invoke(f, "1")
+		eventually(t, "the extension has finished", func() bool { return strings.Contains(h.logs.text("later"), "bye failure True\n") })
+		eventually(t, "nothing is left", h.count(0, 0))
+		h.invoke(f, "0")
+	})
+}
+
+// id is the end of the request's id, as its log has it.
+func (r *Result) id(t *testing.T) string {
+	m := regexp.MustCompile(`START RequestId: 00000000-0000-4000-8000-0000000000(\d\d)`).FindSubmatch(r.LogTail)
+	if m == nil {
+		t.Fatalf("%s", r.LogTail)
+	}
+	return string(m[1])
+}

@@ -284,7 +284,7 @@ func (r *run) settle(err error) {
 		o = f.outcome
 		r.runtimeDone(o)
 		r.logFailure(f)
-		r.kill()
+		r.kill(o)
 	}
 	r.end(o, time.Since(r.began), err == nil)
 }
@@ -297,21 +297,33 @@ func (r *run) fail(f *failure) {
 	}
 	r.result.Payload, r.result.Failed = f.response(r.inv.RequestID), true
 	r.runtimeDone(f.outcome)
-	r.kill()
+	r.kill(f.outcome)
 	r.logFailure(f)
 	r.end(f.outcome, spent, false)
 }
 
-// kill ends the environment, and waits until all that it wrote was read: the kernel takes some milliseconds for it.
-func (r *run) kill() {
+// kill ends the environment, and waits until all that it wrote was read: the kernel takes some milliseconds for it. Of one with
+// extensions that want to know of the end it ends the runtime's processes, and end does the rest.
+// https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown
+func (r *run) kill(o outcome) {
 	if r.stream != nil {
 		r.stream.finish() // or its connection would wait for ever
 	}
 	if r.e.proc == nil {
 		return
 	}
-	r.manager.kill(r.e)
+	if r.e.over != nil && r.e.api.Extended() {
+		reason := "failure"
+		if o.status == "timeout" {
+			reason = "timeout"
+		}
+		r.manager.because(r.e, reason)
+		r.e.proc.KillCommand()
+	} else {
+		r.manager.kill(r.e)
+	}
 	select {
+	case <-r.e.over: // never, if it is nil
 	case <-r.e.proc.Done():
 	case <-time.After(time.Second):
 	}

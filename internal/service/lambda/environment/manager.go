@@ -1,8 +1,10 @@
 package environment
 
 import (
+	"cmp"
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -231,7 +233,7 @@ func (m *Manager) put(e *environment) {
 	defer m.mu.Unlock()
 	p := m.pools[e.fn.poolKey()]
 	p.busy--
-	if m.closed || e.gone || e.fn.Generation != p.generation {
+	if m.closed || e.gone || e.lost || e.fn.Generation != p.generation {
 		e.end()
 		m.tidy(e.fn.poolKey(), p)
 		return
@@ -327,6 +329,27 @@ func (m *Manager) forget(e *environment) {
 	m.tidy(k, p)
 }
 
+// lose ends an environment whose runtime has ended, if it is idle. Otherwise whoever has it finds out.
+func (m *Manager) lose(e *environment) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e.lost = true
+	k := e.fn.poolKey()
+	p := m.pools[k]
+	if p == nil {
+		return
+	}
+	if i := slices.Index(p.idle, e); i >= 0 {
+		p.idle = slices.Delete(p.idle, i, i+1)
+		e.reason = "failure"
+		e.end()
+		m.tidy(k, p)
+	}
+}
+
+// flushTime is how long what is buffered for subscribers may take before extensions are told of the end.
+const flushTime = 100 * time.Millisecond
+
 // end ends an environment; watch does the rest. Extensions get the time to finish. m.mu is held.
 func (e *environment) end() {
 	ending := e.gone
@@ -335,13 +358,24 @@ func (e *environment) end() {
 		e.proc.Kill()
 		return
 	}
+	reason := cmp.Or(e.reason, "spindown")
 	e.manager.endings.Go(func() {
 		e.freezer.wake(e)
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 		defer cancel()
-		e.api.Shutdown(ctx, "spindown")
+		flush, stop := context.WithTimeout(ctx, flushTime)
+		defer stop()
+		e.hub.Flush(flush)
+		e.api.Shutdown(ctx, reason)
 		e.proc.Kill()
 	})
+}
+
+// because says why e is going to end.
+func (m *Manager) because(e *environment, reason string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e.reason = reason
 }
 
 // kill ends an environment that is not idle.

@@ -287,6 +287,71 @@ func TestTelemetrySubscriberHangs(t *testing.T) {
 	eventually(t, "nothing is left", h.count(0, 0))
 }
 
+// What is buffered when the environment is frozen is kept, and delivered before the extension is told of the end.
+func TestTelemetryBuffered(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, nil)
+	f := h.python("def handler(e, c):\n  print('handling', e)\n  return e")
+	f.Timeout = 20 * time.Second
+	f.Variables = map[string]string{"SUBSCRIBE_AT": "/2022-07-01/telemetry", "SUBSCRIPTION": strings.Replace(subscription, `"timeoutMs":25`, `"timeoutMs":30000`, 1), "NOWAIT": "1"}
+	f.Layers = []string{h.zip(f, map[string]string{"extensions/watcher": subscriber}).Code}
+	h.invoke(f, "1")
+	eventually(t, "it is idle", h.count(1, 1))
+	time.Sleep(freezeDelay + 50*time.Millisecond)
+	h.invoke(f, "2")
+	events := h.received(f)
+	if got := strings.Join(typesOf(events, "platform."), " "); got != "initStart telemetrySubscription initRuntimeDone extension initReport start runtimeDone report start runtimeDone report" {
+		t.Error(got)
+	}
+	match(t, events, "function", `"handling 1\n"`, `"handling 2\n"`)
+}
+
+// An internal extension, which is a part of the function's own process, in a sandbox that was ready.
+func TestTelemetryInternal(t *testing.T) {
+	t.Parallel()
+	drivers(t, nil, func(t *testing.T, h *harness) {
+		f := h.python(`
+import http.client, http.server, json, os, threading, time
+cond, got = threading.Condition(), []
+class HTTP(http.server.BaseHTTPRequestHandler):
+    def do_PUT(self):
+        events = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with cond:
+            got.extend(events)
+            cond.notify_all()
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *a): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), HTTP)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+def ask(method, path, body=None, **headers):
+    c = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    c.request(method, path, body and json.dumps(body), headers)
+    r = c.getresponse()
+    return r, json.loads(r.read())
+r, _ = ask("POST", "/2020-01-01/extension/register", {"events": ["INVOKE"]}, **{"Lambda-Extension-Name": "inner"})
+identity = {"Lambda-Extension-Identifier": r.getheader("Lambda-Extension-Identifier")}
+r, answer = ask("PUT", "/2022-07-01/telemetry", {"schemaVersion": "2025-01-29", "types": ["platform", "function"], "buffering": {"timeoutMs": 25},
+    "destination": {"protocol": "HTTP", "URI": "http://sandbox:%d" % server.server_address[1], "method": "PUT"}}, **identity)
+assert answer == "OK", answer
+def events():
+    while True: ask("GET", "/2020-01-01/extension/event/next", **identity)
+threading.Thread(target=events, daemon=True).start()
+def handler(e, c):
+    print("handling")
+    with cond:
+        assert cond.wait_for(lambda: [x for x in got if x["type"] == "function"], 15)
+        return " ".join(x["type"] for x in got)
+`)
+		f.Timeout = 20 * time.Second
+		h.manager.Prepare(f)
+		want := `"platform.initStart platform.telemetrySubscription platform.initRuntimeDone platform.extension platform.initReport platform.start function"`
+		if got := h.invoke(f, "1"); got != want {
+			t.Error(got)
+		}
+	})
+}
+
 // An extension in Go, with the standard library alone.
 func TestTelemetryGo(t *testing.T) {
 	t.Parallel()

@@ -240,21 +240,28 @@ func (s *Service) pruneChunk(tx kv.Tx) (more bool, err error) {
 		return false, err
 	}
 	oldest := tx.Now().Add(-Retention)
+	stays := func(row kv.Pair) (bool, error) {
+		at, err := parseEventKey(row.Key)
+		return !at.time.Before(oldest) && u.Bytes <= s.maxBytes, err
+	}
 	r := kv.Prefix(table(tagEvent))
 	r.Limit = chunk
 	var rows []kv.Pair
-	for pair, err := range tx.Scan(r) {
+	for row, err := range tx.Scan(r) {
 		if err != nil {
 			return false, err
 		}
-		rows = append(rows, pair)
+		if len(rows) == 0 { // nearly always the oldest stays, and the others need not be read
+			if stay, err := stays(row); stay || err != nil {
+				return false, err
+			}
+		}
+		rows = append(rows, row)
 	}
 	for _, row := range rows {
-		at, err := parseEventKey(row.Key)
-		if err != nil {
+		if stay, err := stays(row); err != nil {
 			return false, err
-		}
-		if !at.time.Before(oldest) && u.Bytes <= s.maxBytes {
+		} else if stay {
 			return false, writeUsage(tx, u)
 		}
 		e, err := parseRow(row.Key, row.Value)

@@ -191,7 +191,7 @@ func (g *gate) addRole(ctx context.Context, tokens *sts.Service, arns []string) 
 		return err
 	}
 	c, err := tokens.IssueRoleSession(ctx, sts.ServiceSession{
-		Service: "lambda.amazonaws.com", RoleARN: *out.Role.Arn, Name: "session", Duration: time.Hour,
+		Service: "lambda.amazonaws.com", SourceAccount: strings.Split(*out.Role.Arn, ":")[4], RoleARN: *out.Role.Arn, Name: "session", Duration: time.Hour,
 	})
 	if err != nil {
 		return err

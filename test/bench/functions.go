@@ -84,6 +84,9 @@ func (b *bench) functions(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := b.warm(invoke); err != nil {
+			return err
+		}
 		if err := b.measure("Lambda Invoke, "+rt.Name, 0, [][]byte{invoke}); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ import (
 
 const (
 	// coldStarts is how often a function is made, and again how often it is updated.
-	coldStarts = 20
+	coldStarts = 12
 	// coldPause is what a machine has between two cold starts to get another sandbox ready.
 	coldPause = 300 * time.Millisecond
 )
@@ -58,6 +58,7 @@ func (b *bench) lambda(ctx context.Context) error {
 	}
 	fmt.Printf("\n%-30s %10s %10s %10s %10s %10s %9s\n", fmt.Sprint(coldStarts, " cold starts after"), "create p50", "p90", "update p50", "p90", "bare start", "warm p50")
 	for _, k := range kinds {
+		progress(k.name)
 		created, updated, warm, err := b.cold(ctx, k, *role.Role.Arn)
 		if err != nil {
 			return fmt.Errorf("%s: %w", k.name, err)

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // rawRequest is a request as it goes over the wire, made once and sent many times, so that the client costs little.
@@ -92,10 +94,10 @@ func (b *bench) print(name string, s sample) {
 }
 
 // sample lets all workers send requests, and divides the CPU time that the process pid spent by their number. With a
-// perSecond they keep to that many requests in a second. The first second warms up and is not counted.
+// perSecond they keep to that many requests in a second. For half that time before, nothing is counted.
 func (b *bench) sample(pid, perSecond int, connect func() (request, func() error, error)) (sample, error) {
 	begin := time.Now()
-	warm := begin.Add(time.Second)
+	warm := begin.Add(b.duration / 2)
 	end := warm.Add(b.duration)
 	var mu sync.Mutex
 	var all []time.Duration
@@ -133,7 +135,7 @@ func (b *bench) sample(pid, perSecond int, connect func() (request, func() error
 }
 
 // compareRounds is how often two loads are measured that are compared.
-const compareRounds = 5
+const compareRounds = 3
 
 // compare measures two loads of Brume in turn, as other work on the machine comes and goes, and prints the median of each. It
 // returns their CPU time per request; 0 if they were not asked for.
@@ -167,9 +169,18 @@ func (b *bench) loadOne(connect func() (request, func() error, error), worker, p
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeIt()) }()
+	due := begin
+	const late = 50 * time.Millisecond // what comes later than that is not made up for: it would be another load
+	if perSecond > 0 {
+		due = begin.Add(time.Duration(worker) * time.Second / time.Duration(perSecond))
+	}
 	for n := 0; ; n++ {
 		if perSecond > 0 {
-			time.Sleep(time.Until(begin.Add(time.Duration(n*b.workers+worker) * time.Second / time.Duration(perSecond))))
+			time.Sleep(time.Until(due))
+			if now := time.Now(); now.Sub(due) > late {
+				due = now
+			}
+			due = due.Add(time.Duration(b.workers) * time.Second / time.Duration(perSecond))
 		}
 		start := time.Now()
 		if start.After(end) {
@@ -220,24 +231,15 @@ func readResponse(r *bufio.Reader, refused ...int) error {
 	return err
 }
 
-// cpuTime is the user and system time of a process, without its children.
-// https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+// cpuTime is the user and system time of a process, without its children, in nanoseconds: its clock is the one that
+// clock_getcpuclockid(3) finds.
 func cpuTime(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
+	const sched = 2 // CPUCLOCK_SCHED of linux/posix-timers.h
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|sched), &t); err != nil {
+		return 0, os.NewSyscallError("clock_gettime", err)
 	}
-	// The second field, the name, may hold blanks; the rest follows its parenthesis.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	var ticks int64
-	for _, f := range fields[11:13] {
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / 100, nil
+	return time.Duration(t.Nano()), nil
 }
 
 // rssBytes is the resident set of a process.

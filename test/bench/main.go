@@ -38,7 +38,7 @@ func main() {
 		log.Fatal(serveEcho())
 	}
 	brume := flag.String("brume", "bin/brume", "the brume binary")
-	duration := flag.Duration("duration", 2*time.Second, "how long each load runs")
+	duration := flag.Duration("duration", time.Second, "how long each load runs")
 	workers := flag.Int("workers", 16, "connections that load at once")
 	only := flag.String("only", "", "the parts to run, with commas between; empty for all")
 	loads := flag.String("loads", "", "a regular expression for the names of the loads to run; empty for all")
@@ -101,16 +101,19 @@ func (b *bench) run(ctx context.Context, brume, only string) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if wanted("start") {
+		progress("an idle server")
 		if err := measureStart(ctx, brume, dir); err != nil {
 			return err
 		}
 	}
 	if wanted("iam") {
+		progress("an account with 10,000 users")
 		if err := measureIAM(ctx, b.duration); err != nil {
 			return err
 		}
 	}
 	if wanted("many") {
+		progress("1,000 functions")
 		if err := b.many(ctx, brume, dir); err != nil {
 			return err
 		}
@@ -146,6 +149,9 @@ func (b *bench) run(ctx context.Context, brume, only string) (err error) {
 	}
 	return nil
 }
+
+// progress says what goes on where a figure takes a while.
+func progress(what string) { fmt.Fprintf(os.Stderr, "bench: %s…\n", what) }
 
 func ignoreKilled(err error) error {
 	var exit *exec.ExitError

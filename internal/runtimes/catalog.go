@@ -329,6 +329,12 @@ func (c *Catalog) newRuntime(p program, f *finding) (*Runtime, error) {
 			r.binds = append(r.binds, Bind{dir, dir})
 		}
 	}
+	if dir := bootstrapDir(c.dir, p); p.family == java && exists(filepath.Join(dir, javaArchive)) {
+		r.archive = dir
+		if !hidden(dir) && !inSystem(dir) {
+			r.binds = append(r.binds, Bind{dir, dir})
+		}
+	}
 	switch p.family {
 	case python:
 		if r.SDK == "" {

@@ -132,6 +132,11 @@ func probe(ctx context.Context, dir string, p program) (*finding, error) {
 	if err != nil {
 		return &finding{Problem: err.Error()}, nil
 	}
+	if p.family == java {
+		if err := archiveJava(ctx, p, bootstrapDir(dir, p)); err != nil && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
 	if os.Geteuid() == 0 && !inSystem(p.path) {
 		// Functions run as another user then. Only what lies at and below the bind mounts matters for that.
 		for _, path := range []string{p.path, f.Prefix, f.Stdlib} {

@@ -46,6 +46,8 @@ type Runtime struct {
 	script string // the bootstrap's path, inside
 	sdkDir string // where boto3 is, inside, if the interpreter has none of its own
 	lang   string
+	// archive is the directory of the bootstrap on the host, if it has an archive of classes.
+	archive string
 }
 
 type family uint8

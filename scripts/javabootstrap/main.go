@@ -117,7 +117,8 @@ func build(dir string, sources []string, sum string) (_ []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(out)) }()
-	cmd := exec.Command("javac", append([]string{"--release", release, "-Xlint:all,-options", "-Werror", "-d", out}, sources...)...)
+	// Strings are put together by plain code: the other way is linked when it is first used, which is when somebody waits.
+	cmd := exec.Command("javac", append([]string{"--release", release, "-XDstringConcat=inline", "-Xlint:all,-options", "-Werror", "-d", out}, sources...)...)
 	cmd.Dir = dir
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, said)

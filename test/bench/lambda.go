@@ -103,6 +103,11 @@ func (b *bench) coldKinds(ctx context.Context, dir string) ([]coldKind, error) {
 			kinds = append(kinds, k)
 		}
 	}
+	more, err := b.unbundledKinds(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	kinds = append(kinds, more...)
 	// A function of stock aws-lambda-go, as its documentation builds one.
 	program := filepath.Join(dir, "bootstrap")
 	build := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", program, "./test/bench/gofunction")
@@ -116,6 +121,44 @@ func (b *bench) coldKinds(ctx context.Context, dir string) ([]coldKind, error) {
 	}
 	return append(kinds, coldKind{name: "provided.al2023, Go", runtime: "provided.al2023", handler: "bootstrap",
 		file: "bootstrap", content: content, bare: []string{program}}), nil
+}
+
+// unbundledKinds are functions in Ruby and Java, where there is one, whose SDK is no part of what is measured.
+func (b *bench) unbundledKinds(ctx context.Context, dir string) (kinds []coldKind, err error) {
+	offers, err := story.Offered(ctx, b.server.Binary())
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range offers {
+		switch {
+		case strings.HasPrefix(o.Name, "ruby"):
+			kinds = append(kinds, coldKind{name: o.Name, runtime: o.Name, handler: "f.handler", file: "f.rb",
+				content: []byte("def handler(event:, context:) = { statusCode: 200, body: 'ok' }\n"), bare: []string{o.Interpreter, "-e", "0"}})
+		case strings.HasPrefix(o.Name, "java"):
+			if _, err := exec.LookPath("javac"); err != nil {
+				continue // its function cannot be compiled
+			}
+			class := filepath.Join(dir, "F.class")
+			if _, err := os.Stat(class); err != nil {
+				source := filepath.Join(dir, "F.java")
+				if err := os.WriteFile(source, []byte("public class F {\n"+
+					"\tpublic Object handler(Object event) { return java.util.Map.of(\"statusCode\", 200, \"body\", \"ok\"); }\n"+
+					"\tpublic static void main(String[] args) {}\n}\n"), 0o644); err != nil {
+					return nil, err
+				}
+				if out, err := exec.CommandContext(ctx, "javac", "--release", "11", "-d", dir, source).CombinedOutput(); err != nil {
+					return nil, fmt.Errorf("%w: %s", err, out)
+				}
+			}
+			content, err := os.ReadFile(class)
+			if err != nil {
+				return nil, err
+			}
+			kinds = append(kinds, coldKind{name: o.Name, runtime: o.Name, handler: "F::handler", file: "F.class", content: content,
+				bare: []string{o.Interpreter, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", dir, "F"}})
+		}
+	}
+	return kinds, nil
 }
 
 // archive is a function's code, of which no two are the same.

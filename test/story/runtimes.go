@@ -11,13 +11,9 @@ import (
 // Runtimes returns the Python and the Node.js that this machine offers with an AWS SDK, as `brume runtimes --json`
 // tells: at most one of each.
 func Runtimes(ctx context.Context, brume string) ([]Runtime, error) {
-	out, err := exec.CommandContext(ctx, brume, "runtimes", "--json").Output()
+	all, err := Offered(ctx, brume)
 	if err != nil {
-		return nil, fmt.Errorf("brume runtimes: %w", err)
-	}
-	var all []struct{ Name, SDK, Interpreter string }
-	if err := json.Unmarshal(out, &all); err != nil {
-		return nil, fmt.Errorf("brume runtimes printed %q: %w", out, err)
+		return nil, err
 	}
 	var list []Runtime
 	for _, want := range []Runtime{
@@ -33,4 +29,20 @@ func Runtimes(ctx context.Context, brume string) ([]Runtime, error) {
 		}
 	}
 	return list, nil
+}
+
+// An Offer is a runtime that this machine has.
+type Offer struct{ Name, SDK, Interpreter string }
+
+// Offered returns all of them.
+func Offered(ctx context.Context, brume string) ([]Offer, error) {
+	out, err := exec.CommandContext(ctx, brume, "runtimes", "--json").Output()
+	if err != nil {
+		return nil, fmt.Errorf("brume runtimes: %w", err)
+	}
+	var all []Offer
+	if err := json.Unmarshal(out, &all); err != nil {
+		return nil, fmt.Errorf("brume runtimes printed %q: %w", out, err)
+	}
+	return all, nil
 }

@@ -65,7 +65,7 @@ func BenchmarkWarm(b *testing.B) {
 
 // BenchmarkCold measures the first invocation of a function: with a sandbox that was ready, and from the beginning.
 func BenchmarkCold(b *testing.B) {
-	for _, language := range []string{"python", "boto3", "node", "esm"} {
+	for _, language := range []string{"python", "boto3", "node", "esm", "ruby", "java"} {
 		for name, prebooted := range map[string]int{"ready": 0, "new": -1} {
 			b.Run(language+"/"+name, func(b *testing.B) {
 				h := newHarness(b, false, func(c *Config) { c.Prebooted = prebooted })
@@ -95,6 +95,14 @@ func (h *harness) benchmarkFunction(language string) *Function {
 	f := h.node
 	source := nothingNode
 	switch language {
+	case "ruby":
+		f, source = func(source string) *Function { return h.function(h.runtime("ruby"), "index.rb", source) }, "def handler(event:, context:) = event\n"
+	case "java":
+		classes := javaClasses(h.t, "Echo", "public class Echo { public Object handle(Object event) { return event; } }")
+		fn := h.zip(h.function(h.runtime("java"), "x", ""), classes)
+		fn.Handler = "Echo::handle"
+		h.invoke(fn, "1")
+		return fn
 	case "esm":
 		f, source = func(source string) *Function { return h.function(h.runtime("nodejs"), "index.mjs", source) }, nothingESM
 	case "python":

@@ -1,13 +1,14 @@
 package environment
 
 import (
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"brume/internal/runtimes"
 )
 
 // A function in Ruby finds the same in a sandbox that was ready as in one that was made for it.
@@ -63,7 +64,7 @@ func TestRubyLayers(t *testing.T) {
 }
 
 // javaClasses compiles a class and returns its files.
-func javaClasses(t *testing.T, name, source string) map[string]string {
+func javaClasses(t testing.TB, name, source string) map[string]string {
 	t.Helper()
 	if _, err := exec.LookPath("javac"); err != nil && os.Getenv("CI") == "" {
 		t.Skip("no javac: install openjdk-17-jdk-headless to run this")
@@ -155,11 +156,25 @@ public class Main {
 func TestJava(t *testing.T) {
 	t.Parallel()
 	classes := javaClasses(t, "Main", javaSource)
+	classes["data.txt"] = "data"
+	catalog := runtimes.NewCatalog(sharedCatalog(t), os.Getenv("PATH"), os.Getenv("HOME"))
+	all, err := catalog.All(t.Context())
+	must(t, err)
+	tested := false
+	for _, r := range all { // they differ in what a process that waits must know of them
+		if strings.HasPrefix(r.Name, "java") && r.Name != "java11" {
+			tested = true
+			t.Run(r.Name, func(t *testing.T) { testJava(t, r.Name, classes) })
+		}
+	}
+	if !tested && os.Getenv("CI") != "" {
+		t.Error("no Java on this machine")
+	}
+}
+
+func testJava(t *testing.T, runtime string, classes map[string]string) {
 	both(t, func(t *testing.T, h *harness, prepare func(*Function)) {
-		f := h.function(h.runtime("java"), "data.txt", "")
-		classes := maps.Clone(classes)
-		classes["data.txt"] = "data"
-		f = h.zip(f, classes)
+		f := h.zip(h.function(runtime, "data.txt", ""), classes)
 		f.Handler, f.MemoryMB, f.Timeout = "Main::handle", 256, 20*time.Second
 		f.Variables = map[string]string{"OWN": "variable"}
 		must(t, os.WriteFile(h.config.CABundle, []byte(authority), 0o644))

@@ -128,13 +128,17 @@ final class Api {
             filled += read(received, filled);
         }
         Answer a = new Answer();
-        String[] lines = new String(received, 0, end, StandardCharsets.UTF_8).split("\r\n");
-        a.status = Integer.parseInt(lines[0].split(" ", 3)[1]);
-        for (int i = 1; i < lines.length; i++) {
-            int colon = lines[i].indexOf(':');
-            if (colon > 0) {
-                a.headers.put(lines[i].substring(0, colon).toLowerCase(Locale.ROOT), lines[i].substring(colon + 1).trim());
+        String head = new String(received, 0, end, StandardCharsets.UTF_8) + "\r\n";
+        int space = head.indexOf(' ');
+        a.status = Integer.parseInt(head.substring(space + 1, space + 4));
+        int line = head.indexOf("\r\n") + 2;
+        while (line < head.length()) {
+            int ending = head.indexOf("\r\n", line);
+            int colon = head.indexOf(':', line);
+            if (colon > 0 && colon < ending) {
+                a.headers.put(head.substring(line, colon).toLowerCase(Locale.ROOT), head.substring(colon + 1, ending).trim());
             }
+            line = ending + 2;
         }
         a.body = new byte[Integer.parseInt(a.headers.getOrDefault("content-length", "0"))];
         int start = end + 4;

@@ -11,6 +11,7 @@ import java.io.IOError;
 import java.io.PrintStream;
 import java.lang.reflect.Field;
 import java.net.MalformedURLException;
+import java.net.Socket;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
@@ -37,11 +38,13 @@ public final class Bootstrap {
 
     public static void main(String[] args) throws Throwable {
         if (args.length == 0) {
+            warm(); // so that an archive of classes that is made at the exit has them
             describe();
             return;
         }
         System.setOut(stream(FileDescriptor.out));
         System.setErr(stream(FileDescriptor.err));
+        provide();
         Api api = new Api(System.getenv("AWS_LAMBDA_RUNTIME_API"));
         if (System.getenv("_BRUME_WAIT") != null) {
             warm();
@@ -93,12 +96,20 @@ public final class Bootstrap {
     private static void trust() {
         String file = System.getenv("SSL_CERT_FILE");
         if (file != null && System.getProperty("javax.net.ssl.trustStore") == null) {
-            Security.addProvider(new Pem());
             System.setProperty("javax.net.ssl.trustStore", file);
             System.setProperty("javax.net.ssl.trustStoreType", Pem.TYPE);
         }
         String ttl = System.getenv("AWS_LAMBDA_JAVA_NETWORKADDRESS_CACHE_NEGATIVE_TTL");
         Security.setProperty("networkaddress.cache.negative.ttl", ttl == null ? "1" : ttl);
+    }
+
+    /** Puts Pem at the end of the list of providers. Security.addProvider would load all of them. */
+    private static void provide() {
+        int n = 1;
+        while (Security.getProperty("security.provider." + n) != null) {
+            n++;
+        }
+        Security.setProperty("security.provider." + n, Pem.class.getName());
     }
 
     /**
@@ -187,6 +198,23 @@ public final class Bootstrap {
 
     /** Goes once through what an invocation takes, so that it is loaded when there is one. */
     private static void warm() throws Throwable {
+        try (Socket socket = new Socket()) {
+            socket.setTcpNoDelay(true);
+        }
+        for (Class<?> c : new Class<?>[] {Api.class, Log.class, LambdaRuntimeInternal.class}) {
+            Class.forName(c.getName());
+        }
+        Field field = LambdaRuntime.class.getDeclaredField("logger");
+        field.setAccessible(true);
+        field.set(null, null);
+        Field inner = System.getenv().getClass().getDeclaredField("m");
+        inner.setAccessible(true);
+        inner.get(System.getenv());
+        URL root = new File("/").toURI().toURL();
+        root.openConnection().getPermission(); // as for the code source of a class
+        try (URLClassLoader loader = new URLClassLoader(new URL[] {root}, null)) {
+            loader.findResource("nowhere");
+        }
         byte[] event = "{\"n\":[1,2.5,\"x\",true,null],\"o\":{\"s\":\"é\"}}".getBytes(StandardCharsets.UTF_8);
         ClassLoader loader = loader("/nowhere", "/nowhere");
         Api.Answer request = new Api.Answer();

@@ -24,7 +24,8 @@ public final class Pem extends Provider {
     private static final long serialVersionUID = 1;
     static final String TYPE = "BrumePEM";
 
-    Pem() {
+    /** The list of providers makes it when a key store of its type is first asked for. */
+    public Pem() {
         super(TYPE, "1", "certificates in PEM");
         put("KeyStore." + TYPE, Store.class.getName());
     }

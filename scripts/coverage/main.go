@@ -75,19 +75,22 @@ func writeTable(out *bytes.Buffer) error {
 		if err != nil {
 			return err
 		}
-		var names []string
-		total := 0
+		var here, missing []string
 		for _, op := range svc.Operations {
 			if methods[op.Name] {
-				names = append(names, op.Name)
+				here = append(here, op.Name)
+			} else {
+				missing = append(missing, op.Name)
 			}
-			total++
 		}
-		which := "none yet"
-		if len(names) > 0 {
-			which = strings.Join(names, ", ")
+		which := strings.Join(here, ", ")
+		switch {
+		case len(missing) == 0:
+			which = "all"
+		case len(missing) < len(here):
+			which = "all but " + strings.Join(missing, ", ")
 		}
-		fmt.Fprintf(out, "| %s | %d of %d | %s |\n", svc.FullName, len(names), total, which)
+		fmt.Fprintf(out, "| %s | %d of %d | %s |\n", svc.FullName, len(here), len(here)+len(missing), which)
 	}
 	out.WriteString("\n")
 	return nil

@@ -95,7 +95,7 @@ func (s *Service) identify(ctx context.Context, x *exchange) (plan *usagePlan, c
 			return err
 		}
 		if x.key != nil && x.key.enabled {
-			plan = x.key.planFor(x.stage)
+			plan = x.key.planFor(x.stage.apiID, x.stage.name)
 		}
 		if plan == nil {
 			refusal = invalidAPIKey()

@@ -98,9 +98,9 @@ type usagePlan struct {
 }
 
 // planFor returns the plan that lets a key into a stage, nil if there is none.
-func (k *apiKey) planFor(st *stage) *usagePlan {
+func (k *apiKey) planFor(apiID, stage string) *usagePlan {
 	for _, p := range k.plans {
-		if _, ok := p.stages[st.apiID+":"+st.name]; ok {
+		if _, ok := p.stages[apiID+":"+stage]; ok {
 			return p
 		}
 	}

@@ -60,7 +60,8 @@ type Service struct {
 	authorized *recent.Map[authorizedKey, *authorized]
 	buckets    *edge.Buckets
 	counters   counters
-	flushing   sync.Mutex // one flush at a time
+	sockets    SocketStages // nil for none
+	flushing   sync.Mutex   // one flush at a time
 }
 
 var _ api.Service = (*Service)(nil)
@@ -72,6 +73,14 @@ func New(c Config) *Service {
 		authorized: recent.NewMap[authorizedKey, *authorized](maxAuthorized), buckets: c.Buckets,
 	}
 }
+
+// SocketStages knows the stages of WebSocket APIs, which usage plans can name.
+type SocketStages interface {
+	HasStage(r kv.Reader, account, region, apiID, stage string) (bool, error)
+}
+
+// SetSocketStages lets usage plans name the stages of WebSocket APIs. It is called before the first request.
+func (s *Service) SetSocketStages(sockets SocketStages) { s.sockets = sockets }
 
 // scope is whose state a call acts on.
 type scope struct{ account, region string }

@@ -20,7 +20,7 @@ func getPlan(r kv.Reader, sc scope, id string) (*api.UsagePlan, error) {
 
 // checkPlan checks what can be set on a plan.
 // https://docs.aws.amazon.com/apigateway/latest/api/API_QuotaSettings.html
-func checkPlan(r kv.Reader, sc scope, plan *api.UsagePlan) error {
+func (s *Service) checkPlan(r kv.Reader, sc scope, plan *api.UsagePlan) error {
 	if strings.TrimSpace(value(plan.Name)) == "" {
 		return invalid("Usage Plan name cannot be empty")
 	}
@@ -59,7 +59,7 @@ func checkPlan(r kv.Reader, sc scope, plan *api.UsagePlan) error {
 			return conflict("API Stage %s is given more than once", name)
 		}
 		seen[name] = true
-		_, ok, err := r.Get(stageKey(sc, value(st.ApiId), value(st.Stage)))
+		ok, err := s.hasStage(r, sc, &st)
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (s *Service) CreateUsagePlan(ctx context.Context, in *api.CreateUsagePlanIn
 			}
 			row.Id = new(newID(6))
 		}
-		if err := checkPlan(tx, sc, row); err != nil {
+		if err := s.checkPlan(tx, sc, row); err != nil {
 			return err
 		}
 		return put(tx, planKey(sc, *row.Id), row)
@@ -156,7 +156,7 @@ func (s *Service) UpdateUsagePlan(ctx context.Context, in *api.UpdateUsagePlanIn
 		if err := applyPatches(in.PatchOperations, planRules(row)); err != nil {
 			return err
 		}
-		if err := checkPlan(tx, sc, row); err != nil {
+		if err := s.checkPlan(tx, sc, row); err != nil {
 			return err
 		}
 		keys, err := keysOf(tx, sc, *row.Id)
@@ -294,7 +294,7 @@ func (s *Service) DeleteUsagePlan(ctx context.Context, in *api.DeleteUsagePlanIn
 			return err
 		}
 		for _, st := range row.ApiStages {
-			_, exists, err := tx.Get(stageKey(sc, value(st.ApiId), value(st.Stage)))
+			exists, err := s.hasStage(tx, sc, &st)
 			if err != nil {
 				return err
 			}

@@ -580,6 +580,8 @@ func TestMessagesInFlight(t *testing.T) {
 			cl.in <- []byte("x")
 		}
 		time.Sleep(5 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		if most != maxInFlight || all != 3*maxInFlight {
 			t.Errorf("%d at once, %d in all", most, all)
 		}
@@ -629,6 +631,85 @@ func TestAbortedHandshake(t *testing.T) {
 		}
 		if got := g.event()["requestContext"].(map[string]any)["disconnectStatusCode"]; got != 1006.0 {
 			t.Errorf("%v", got)
+		}
+	})
+}
+
+// fakeAPIKeys admit one key.
+type fakeAPIKeys struct{ last edge.KeyUse }
+
+func (f *fakeAPIKeys) AdmitKey(_ context.Context, use edge.KeyUse) (*edge.APIKey, error) {
+	f.last = use
+	switch use.Value {
+	case "good":
+		return &edge.APIKey{ID: "id", Value: use.Value}, nil
+	case "fast":
+		return nil, edge.ErrKeyThrottled
+	case "much":
+		return nil, edge.ErrKeyQuota
+	}
+	return nil, edge.ErrKey
+}
+
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-selection-expressions.html#apigateway-websocket-api-apikey-selection-expressions
+func TestSocketAPIKeys(t *testing.T) {
+	quiet(t, func(t *testing.T, g *tester) {
+		keys := &fakeAPIKeys{}
+		g.APIKeys = keys
+		id := g.socketAPI()
+		connect := g.route(id, "$connect", toFunction(), func(in *api.CreateRouteInput) { in.ApiKeyRequired = new(true) })
+		g.route(id, "guarded", toFunction(), func(in *api.CreateRouteInput) { in.ApiKeyRequired = new(true) })
+		g.route(id, "$default", toFunction())
+		with := func(key string) *edge.Request {
+			if key == "" {
+				return toSocket(id)
+			}
+			return toSocket(id, edge.Field{"x-api-key", key})
+		}
+		for key, want := range map[string]int{"": 403, "bad": 403, "fast": 429, "much": 429, "good": 101} {
+			c, res := g.handshake(with(key))
+			if got := 101; res != nil {
+				if got = res.Status; got != want {
+					t.Errorf("%q: %d", key, got)
+				}
+			} else if c.Abort(); want != 101 {
+				t.Errorf("%q was let in", key)
+			}
+		}
+		cl := g.dial(with("good"))
+		if want := (edge.KeyUse{Account: testAccount, Region: testRegion, API: id, Stage: "dev", Method: "$connect", Value: "good"}); keys.last != want {
+			t.Errorf("%+v", keys.last)
+		}
+		cl.say("x")
+		if got := g.event()["requestContext"].(map[string]any)["identity"].(map[string]any); got["apiKey"] != "good" || got["apiKeyId"] != "id" {
+			t.Errorf("%v", got)
+		}
+		// What was shown in the handshake goes for messages.
+		if got := cl.say(`{"action":"guarded"}`); got != "" || keys.last.Method != "guarded" {
+			t.Errorf("%s, %+v", got, keys.last)
+		}
+		must(g.UpdateRoute(g.ctx, &api.UpdateRouteInput{ApiId: &id, RouteId: connect.RouteId, ApiKeyRequired: new(false)}))
+		if got := g.dial(with("")).say(`{"action":"guarded"}`); !strings.Contains(got, "Forbidden") {
+			t.Errorf("got %s", got)
+		}
+		// The key that an authorizer names.
+		a := must(g.CreateAuthorizer(g.ctx, &api.CreateAuthorizerInput{ApiId: &id, Name: new("a"), AuthorizerType: new("REQUEST"), AuthorizerUri: new(functionARN)}))
+		must(g.UpdateApi(g.ctx, &api.UpdateApiInput{ApiId: &id, ApiKeySelectionExpression: new("$context.authorizer.usageIdentifierKey")}))
+		must(g.UpdateRoute(g.ctx, &api.UpdateRouteInput{ApiId: &id, RouteId: connect.RouteId, ApiKeyRequired: new(true), AuthorizationType: new("CUSTOM"), AuthorizerId: a.AuthorizerId}))
+		for key, want := range map[string]bool{"good": true, "bad": false} {
+			g.lambda.run = func(_ context.Context, in *edge.LambdaInvocation) (*edge.LambdaResult, error) {
+				if strings.Contains(in.SourceARN, "/authorizers/") {
+					return &edge.LambdaResult{Payload: []byte(`{"principalId":"me","usageIdentifierKey":"` + key + `","policyDocument":{"Version":"2012-10-17","Statement":[{"Action":"*","Effect":"Allow","Resource":"*"}]}}`)}, nil
+				}
+				return &edge.LambdaResult{Payload: []byte(`{"statusCode":200}`)}, nil
+			}
+			c, res := g.handshake(with("good"))
+			if (res == nil) != want {
+				t.Errorf("%s: %+v", key, res)
+			}
+			if c != nil {
+				c.Abort()
+			}
 		}
 	})
 }

@@ -5,11 +5,8 @@
 //
 //   - A deployment is a snapshot of an API. What a stage serves changes only when the stage is deployed to, which stages
 //     with auto-deploy are in the transaction of every change.
-//
 //   - Requests see a change as soon as the call that made it has returned.
-//
 //   - Nothing passes an authorizer that is not understood, and no answer of a function breaks out of its response.
-//
 //   - A connection's messages go by what is deployed when they come. It ends as AWS has it: with its stage or API, after ten
 //     minutes of silence, after two hours. Whatever it has begun is waited for when Brume stops, but not for long.
 //

@@ -10,6 +10,8 @@ import (
 	"brume/internal/awserr"
 	"brume/internal/call"
 	"brume/internal/edge"
+	"brume/internal/kv"
+	"brume/internal/kv/jsonrow"
 	"brume/internal/policy"
 	"brume/internal/schema"
 )
@@ -30,6 +32,16 @@ func (s *Service) Connections() *Connections { return &Connections{s: s} }
 func (s *Service) IsSocket(ctx context.Context, apiID string) bool {
 	d, err := s.deployedAPI(ctx, apiID)
 	return err == nil && d != nil && d.socket
+}
+
+// HasStage says whether a WebSocket API has a stage.
+func (s *Service) HasStage(r kv.Reader, account, region, apiID, stage string) (bool, error) {
+	row, err := jsonrow.Get[apiRow](r, apiKey(scope{account, region}, apiID))
+	if err != nil || row == nil || !row.isSocket() {
+		return false, err
+	}
+	_, found := find(row.Stages, stage, stageName)
+	return found, nil
 }
 
 // Checks maps the calls to the permission that they need: execute-api:ManageConnections on the connection of a stage.

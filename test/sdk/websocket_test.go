@@ -13,6 +13,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	apigwtypes "github.com/aws/aws-sdk-go-v2/service/apigateway/types"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewaymanagementapi"
 	mgmttypes "github.com/aws/aws-sdk-go-v2/service/apigatewaymanagementapi/types"
 	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
@@ -389,4 +391,62 @@ func TestWebSocketLimits(t *testing.T) {
 	if _, _, err := c.Read(ctx); websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Errorf("%v", err)
 	}
+}
+
+// Clients with API keys, whose coming and going a table keeps without any function.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-integration-requests.html
+func TestWebSocketServicesAndKeys(t *testing.T) {
+	w := newWorld(t, "")
+	ctx := t.Context()
+	tables := dynamodb.NewFromConfig(w.config)
+	ok(tables.CreateTable(ctx, &dynamodb.CreateTableInput{TableName: aws.String("there"), BillingMode: ddbtypes.BillingModePayPerRequest,
+		AttributeDefinitions: []ddbtypes.AttributeDefinition{{AttributeName: aws.String("id"), AttributeType: ddbtypes.ScalarAttributeTypeS}},
+		KeySchema:            []ddbtypes.KeySchemaElement{{AttributeName: aws.String("id"), KeyType: ddbtypes.KeyTypeHash}}}))(t)
+	role := newRole(t, w.config, "gateway", `{"Service":"apigateway.amazonaws.com"}`, allow("dynamodb:*Item", "*"))
+	a := w.newSocketAPI()
+	route := func(key, action, template string, change ...func(*apigatewayv2.CreateRouteInput)) string {
+		i := ok(a.client.CreateIntegration(ctx, &apigatewayv2.CreateIntegrationInput{ApiId: &a.id, IntegrationType: types.IntegrationTypeAws, IntegrationMethod: aws.String("POST"), CredentialsArn: &role,
+			IntegrationUri: aws.String("arn:aws:apigateway:" + region + ":dynamodb:action/" + action), RequestTemplates: map[string]string{"$default": template}}))(t)
+		in := &apigatewayv2.CreateRouteInput{ApiId: &a.id, RouteKey: &key, Target: aws.String("integrations/" + *i.IntegrationId)}
+		for _, c := range change {
+			c(in)
+		}
+		r := ok(a.client.CreateRoute(ctx, in))(t)
+		ok(a.client.CreateIntegrationResponse(ctx, &apigatewayv2.CreateIntegrationResponseInput{ApiId: &a.id, IntegrationId: i.IntegrationId, IntegrationResponseKey: aws.String("$default"),
+			ResponseTemplates: map[string]string{"$default": `{"name":$input.json('$.Item.name.S')}`}}))(t)
+		return *r.RouteId
+	}
+	route("$connect", "PutItem", `{"TableName":"there","Item":{"id":{"S":"$context.connectionId"},"name":{"S":"$context.identity.apiKeyId"}}}`, func(in *apigatewayv2.CreateRouteInput) { in.ApiKeyRequired = aws.Bool(true) })
+	route("$disconnect", "DeleteItem", `{"TableName":"there","Key":{"id":{"S":"$context.connectionId"}}}`)
+	who := route("who", "GetItem", `{"TableName":"there","Key":{"id":{"S":"$context.connectionId"}}}`)
+	ok(a.client.CreateRouteResponse(ctx, &apigatewayv2.CreateRouteResponseInput{ApiId: &a.id, RouteId: &who, RouteResponseKey: aws.String("$default")}))(t)
+
+	rest := apigateway.NewFromConfig(w.config)
+	key := ok(rest.CreateApiKey(ctx, &apigateway.CreateApiKeyInput{Enabled: true}))(t)
+	header := http.Header{"X-Api-Key": {*key.Value}}
+	same(t, "without a plan", a.refused(header), 403)
+	plan := ok(rest.CreateUsagePlan(ctx, &apigateway.CreateUsagePlanInput{Name: aws.String("p"), ApiStages: []apigwtypes.ApiStage{{ApiId: &a.id, Stage: aws.String("dev")}}}))(t)
+	ok(rest.CreateUsagePlanKey(ctx, &apigateway.CreateUsagePlanKeyInput{UsagePlanId: plan.Id, KeyId: key.Id, KeyType: aws.String("API_KEY")}))(t)
+	same(t, "without a key", a.refused(nil), 403)
+	c, resp, err := a.dial(header)
+	if err != nil {
+		t.Fatalf("%v %+v", err, resp)
+	}
+	say(t, c, `{"action":"who"}`)
+	same(t, "what the table keeps", heard(t, c), `{"name":"`+*key.Id+`"}`)
+	if err := c.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Error(err)
+	}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if out := ok(tables.Scan(ctx, &dynamodb.ScanInput{TableName: aws.String("there"), ConsistentRead: aws.Bool(true)}))(t); len(out.Items) == 0 {
+			break
+		} else if time.Now().After(end) {
+			t.Fatalf("%v are left", out.Items)
+		}
+	}
+	// Keys that a plan throttles.
+	ok(rest.UpdateUsagePlan(ctx, &apigateway.UpdateUsagePlanInput{UsagePlanId: plan.Id, PatchOperations: []apigwtypes.PatchOperation{
+		{Op: apigwtypes.OpAdd, Path: aws.String("/throttle/rateLimit"), Value: aws.String("0.001")}, {Op: apigwtypes.OpAdd, Path: aws.String("/throttle/burstLimit"), Value: aws.String("1")}}}))(t)
+	same(t, "the first", a.refused(header), 101)
+	same(t, "the second", a.refused(header), 429)
 }

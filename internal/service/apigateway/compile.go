@@ -8,6 +8,7 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/boundedre"
+	"brume/internal/edge"
 	"brume/internal/gatewaylog"
 	"brume/internal/jsonmodel"
 	"brume/internal/policy"
@@ -101,7 +102,7 @@ type method struct {
 type integration struct {
 	kind             string // AWS, AWS_PROXY, HTTP, HTTP_PROXY or MOCK
 	target           lambdaTarget
-	service          serviceTarget // of an AWS integration with another service than Lambda
+	service          edge.ServiceTarget // of an AWS integration with another service than Lambda
 	uri, httpMethod  string
 	insecureTLS      bool
 	parameters       []parameterMapping
@@ -275,7 +276,10 @@ func compileIntegration(row *api.Integration, variables map[string]string) *inte
 		if isLambdaURI(in.uri) {
 			in.target, in.problem = parseLambdaURI(in.uri)
 		} else {
-			in.service, in.problem = parseServiceURI(in.uri)
+			var problem string
+			if in.service, problem = edge.ParseServiceURI(in.uri); problem != "" {
+				in.problem = misconfigured("%s", problem)
+			}
 		}
 	}
 	if in.kind == "AWS_PROXY" || in.kind == "HTTP_PROXY" {

@@ -11,7 +11,6 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/awserr"
-	"brume/internal/call"
 	"brume/internal/edge"
 	"brume/internal/vtl"
 )
@@ -20,60 +19,14 @@ type (
 	HTTP       = edge.HTTP
 	HTTPCall   = edge.HTTPCall
 	HTTPResult = edge.HTTPResult
+
+	Services    = edge.Services
+	ServiceCall = edge.ServiceCall
 )
-
-// Services calls the other services of AWS for integrations.
-type Services interface {
-	// Has reports whether there is a service of a name, as it stands in the URI of an integration.
-	Has(service string) bool
-	// Call makes a call, authorised as any other. The answer to a call that is refused is a result, as for any client.
-	Call(ctx context.Context, c *ServiceCall) (*HTTPResult, error)
-}
-
-// A ServiceCall is a call of an operation in the form of its protocol.
-type ServiceCall struct {
-	Service, Region string
-	// Action is the operation; empty where Path says it.
-	Action string
-	Method string
-	Path   string // escaped, from the slash on
-	Query  string // escaped
-	Header []Field
-	Body   []byte
-	// Principal makes the call, or if it is nil the role RoleARN.
-	Principal                *call.Principal
-	RoleARN                  string
-	SourceARN, SourceAccount string
-}
-
-// callerCredentials stand for those of who signed the request to the API.
-const callerCredentials = "arn:aws:iam::*:user/*"
 
 // A parameterMapping is an entry of an integration's request parameters, compiled.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/request-response-data-mappings.html
 type parameterMapping struct{ place, name, source string }
-
-// A serviceTarget is what an integration calls of another service.
-type serviceTarget struct{ service, region, action, path string }
-
-// parseServiceURI reads "arn:aws:apigateway:REGION:[SUBDOMAIN.]SERVICE:action/NAME" or ":path/PATH".
-func parseServiceURI(uri string) (serviceTarget, error) {
-	part := strings.SplitN(uri, ":", 6)
-	if len(part) != 6 || part[0] != "arn" || part[2] != "apigateway" || part[3] == "" || part[4] == "" {
-		return serviceTarget{}, misconfigured("Invalid ARN specified in the request")
-	}
-	t := serviceTarget{service: part[4], region: part[3]}
-	if action, ok := strings.CutPrefix(part[5], "action/"); ok {
-		t.action = action
-		return t, nil
-	}
-	path, ok := strings.CutPrefix(part[5], "path/")
-	if !ok {
-		return serviceTarget{}, misconfigured("AWS ARN for integration must contain path or action")
-	}
-	t.path = "/" + strings.TrimPrefix(path, "/")
-	return t, nil
-}
 
 // An outgoing is a request of an integration before it is addressed.
 type outgoing struct {
@@ -350,7 +303,7 @@ func (s *Service) callService(ctx context.Context, x *exchange) *Response {
 		return s.failMapping(ctx, x, err)
 	}
 	out := x.outgoing(vars, payload)
-	path, err := fillPath(in.service.path, out.path)
+	path, err := fillPath(in.service.Path, out.path)
 	if err != nil {
 		return s.failMapping(ctx, x, err)
 	}
@@ -359,10 +312,10 @@ func (s *Service) callService(ctx context.Context, x *exchange) *Response {
 		rawQuery = strings.TrimPrefix(rawQuery+"&"+q, "&")
 	}
 	c := &ServiceCall{
-		Service: in.service.service, Region: in.service.region, Action: in.service.action, Method: in.httpMethod, Path: path, Query: rawQuery,
+		Service: in.service.Service, Region: in.service.Region, Action: in.service.Action, Method: in.httpMethod, Path: path, Query: rawQuery,
 		Header: out.header, Body: out.body, RoleARN: in.credentials, SourceARN: x.sourceARN(), SourceAccount: x.stage.account,
 	}
-	if in.credentials == callerCredentials {
+	if in.credentials == edge.CallerCredentials {
 		if c.Principal, c.RoleARN = x.principal, ""; c.Principal == nil {
 			return s.failMapping(ctx, x, misconfigured("The credentials of the caller are asked for, but the method does not authorize by AWS_IAM"))
 		}
@@ -413,7 +366,7 @@ func (s *Service) logEndpointRequest(x *exchange, address string, out *outgoing)
 
 func (s *Service) logResult(x *exchange, result *HTTPResult, begin time.Time) {
 	x.integrated, x.integrationStatus, x.integrationLatency = true, result.Status, time.Since(begin)
-	if x.method.integration.service.service != "" {
+	if x.method.integration.service.Service != "" {
 		x.endpointRequestID, _ = last(result.Header, "x-amzn-RequestId")
 	}
 	if x.log == nil {

@@ -203,12 +203,12 @@ func TestServiceIntegration(t *testing.T) {
 		c.SourceARN != "arn:aws:execute-api:us-east-1:123456789012:"+id+"/dev/POST/a/{p}/{rest+}" {
 		t.Errorf("%+v", c)
 	}
-	for _, credentials := range []*string{new("arn:aws:iam::123456789012:role/none"), nil, new(callerCredentials)} {
+	for _, credentials := range []*string{new("arn:aws:iam::123456789012:role/none"), nil, new(edge.CallerCredentials)} {
 		id := g.endpoint(api.PutIntegrationInput{Type: new("AWS"), IntegrationHttpMethod: new("POST"), Uri: uri, Credentials: credentials}, mapping)
 		g.want(request(id, "dev", "POST", "/a/b/c"), 500, `{"message": "Internal server error"}`)
 	}
 	// The caller's own credentials, where the method knows the caller.
-	id = g.endpoint(api.PutIntegrationInput{Type: new("AWS"), IntegrationHttpMethod: new("POST"), Uri: uri, Credentials: new(callerCredentials)}, mapping)
+	id = g.endpoint(api.PutIntegrationInput{Type: new("AWS"), IntegrationHttpMethod: new("POST"), Uri: uri, Credentials: new(edge.CallerCredentials)}, mapping)
 	res := g.resource(id, "/a/{p}/{rest+}")
 	must(g.UpdateMethod(g.ctx, &api.UpdateMethodInput{RestApiId: &id, ResourceId: &res, HttpMethod: new("ANY"), PatchOperations: ops("replace /authorizationType AWS_IAM")}))
 	g.deploy(id, "dev")

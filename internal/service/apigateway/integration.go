@@ -8,6 +8,7 @@ import (
 	api "brume/internal/api/apigateway"
 	"brume/internal/awserr"
 	"brume/internal/boundedre"
+	"brume/internal/edge"
 	"brume/internal/kv"
 	"brume/internal/vtl"
 )
@@ -61,10 +62,10 @@ func (s *Service) checkIntegration(in *api.Integration) error {
 	if in.TimeoutInMillis != nil && (*in.TimeoutInMillis < 50 || *in.TimeoutInMillis > 29000) {
 		return invalid("Timeout should be between 50 ms and 29000 ms")
 	}
-	if c := value(in.Credentials); c != "" && c != callerCredentials && (!strings.HasPrefix(c, "arn:aws:iam::") || !strings.Contains(c, ":role/")) && !strings.Contains(c, "${stageVariables.") {
+	if c := value(in.Credentials); c != "" && c != edge.CallerCredentials && (!strings.HasPrefix(c, "arn:aws:iam::") || !strings.Contains(c, ":role/")) && !strings.Contains(c, "${stageVariables.") {
 		return invalid("Invalid ARN specified in the request")
 	}
-	if value(in.Credentials) == callerCredentials && isLambdaURI(value(in.Uri)) {
+	if value(in.Credentials) == edge.CallerCredentials && isLambdaURI(value(in.Uri)) {
 		return awserr.NotImplemented("a Lambda integration with the credentials of the caller")
 	}
 	if err := checkRequestParameters(in.RequestParameters); err != nil {

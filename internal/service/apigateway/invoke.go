@@ -48,7 +48,7 @@ func (s *Service) integrate(ctx context.Context, x *exchange) *Response {
 		return s.mock(ctx, x)
 	case in.kind == "AWS_PROXY":
 		return s.lambdaProxy(ctx, x)
-	case in.kind == "AWS" && in.service.service != "":
+	case in.kind == "AWS" && in.service.Service != "":
 		return s.callService(ctx, x)
 	case in.kind == "AWS":
 		return s.lambdaCustom(ctx, x)

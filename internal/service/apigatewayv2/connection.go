@@ -293,6 +293,8 @@ func (s *Service) Connect(ctx context.Context, req *edge.Request) (edge.Session,
 		if refusal := s.connect(context.WithoutCancel(ctx), t); refusal != nil {
 			return nil, refusal, true
 		}
+	} else {
+		s.logTurn(t, 200, 0, nil)
 	}
 	if !s.connections.add(c) {
 		return nil, t.answer(faultUnavailable), true
@@ -305,8 +307,10 @@ func (s *Service) connect(ctx context.Context, t *turn) *edge.Response {
 	result, fault := s.runConnect(ctx, t)
 	if fault != nil {
 		s.logFault(ctx, t, fault)
+		s.logTurn(t, fault.status, 0, fault)
 		return t.answer(fault)
 	}
+	s.logTurn(t, result.status, len(result.body), nil)
 	if result.status < 200 || result.status > 299 {
 		r := &edge.Response{Status: result.status, Header: t.headers()}
 		if t.route.respond {
@@ -329,18 +333,20 @@ func (s *Service) message(ctx context.Context, c *connection, body []byte) {
 	t.messageID, t.body = newRequestID(), body
 	result, fault := s.runMessage(ctx, t)
 	var out []byte
-	switch {
-	case fault != nil:
+	status := 0
+	if fault == nil {
+		if status = result.status; t.route.respond {
+			out = result.body
+		}
+		if len(out) > edge.MaxMessage {
+			fault = faultInternal("the integration's response is larger than 128 KB")
+		}
+	}
+	if fault != nil {
 		s.logFault(ctx, t, fault)
-		out = t.frame(fault)
-	case t.route.respond:
-		out = result.body
+		status, out = fault.status, t.frame(fault)
 	}
-	if len(out) > edge.MaxMessage {
-		f := faultInternal("the integration's response is larger than 128 KB")
-		s.logFault(ctx, t, f)
-		out = t.frame(f)
-	}
+	s.logTurn(t, status, len(out), fault)
 	if len(out) > 0 {
 		_ = c.send(ctx, out) // a client that is gone needs no answer
 	}
@@ -350,9 +356,12 @@ func (s *Service) message(ctx context.Context, c *connection, body []byte) {
 func (s *Service) disconnected(ctx context.Context, c *connection, closed *edge.SocketClosed) {
 	t := c.turn(disconnectRoute, "DISCONNECT", time.Now())
 	t.closed = closed
-	if fault := s.runDisconnect(ctx, t); fault != nil {
+	status, fault := 200, s.runDisconnect(ctx, t)
+	if fault != nil {
 		s.logFault(ctx, t, fault)
+		status = fault.status
 	}
+	s.logTurn(t, status, 0, fault)
 }
 
 func (s *Service) logFault(ctx context.Context, t *turn, f *socketFault) {

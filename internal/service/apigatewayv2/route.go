@@ -229,7 +229,7 @@ func functionOf(uri string) (arn, qualifier string, ok bool) {
 func (s *Service) CreateIntegration(ctx context.Context, in *api.CreateIntegrationInput) (*api.CreateIntegrationOutput, error) {
 	var i *api.Integration
 	err := s.changeAPI(ctx, *in.ApiId, func(_ kv.Tx, row *apiRow) (err error) {
-		if i, err = row.newIntegrationFor(in); err != nil {
+		if i, err = s.newIntegrationFor(row, in); err != nil {
 			return err
 		}
 		if len(row.Integrations) >= maxIntegrations {
@@ -281,7 +281,7 @@ func (s *Service) UpdateIntegration(ctx context.Context, in *api.UpdateIntegrati
 			integration.TlsConfig = (*api.TlsConfig)(in.TlsConfig)
 		}
 		*out = api.UpdateIntegrationOutput(*integration)
-		return row.checkIntegrationFor(integration)
+		return s.checkIntegrationFor(row, integration)
 	})
 	if err != nil {
 		return nil, err

@@ -35,6 +35,8 @@ type Config struct {
 	// Lambda runs the functions of integrations and authorizers, HTTP reaches the endpoints of integrations.
 	Lambda edge.Lambda
 	HTTP   edge.HTTP
+	// Services calls the other services of AWS for integrations of WebSocket APIs; nil for none.
+	Services edge.Services
 	// Authorizer decides what callers of APIs may do.
 	Authorizer Authorizer
 	// Keys fetches the keys of those who issue tokens.

@@ -39,6 +39,7 @@ type socketRoute struct {
 type socketIntegration struct {
 	id, kind, uri, method string
 	function, qualifier   string
+	service               edge.ServiceTarget // of another service than Lambda
 	credentials           string
 	timeout               time.Duration
 	passthrough, handling string
@@ -140,7 +141,10 @@ func (st *stage) compileSocketIntegration(row *api.Integration, responses []inte
 	}
 	if in.kind == api.IntegrationTypeAws || in.kind == api.IntegrationTypeAwsProxy {
 		var ok bool
-		if in.function, in.qualifier, ok = functionOf(in.uri); !ok {
+		if in.function, in.qualifier, ok = functionOf(in.uri); ok {
+			return in
+		}
+		if in.service, in.problem = edge.ParseServiceURI(in.uri); in.problem == "" && (in.service.Service == "lambda" || in.kind == api.IntegrationTypeAwsProxy) {
 			in.problem = "the URI names no function: " + clip(in.uri)
 		}
 	}

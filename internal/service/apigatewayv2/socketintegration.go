@@ -38,6 +38,9 @@ func (s *Service) integrate(ctx context.Context, t *turn) (*socketResult, *socke
 	if t.input == nil {
 		t.input = &mapping.Input{Body: t.body}
 	}
+	t.integrated = true
+	begin := time.Now()
+	defer func() { t.latency = time.Since(begin) }()
 	switch in.kind {
 	case api.IntegrationTypeAwsProxy:
 		return s.socketLambdaProxy(ctx, t)
@@ -48,10 +51,16 @@ func (s *Service) integrate(ctx context.Context, t *turn) (*socketResult, *socke
 	if fault != nil {
 		return nil, fault
 	}
-	switch in.kind {
-	case api.IntegrationTypeAws:
+	switch {
+	case in.service.Service != "":
+		result, fault := s.callService(ctx, t, body)
+		if fault != nil {
+			return nil, fault
+		}
+		return t.mapResponse(strconv.Itoa(result.status), result)
+	case in.kind == api.IntegrationTypeAws:
 		return s.socketLambda(ctx, t, body)
-	case api.IntegrationTypeHttp:
+	case in.kind == api.IntegrationTypeHttp:
 		result, fault := s.sendTo(ctx, t, body)
 		if fault != nil {
 			return nil, fault
@@ -134,6 +143,7 @@ func (s *Service) runFunction(ctx context.Context, t *turn, function, qualifier,
 	var known awserr.Error
 	switch {
 	case err == nil:
+		t.integrationStatus = 200
 		return result, nil
 	case ctx.Err() != nil:
 		return nil, faultUnavailable // Brume stops
@@ -274,6 +284,66 @@ func (r *socketResult) variable(name string) string {
 	return v
 }
 
+// parameters are those that the integration maps.
+func (t *turn) parameters() (path map[string]string, query, header []edge.Field) {
+	path = map[string]string{}
+	for _, p := range t.route.integration.parameters {
+		for _, v := range t.values(p.source) {
+			switch f := (edge.Field{Name: p.name, Value: v}); {
+			case p.place == "path":
+				path[p.name] = v
+			case p.place == "querystring":
+				query = append(query, f)
+			case edge.ValidHeader(f):
+				header = append(header, f)
+			}
+		}
+	}
+	return path, query, header
+}
+
+// callService calls another service of AWS with what a template made.
+func (s *Service) callService(ctx context.Context, t *turn, body []byte) (*socketResult, *socketFault) {
+	in := t.route.integration
+	path, query, header := t.parameters()
+	address, fault := socketAddress(in.service.Path, path, query)
+	if fault != nil {
+		return nil, fault
+	}
+	c := &edge.ServiceCall{
+		Service: in.service.Service, Region: in.service.Region, Action: in.service.Action, Method: in.method, Header: header, Body: body,
+		RoleARN: in.credentials, SourceARN: t.arn(), SourceAccount: t.c.account,
+	}
+	c.Path, c.Query, _ = strings.Cut(address, "?")
+	if c.Method == "" || c.Method == "ANY" {
+		c.Method = "POST"
+	}
+	switch {
+	case in.credentials == "":
+		return nil, faultInternal("AWS integration requires credentials")
+	case in.credentials == edge.CallerCredentials:
+		if c.Principal, c.RoleARN = t.c.principal, ""; c.Principal == nil {
+			return nil, faultInternal("The credentials of the caller are asked for, but $connect does not authorize by AWS_IAM")
+		}
+	}
+	bounded, cancel := context.WithTimeout(ctx, in.timeout)
+	defer cancel()
+	result, err := s.Services.Call(bounded, c)
+	var known awserr.Error
+	switch {
+	case err == nil:
+		t.integrationStatus = result.Status
+		return &socketResult{status: result.Status, header: result.Header, body: result.Body}, nil
+	case ctx.Err() != nil:
+		return nil, faultUnavailable
+	case bounded.Err() != nil:
+		return nil, faultTimeout("the service did not answer in time")
+	case errors.As(err, &known):
+		return nil, faultInternal("API Gateway does not have permission to assume the provided role: " + known.ErrorMessage())
+	}
+	return nil, faultOurs(err)
+}
+
 // sendTo sends a payload to the endpoint of an integration.
 func (s *Service) sendTo(ctx context.Context, t *turn, body []byte) (*socketResult, *socketFault) {
 	in := t.route.integration
@@ -283,22 +353,8 @@ func (s *Service) sendTo(ctx context.Context, t *turn, body []byte) (*socketResu
 			call.Method = "GET"
 		}
 	}
-	path := map[string]string{}
-	var query []edge.Field
-	for _, p := range in.parameters {
-		for _, v := range t.values(p.source) {
-			switch p.place {
-			case "path":
-				path[p.name] = v
-			case "querystring":
-				query = append(query, edge.Field{Name: p.name, Value: v})
-			case "header":
-				if f := (edge.Field{Name: p.name, Value: v}); edge.ValidHeader(f) {
-					call.Header = append(call.Header, f)
-				}
-			}
-		}
-	}
+	path, query, header := t.parameters()
+	call.Header = header
 	if in.kind == api.IntegrationTypeHttpProxy && t.event == "CONNECT" {
 		// The whole handshake goes on, but for what is of this connection alone.
 		mapped := call.Header
@@ -333,6 +389,7 @@ func (s *Service) sendTo(ctx context.Context, t *turn, body []byte) (*socketResu
 	result, err := s.HTTP.Send(bounded, call)
 	switch {
 	case err == nil:
+		t.integrationStatus = result.Status
 		return &socketResult{status: result.Status, header: result.Header, body: result.Body}, nil
 	case ctx.Err() != nil:
 		return nil, faultUnavailable

@@ -3,12 +3,16 @@ package apigatewayv2
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	api "brume/internal/api/apigatewayv2"
+	"brume/internal/awserr"
 	"brume/internal/edge"
+	"brume/internal/gatewaylog"
 )
 
 // responses gives the integration of a route its responses, each with a template for all.
@@ -198,4 +202,117 @@ func TestSocketHTTP(t *testing.T) {
 			}
 		}
 	})
+}
+
+// fakeServices knows DynamoDB alone.
+type fakeServices struct {
+	last *edge.ServiceCall
+	err  error
+}
+
+func (f *fakeServices) Has(service string) bool { return service == "dynamodb" }
+
+func (f *fakeServices) Call(_ context.Context, c *edge.ServiceCall) (*edge.HTTPResult, error) {
+	f.last = c
+	return &edge.HTTPResult{Status: 200, Body: []byte(`{"Count":2}`)}, f.err
+}
+
+// Other services are called with what templates make, as the integration's role: who is there goes straight into a table.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-integration-requests.html
+func TestSocketServices(t *testing.T) {
+	quiet(t, func(t *testing.T, g *tester) {
+		services := &fakeServices{}
+		g.Services = services
+		id := g.socketAPI()
+		put := api.CreateIntegrationInput{IntegrationType: new("AWS"), IntegrationMethod: new("POST"), IntegrationUri: new("arn:aws:apigateway:us-east-1:dynamodb:action/PutItem"),
+			CredentialsArn: new("arn:aws:iam::123456789012:role/x"), RequestTemplates: map[string]string{"$default": `{"TableName":"t","Item":{"id":{"S":"$context.connectionId"}}}`}}
+		g.route(id, "$connect", put)
+		scan := put
+		scan.IntegrationUri, scan.RequestTemplates = new("arn:aws:apigateway:us-east-1:dynamodb:path/a/{b}?c=d"), map[string]string{"$default": "{}"}
+		scan.RequestParameters = map[string]string{"integration.request.path.b": "route.request.body.b", "integration.request.querystring.e": "'f'", "integration.request.header.X-A": "'g'"}
+		r := g.route(id, "scan", scan)
+		g.twoWay(id, r)
+		g.responses(id, r, map[string]string{"$default": `$input.path('$.Count') are there`})
+		cl := g.dial(toSocket(id))
+		c := services.last
+		if c.Service != "dynamodb" || c.Action != "PutItem" || c.Region != "us-east-1" || c.RoleARN != "arn:aws:iam::123456789012:role/x" || string(c.Body) != `{"TableName":"t","Item":{"id":{"S":"`+cl.id+`"}}}` ||
+			c.SourceARN != "arn:aws:execute-api:us-east-1:123456789012:"+id+"/dev/$connect" || c.SourceAccount != testAccount || c.Method != "POST" {
+			t.Errorf("%+v", c)
+		}
+		if got := cl.say(`{"action":"scan","b":"x/y"}`); got != "2 are there" {
+			t.Errorf("got %s", got)
+		}
+		if c = services.last; c.Path != "/a/x%2Fy" || c.Query != "c=d&e=f" || len(c.Header) != 1 || c.Action != "" {
+			t.Errorf("%+v", c)
+		}
+		services.err = awserr.New("AccessDenied", "no")
+		if got := cl.say(`{"action":"scan","b":"x"}`); !strings.Contains(got, "Internal server error") {
+			t.Errorf("got %s", got)
+		}
+		bare := put
+		bare.CredentialsArn = nil
+		g.route(id, "bare", bare)
+		bare.CredentialsArn = new(edge.CallerCredentials)
+		g.route(id, "caller", bare)
+		services.err = nil
+		for _, key := range []string{"bare", "caller"} {
+			if got := cl.say(`{"action":"` + key + `"}`); !strings.Contains(got, "Internal server error") {
+				t.Errorf("%s: got %s", key, got)
+			}
+		}
+		put.ApiId, put.IntegrationUri = &id, new("arn:aws:apigateway:us-east-1:sqs:path/1/q")
+		_, err := g.CreateIntegration(g.ctx, &put)
+		wantError(t, err, "NotImplemented", "sqs")
+		put.IntegrationUri = new("arn:aws:apigateway:us-east-1:dynamodb:nothing")
+		_, err = g.CreateIntegration(g.ctx, &put)
+		wantError(t, err, "BadRequestException", "Invalid integration URI")
+	})
+}
+
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-logging.html
+func TestSocketAccessLog(t *testing.T) {
+	quiet(t, func(t *testing.T, g *tester) {
+		kept := &keptLines{}
+		g.Logs = gatewaylog.NewQueue(kept, slog.New(slog.DiscardHandler))
+		id := g.socketAPI()
+		g.route(id, "$connect", toFunction())
+		g.twoWay(id, g.route(id, "a", toFunction()))
+		must(g.UpdateStage(g.ctx, &api.UpdateStageInput{ApiId: &id, StageName: new("dev"), AccessLogSettings: &api.AccessLogSettings{DestinationArn: new(logGroup),
+			Format: new("$context.requestId $context.eventType $context.routeKey $context.connectionId $context.status $context.responseLength $context.integrationLatency $context.integrationStatus $context.error.message $context.error.responseType $context.identity.sourceIp $context.disconnectStatusCode")}}))
+		g.lambda.run = func(context.Context, *edge.LambdaInvocation) (*edge.LambdaResult, error) {
+			time.Sleep(7 * time.Millisecond)
+			return &edge.LambdaResult{Payload: []byte(`{"statusCode":201,"body":"abc"}`)}, nil
+		}
+		cl := g.dial(toSocket(id))
+		cl.in <- []byte(`{"action":"a"}`)
+		time.Sleep(time.Second)
+		cl.say(`{"action":"b"}`)
+		cl.hangUp(&edge.SocketClosed{Status: 1000})
+		<-cl.served
+		g.Logs.Write(t.Context())
+		var got []string
+		for _, line := range kept.lines {
+			_, rest, _ := strings.Cut(line, " ")
+			if strings.Contains(rest, cl.id) {
+				got = append(got, strings.ReplaceAll(rest, cl.id, "ID"))
+			}
+		}
+		if want := []string{
+			"CONNECT $connect ID 201 3 7 200 - - 192.0.2.7 -", "MESSAGE a ID 201 3 7 200 - - 192.0.2.7 -",
+			"MESSAGE $default ID 403 -1 - - Forbidden ACCESS_DENIED 192.0.2.7 -", "DISCONNECT $disconnect ID 200 0 - - - - 192.0.2.7 1000",
+		}; !slices.Equal(mask(got), want) {
+			t.Errorf("got  %q\nwant %q", mask(got), want)
+		}
+	})
+}
+
+// mask puts -1 in the place of the length of an error frame.
+func mask(lines []string) []string {
+	for i, line := range lines {
+		if f := strings.Fields(line); f[3] == "403" {
+			f[4] = "-1"
+			lines[i] = strings.Join(f, " ")
+		}
+	}
+	return lines
 }

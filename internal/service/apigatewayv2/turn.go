@@ -35,10 +35,15 @@ type turn struct {
 	traceID   string
 	closed    *edge.SocketClosed // of a DISCONNECT
 	vars      *vtl.Map
+
+	begun             time.Time
+	integrated        bool // the integration was asked
+	latency           time.Duration
+	integrationStatus int
 }
 
 func (c *connection) turn(key, event string, now time.Time) *turn {
-	t := &turn{c: c, key: key, event: event, requestID: newRequestID(), time: now}
+	t := &turn{c: c, key: key, event: event, requestID: newRequestID(), time: now, begun: time.Now()}
 	if event == "CONNECT" {
 		sent, _ := joined(c.req.Header, "X-Amzn-Trace-Id", true)
 		t.traceID = traceIDOf(sent, now)

@@ -139,14 +139,14 @@ func checkHTTPRoute(r *api.Route) error {
 }
 
 // newIntegrationFor makes an integration for an API of either kind, with an id of its own.
-func (row *apiRow) newIntegrationFor(in *api.CreateIntegrationInput) (*api.Integration, error) {
+func (s *Service) newIntegrationFor(row *apiRow, in *api.CreateIntegrationInput) (*api.Integration, error) {
 	if row.isSocket() {
-		return newSocketIntegration(in)
+		return s.newSocketIntegration(in)
 	}
 	return newIntegration(in)
 }
 
-func newSocketIntegration(in *api.CreateIntegrationInput) (*api.Integration, error) {
+func (s *Service) newSocketIntegration(in *api.CreateIntegrationInput) (*api.Integration, error) {
 	i := &api.Integration{
 		IntegrationId: new(newID(7)), ConnectionType: new(api.ConnectionTypeInternet), TimeoutInMillis: new(int32(maxSocketTimeout)),
 		PassthroughBehavior: new(api.PassthroughBehaviorWhenNoMatch), PayloadFormatVersion: new("1.0"),
@@ -161,28 +161,32 @@ func newSocketIntegration(in *api.CreateIntegrationInput) (*api.Integration, err
 	if in.TlsConfig != nil {
 		i.TlsConfig = (*api.TlsConfig)(in.TlsConfig)
 	}
-	return i, checkSocketIntegration(i)
+	return i, s.checkSocketIntegration(i)
 }
 
 // checkIntegrationFor refuses what requests could not use.
-func (row *apiRow) checkIntegrationFor(i *api.Integration) error {
+func (s *Service) checkIntegrationFor(row *apiRow, i *api.Integration) error {
 	if row.isSocket() {
-		return checkSocketIntegration(i)
+		return s.checkSocketIntegration(i)
 	}
 	return checkIntegration(i)
 }
 
 // checkSocketIntegration refuses what messages could not use.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-integration-requests.html
-func checkSocketIntegration(i *api.Integration) error {
+func (s *Service) checkSocketIntegration(i *api.Integration) error {
 	uri := value(i.IntegrationUri)
 	switch *i.IntegrationType {
 	case api.IntegrationTypeAws, api.IntegrationTypeAwsProxy:
-		if _, _, ok := functionOf(uri); !ok && !strings.Contains(uri, "${stageVariables.") {
-			if *i.IntegrationType == api.IntegrationTypeAws && isServiceURI(uri) {
-				return awserr.NotImplemented("a WebSocket API's integration with another service than Lambda")
-			}
+		if _, _, ok := functionOf(uri); ok || strings.Contains(uri, "${stageVariables.") {
+			break
+		}
+		target, problem := edge.ParseServiceURI(uri)
+		switch {
+		case problem != "" || target.Service == "lambda" || *i.IntegrationType == api.IntegrationTypeAwsProxy:
 			return invalid("Invalid integration URI specified")
+		case s.Services == nil || !s.Services.Has(target.Service):
+			return awserr.NotImplemented("an integration with the service " + clip(target.Service))
 		}
 	case api.IntegrationTypeHttp, api.IntegrationTypeHttpProxy:
 		if !strings.HasPrefix(uri, "https://") && !strings.HasPrefix(uri, "http://") {
@@ -222,11 +226,6 @@ func checkSocketIntegration(i *api.Integration) error {
 		}
 	}
 	return nil
-}
-
-func isServiceURI(uri string) bool {
-	part := strings.SplitN(uri, ":", 6)
-	return len(part) == 6 && part[0] == "arn" && part[2] == "apigateway" && part[3] != "" && part[4] != "lambda"
 }
 
 // isParameterSource says whether a value can be mapped to a parameter of an integration.

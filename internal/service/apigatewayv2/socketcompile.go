@@ -1,12 +1,12 @@
 package apigatewayv2
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	api "brume/internal/api/apigatewayv2"
+	"brume/internal/boundedre"
 	"brume/internal/edge"
 	"brume/internal/jsonmodel"
 	"brume/internal/vtl"
@@ -61,7 +61,7 @@ type templates struct {
 // A socketResponse says what becomes of results that it matches.
 type socketResponse struct {
 	key       string
-	pattern   *regexp.Regexp // nil for a key that is no pattern
+	pattern   *boundedre.Regexp // nil for a key that is no pattern
 	handling  string
 	templates templates
 }
@@ -135,7 +135,7 @@ func (st *stage) compileSocketIntegration(row *api.Integration, responses []inte
 			templates: compileTemplates(r.ResponseTemplates, r.TemplateSelectionExpression, responseVariables),
 		}
 		if pattern, ok := patternOf(c.key); ok {
-			c.pattern, _ = regexp.Compile(pattern) // likewise checked
+			c.pattern, _ = boundedre.Whole(pattern) // likewise checked
 		}
 		in.responses = append(in.responses, c)
 	}

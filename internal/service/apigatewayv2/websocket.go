@@ -1,11 +1,11 @@
 package apigatewayv2
 
 import (
-	"regexp"
 	"strings"
 
 	api "brume/internal/api/apigatewayv2"
 	"brume/internal/awserr"
+	"brume/internal/boundedre"
 	"brume/internal/edge"
 	"brume/internal/jsonmodel"
 	"brume/internal/vtl"
@@ -306,7 +306,7 @@ func isIdentitySource(source string) bool {
 // checkResponseKey refuses keys of integration responses that match nothing: $default, a text, or a pattern between slashes.
 func checkResponseKey(key string) error {
 	if pattern, ok := patternOf(key); ok {
-		if _, err := regexp.Compile(pattern); err != nil {
+		if _, err := boundedre.Whole(pattern); err != nil {
 			return invalid("Invalid integrationResponseKey: %s", clip(key))
 		}
 	}
@@ -321,7 +321,7 @@ func patternOf(key string) (string, bool) {
 	if len(key) < 2 || key[0] != '/' || key[len(key)-1] != '/' {
 		return "", false
 	}
-	return "^(?:" + key[1:len(key)-1] + ")$", true
+	return key[1 : len(key)-1], true
 }
 
 func (row *apiRow) modelNamed(name string) *api.Model {

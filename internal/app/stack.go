@@ -160,6 +160,9 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	cloudWatchLogs := logs.New(logs.Options{Store: store, Log: log, Functions: subscribers{dispatcher}})
 	s.logs = cloudWatchLogs
 	s.loop(background, cloudWatchLogs.Run)
+	if err := cloudWatchLogs.CountPending(background); err != nil {
+		return s, err
+	}
 	subscriptions := outbox.New(outbox.Options{Store: store, Logger: log})
 	subscriptions.Handle(logs.SubscriptionQueue, logs.SubscriptionConcurrency, cloudWatchLogs.Deliver)
 	s.loop(background, func(ctx context.Context) {

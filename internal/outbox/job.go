@@ -45,6 +45,17 @@ func Enqueue(tx kv.Tx, j Job) (id string, err error) {
 	return hex.EncodeToString(raw[:]), write(tx, raw, row)
 }
 
+// Waiting counts the jobs of a queue that are not done.
+func Waiting(r kv.Reader, queue string) (n int, err error) {
+	for _, err := range r.Scan(kv.Prefix(duePrefix(queue))) {
+		if err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}
+
 // Cancel takes a job out of its queue. It is no error if the job is done already; if it is running, it runs to its end and
 // is not delivered again.
 func Cancel(tx kv.Tx, id string) error {

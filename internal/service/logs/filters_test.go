@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -285,6 +286,69 @@ func TestSubscriptions(t *testing.T) {
 	must(put(s, ctx, "g", "s", first.Add(4*time.Second), "ERROR too many"))
 	if s.dropped.Load() != 3 {
 		t.Errorf("%d events dropped, want 3", s.dropped.Load())
+	}
+}
+
+// Functions that subscribe to each other's logs are told of; a function cannot subscribe to its own.
+// https://github.com/amplify-education/serverless-log-forwarding/issues/13
+func TestSubscriptionLoops(t *testing.T) {
+	s, ctx := newService(t)
+	var said bytes.Buffer
+	s.log = slog.New(slog.NewTextHandler(&said, nil))
+	arn := func(name string) string { return "arn:aws:lambda:us-east-1:000000000000:function:" + name }
+	for _, name := range []string{"a", "b", "c"} {
+		makeStream(s, ctx, "/aws/lambda/"+name, "s")
+	}
+	err := subscribe(s, ctx, "/aws/lambda/a", "f", "", arn("a:live"))
+	if err == nil || !strings.HasSuffix(err.Error(), "The log group provided is reserved for the function logs of the destination function.") {
+		t.Errorf("%v", err)
+	}
+	for _, edge := range [][2]string{{"a", "b"}, {"b", "c"}, {"a", "nobody"}, {"b", "nobody"}} {
+		if err := subscribe(s, ctx, "/aws/lambda/"+edge[0], edge[1], "", arn(edge[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if said.Len() != 0 {
+		t.Errorf("%s", said.String())
+	}
+	if err := subscribe(s, ctx, "/aws/lambda/c", "f", "ERROR", arn("a:live")); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(said.String(), `groups="[/aws/lambda/a /aws/lambda/b /aws/lambda/c]"`) {
+		t.Errorf("%s", said.String())
+	}
+}
+
+// Deliveries that a start has left count at the next one.
+func TestPendingAfterRestart(t *testing.T) {
+	s, ctx := newService(t)
+	makeStream(s, ctx, "g", "s")
+	if err := subscribe(s, ctx, "g", "f", "", subscriber); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		must(put(s, ctx, "g", "s", time.Now(), fmt.Sprint(i)))
+	}
+	again := New(Options{Store: s.store, Log: s.log, Functions: s.functions})
+	if err := again.CountPending(ctx); err != nil || again.pending.Load() != 3 || s.pending.Load() != 3 {
+		t.Errorf("%d and %d wait, %v", s.pending.Load(), again.pending.Load(), err)
+	}
+	jobs := outbox.New(outbox.Options{Store: s.store.(outbox.Store)})
+	jobs.Handle(SubscriptionQueue, SubscriptionConcurrency, again.Deliver)
+	running, stop := context.WithCancel(ctx)
+	run := make(chan error)
+	go func() { run <- jobs.Run(running) }()
+	for end := time.Now().Add(20 * time.Second); again.pending.Load() != 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d wait", again.pending.Load())
+		}
+	}
+	stop()
+	if err := <-run; err != nil {
+		t.Error(err)
+	}
+	if err := again.CountPending(ctx); err != nil || again.pending.Load() != 0 {
+		t.Errorf("%d wait, %v", again.pending.Load(), err)
 	}
 }
 

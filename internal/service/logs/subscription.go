@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,7 +88,7 @@ func checkDestination(sc scope, group string, in *api.PutSubscriptionFilterInput
 		return invalidParameter("PutSubscriptionFilter operation cannot work with roleArn for vendor lambda")
 	}
 	if group == "/aws/lambda/"+parts[6] {
-		return invalidParameter("The log group of a function cannot be subscribed to by the function itself: each delivery would cause the next.")
+		return invalidParameter("The log group provided is reserved for the function logs of the destination function.")
 	}
 	return nil
 }
@@ -144,7 +146,65 @@ func (s *Service) PutSubscriptionFilter(ctx context.Context, in *api.PutSubscrip
 		return nil, err
 	}
 	s.disabled.Delete(*in.DestinationArn)
-	return new(api.PutSubscriptionFilterOutput), nil
+	return new(api.PutSubscriptionFilterOutput), s.warnOfLoop(ctx, sc, *in.LogGroupName)
+}
+
+// maxLoop bounds how many groups are looked at for a loop.
+const maxLoop = 100
+
+// warnOfLoop says so if the subscriptions of a function's log group lead back to it, by way of other functions: then one
+// delivery can cause the next without end. Nothing more, as in AWS: a pattern may be what ends it.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/Subscriptions-recursion-prevention.html
+func (s *Service) warnOfLoop(ctx context.Context, sc scope, group string) error {
+	const prefix = "/aws/lambda/"
+	from := map[string]string{} // which group has led to which
+	err := s.store.View(ctx, func(tx kv.Reader) error {
+		clear(from)
+		for next := []string{group}; len(next) > 0 && len(from) < maxLoop; next = next[1:] {
+			row, err := getGroup(tx, sc, next[0])
+			if _, missing := errors.AsType[awserr.Error](err); missing {
+				continue // the function has written nothing
+			}
+			if err != nil {
+				return err
+			}
+			for pair, err := range tx.Scan(kv.Prefix(subscriptionPrefix(row.ID))) {
+				if err != nil {
+					return err
+				}
+				var filter subscriptionRow
+				if err := json.Unmarshal(pair.Value, &filter); err != nil {
+					return err
+				}
+				to := prefix + functionOf(filter.Destination)
+				if _, seen := from[to]; !seen {
+					from[to] = next[0]
+					next = append(next, to)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil || from[group] == "" {
+		return err
+	}
+	loop := []string{group}
+	for g := from[group]; g != group; g = from[g] {
+		loop = append(loop, g)
+	}
+	slices.Reverse(loop)
+	s.log.LogAttrs(ctx, slog.LevelWarn, "functions are subscribed to each other's logs: each delivery can cause the next",
+		slog.Any("groups", loop))
+	return nil
+}
+
+// CountPending finds out how many deliveries an earlier start has left. It is called before any of them runs.
+func (s *Service) CountPending(ctx context.Context) error {
+	return s.store.View(ctx, func(tx kv.Reader) error {
+		n, err := outbox.Waiting(tx, SubscriptionQueue)
+		s.pending.Store(int64(n))
+		return err
+	})
 }
 
 func (s *Service) DeleteSubscriptionFilter(ctx context.Context, in *api.DeleteSubscriptionFilterInput) (*api.DeleteSubscriptionFilterOutput, error) {
@@ -306,9 +366,7 @@ func (s *Service) Deliver(ctx context.Context, d outbox.Delivery) error {
 		return err
 	}
 	done := func(dropped string) error {
-		if s.pending.Add(-1) < 0 {
-			s.pending.Store(0) // jobs of an earlier start are not counted
-		}
+		s.pending.Add(-1)
 		if dropped != "" {
 			s.drop(ctx, job.Group, int64(job.Events), dropped)
 		}

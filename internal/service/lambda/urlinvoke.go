@@ -97,13 +97,13 @@ const forbidden = `{"Message":"Forbidden. For troubleshooting Function URL autho
 // InvokeURL answers a request to a function URL. The call.Info of ctx says who calls: the signer, or an anonymous caller.
 // https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 func (s *Service) InvokeURL(ctx context.Context, u *FunctionURL, req *URLRequest, res URLResponse) {
-	cors, preflight := u.row.CORS.answer(req)
+	own, preflight := u.row.CORS.answer(req)
 	if preflight {
-		res.Head(200, cors)
+		res.Head(200, own)
 		return
 	}
 	refuse := func(status int, body string) {
-		res.Head(status, append([]URLField{{"content-type", "application/json"}}, cors...))
+		res.Head(status, append([]URLField{{"content-type", "application/json"}}, own...))
 		res.Write([]byte(body)) // a client that went away is nobody's error
 	}
 	if err := s.authorizeURL(ctx, u); err != nil {
@@ -117,6 +117,7 @@ func (s *Service) InvokeURL(ctx context.Context, u *FunctionURL, req *URLRequest
 	if !strings.HasPrefix(trace, "Root=1-") || len(trace) > 256 {
 		trace = edge.NewTraceID(call.From(ctx).Time)
 	}
+	own = append(own, URLField{"x-amzn-trace-id", trace}) // with every answer from here on
 	event, err := newURLEvent(ctx, u, req, trace)
 	if err != nil {
 		s.failURL(ctx, err, refuse)
@@ -133,7 +134,7 @@ func (s *Service) InvokeURL(ctx context.Context, u *FunctionURL, req *URLRequest
 	}
 	inv := &environment.Invocation{RequestID: call.From(ctx).RequestID, FunctionARN: u.r.arn(), Payload: event, TraceID: trace}
 	if u.row.Mode == api.InvokeModeResponseStream {
-		stream := &urlStream{to: res, cors: cors}
+		stream := &urlStream{to: res, own: own}
 		inv.Stream = stream
 		result, err := s.run(ctx, c, inv)
 		switch {
@@ -156,7 +157,7 @@ func (s *Service) InvokeURL(ctx context.Context, u *FunctionURL, req *URLRequest
 		refuse(502, "Internal Server Error")
 		return
 	}
-	res.Head(answer.Status, append(answerFields(answer, cors), cors...))
+	res.Head(answer.Status, append(answerFields(answer, own), own...))
 	res.Write(answer.Body)
 }
 
@@ -369,14 +370,14 @@ func unescape(s string) string {
 	return s
 }
 
-// fields are the headers of the answer. Those that the URL's own configuration sets win over the function's.
-func answerFields(a *edge.Answer, cors []URLField) []URLField {
+// answerFields are the headers of the answer. The URL's own ones win over the function's.
+func answerFields(a *edge.Answer, own []URLField) []URLField {
 	out := make([]URLField, 0, len(a.Header)+len(a.Cookies)+1)
 	if _, given := a.Header["content-type"]; !given {
 		out = append(out, URLField{"content-type", "application/json"})
 	}
 	for name, value := range a.Header {
-		if !edge.ValidHeader(edge.Field{Name: name, Value: value}) || slices.ContainsFunc(cors, func(f URLField) bool { return f.Name == name && name != "vary" }) {
+		if !edge.ValidHeader(edge.Field{Name: name, Value: value}) || slices.ContainsFunc(own, func(f URLField) bool { return f.Name == name && name != "vary" }) {
 			continue
 		}
 		out = append(out, URLField{name, value})
@@ -403,7 +404,7 @@ var preludeEnd = make([]byte, 8)
 // A urlStream brings a streamed response to a client. Where the function sends a head it waits for that.
 type urlStream struct {
 	to      URLResponse
-	cors    []URLField
+	own     []URLField // headers that are not the function's
 	begun   bool
 	prelude []byte
 	waiting bool // for the end of the head
@@ -424,7 +425,7 @@ func (s *urlStream) Begin(contentType string) {
 
 func (s *urlStream) head(a *edge.Answer) {
 	s.begun, s.waiting = true, false
-	s.to.Head(a.Status, append(answerFields(a, s.cors), s.cors...))
+	s.to.Head(a.Status, append(answerFields(a, s.own), s.own...))
 }
 
 // Write implements environment.Stream.

@@ -177,7 +177,9 @@ func TestFunctionURLEvents(t *testing.T) {
 		t.Errorf("trace %v, %s", trace, f.envs.runs[0].TraceID)
 	}
 	const sent = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
-	f.get(id, anonymous, &URLRequest{Method: "GET", Header: map[string][]string{"x-amzn-trace-id": {sent}}})
+	if res := f.get(id, anonymous, &URLRequest{Method: "GET", Header: map[string][]string{"x-amzn-trace-id": {sent}}}); res.header["x-amzn-trace-id"] != sent {
+		t.Errorf("%v", res.header)
+	}
 	if p := string(f.envs.runs[2].Payload); !strings.Contains(p, `"x-amzn-trace-id":"`+sent+`"`) || !strings.HasPrefix(f.envs.runs[2].TraceID, sent+";") {
 		t.Error(p, f.envs.runs[2].TraceID)
 	}

@@ -388,6 +388,9 @@ func (r *run) report(u *Usage, o outcome) {
 	if o != success {
 		b = append(b, o.text()...)
 	}
+	if trace, segment, sampled := sampledTrace(r.traceID); sampled {
+		b = append(b, "\nXRAY TraceId: "+trace+"\tSegmentId: "+segment+"\tSampled: true\t"...)
+	}
 	e.log.writeSystem(string(append(b, '\n')))
 }
 

@@ -31,6 +31,21 @@ func traceHeader(sent string, now time.Time) string {
 	return fmt.Sprintf("Root=%s;Parent=%x;Sampled=%s", root, b[12:], sampled) + lineage
 }
 
+// sampledTrace takes apart what traceHeader returned, and says whether the trace is sampled.
+func sampledTrace(header string) (trace, segment string, sampled bool) {
+	for field := range strings.SplitSeq(header, ";") {
+		switch name, value, _ := strings.Cut(field, "="); name {
+		case "Root":
+			trace = value
+		case "Parent":
+			segment = value
+		case "Sampled":
+			sampled = value == "1"
+		}
+	}
+	return trace, segment, sampled
+}
+
 // validRoot says whether s is the id of a trace: "1-5759e988-bd862e3fe1be46a994272793".
 func validRoot(s string) bool {
 	if len(s) != 35 || s[:2] != "1-" || s[10] != '-' {

@@ -114,6 +114,55 @@ func TestQuota(t *testing.T) {
 	}
 }
 
+// A quota that is used up is so until the last second of its period, and full again in the next; a restart changes nothing.
+// https://docs.aws.amazon.com/apigateway/latest/api/API_QuotaSettings.html
+func TestQuotaEdges(t *testing.T) {
+	for _, tt := range []struct {
+		period string
+		offset int32
+		from   string // from when on it is used
+		edge   string
+	}{
+		{"DAY", 0, "2000-01-01T00:00:00Z", "2000-01-02T00:00:00Z"},
+		{"DAY", 0, "2000-02-28T23:59:58Z", "2000-02-29T00:00:00Z"},
+		{"WEEK", 0, "2000-01-01T12:00:00Z", "2000-01-02T00:00:00Z"},
+		{"WEEK", 3, "2000-01-05T00:00:00Z", "2000-01-12T00:00:00Z"},
+		{"WEEK", 6, "2000-01-07T23:00:00Z", "2000-01-08T00:00:00Z"},
+		{"MONTH", 0, "2000-01-01T00:00:00Z", "2000-02-01T00:00:00Z"},
+		{"MONTH", 0, "2000-02-29T23:59:58Z", "2000-03-01T00:00:00Z"},
+		{"MONTH", 27, "2000-01-28T00:00:00Z", "2000-02-28T00:00:00Z"},
+		{"MONTH", 14, "2000-01-14T23:00:00Z", "2000-01-15T00:00:00Z"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			at := func(s string) time.Time { return must(time.Parse(time.RFC3339, s)) }
+			time.Sleep(time.Until(at(tt.from)))
+			store := memkv.New()
+			g := newGatewayOn(t, store)
+			id, _ := g.api()
+			g.proxy(id, "/", "GET", true)
+			g.deploy(id, "dev")
+			key, _, _ := g.key(id, "dev", nil, &api.QuotaSettings{Limit: new(int32(2)), Period: &tt.period, Offset: &tt.offset})
+			count := func() (ok int) {
+				for range 5 {
+					if status, _ := g.send(request(id, "dev", "GET", "/", Field{"X-Api-Key", key})); status == 200 {
+						ok++
+					}
+				}
+				return ok
+			}
+			first := count()
+			must(0, g.flush(t.Context()))
+			time.Sleep(time.Until(at(tt.edge).Add(-time.Second)))
+			g = newGatewayOn(t, store)
+			last := count()
+			time.Sleep(time.Second)
+			if next := count(); first != 2 || last != 0 || next != 2 {
+				t.Errorf("%s+%d: %d at %s, %d a second before %s, %d then", tt.period, tt.offset, first, tt.from, last, tt.edge, next)
+			}
+		})
+	}
+}
+
 func TestGetUsage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGateway(t)

@@ -106,3 +106,56 @@ func TestThrottleLevels(t *testing.T) {
 		}
 	})
 }
+
+// What a more specific throttle refuses takes nothing from those behind it.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
+func TestThrottlesInTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGateway(t)
+		id, _ := g.api()
+		g.proxy(id, "/a", "GET", true)
+		g.proxy(id, "/b", "GET", true)
+		g.deploy(id, "dev")
+		key, _, planID := g.key(id, "dev", &api.ThrottleSettings{RateLimit: new(0.001), BurstLimit: new(int32(10))}, nil)
+		must(g.UpdateUsagePlan(g.ctx, &api.UpdateUsagePlanInput{UsagePlanId: &planID, PatchOperations: ops(
+			"replace /apiStages/"+id+":dev/throttle/~1a~1GET/burstLimit 3", "replace /apiStages/"+id+":dev/throttle/~1a~1GET/rateLimit 0.001")}))
+		must(g.UpdateStage(g.ctx, &api.UpdateStageInput{RestApiId: &id, StageName: new("dev"), PatchOperations: ops(
+			"replace /~1b/GET/throttling/burstLimit 4", "replace /~1b/GET/throttling/rateLimit 0.001")}))
+		count := func(path, key string) (ok int) {
+			for range 100 {
+				if status, _ := g.send(request(id, "dev", "GET", path, Field{"X-Api-Key", key})); status == 200 {
+					ok++
+				}
+			}
+			return ok
+		}
+		// The key for this method: 3 of the key's 10.
+		if n := count("/a", key); n != 3 {
+			t.Errorf("%d through the throttle of a key for a method", n)
+		}
+		// The key, then the method: of the 7 that the key has left each refusal by the method takes one.
+		if n := count("/b", key); n != 4 {
+			t.Errorf("%d through the throttle of a method", n)
+		}
+		// Another key finds the method's throttle used up, its own not.
+		other := must(g.CreateApiKey(g.ctx, &api.CreateApiKeyInput{Enabled: new(true)}))
+		must(g.CreateUsagePlanKey(g.ctx, &api.CreateUsagePlanKeyInput{UsagePlanId: &planID, KeyId: other.Id, KeyType: new("API_KEY")}))
+		if n := count("/a", *other.Value); n != 3 {
+			t.Errorf("%d with another key", n)
+		}
+		if n := count("/b", *other.Value); n != 0 {
+			t.Errorf("%d with another key through the method's throttle", n)
+		}
+		// The account has lost what reached it: 3 + 4 + 3.
+		if !g.buckets.Take(bucketID{"account", testAccount, testRegion, ""}, edge.AccountLimit(), time.Now()) {
+			t.Error("the account has nothing left")
+		}
+		left := 1
+		for g.buckets.Take(bucketID{"account", testAccount, testRegion, ""}, edge.AccountLimit(), time.Now()) {
+			left++
+		}
+		if left != edge.AccountLimit().Burst-10 {
+			t.Errorf("the account has %d left", left)
+		}
+	})
+}

@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -376,6 +379,11 @@ func (lambda) Invoke(_ context.Context, in *apigateway.LambdaInvocation) (*apiga
 
 // deployed makes an API with a key-protected proxy method on "/{proxy+}".
 func deployed(t testing.TB) (h *Handler, apiID, key string) {
+	return throttledTo(t, &api.ThrottleSettings{RateLimit: new(1e6), BurstLimit: new(int32(1e6))})
+}
+
+// throttledTo is deployed with a throttle for its key.
+func throttledTo(t testing.TB, throttle *api.ThrottleSettings) (h *Handler, apiID, key string) {
 	store, err := pebblekv.Open(context.Background(), pebblekv.Options{Dir: "store", FS: vfs.NewMem()})
 	if err != nil {
 		t.Fatal(err)
@@ -403,7 +411,7 @@ func deployed(t testing.TB) (h *Handler, apiID, key string) {
 	k, err := s.CreateApiKey(ctx, &api.CreateApiKeyInput{Enabled: new(true)})
 	check(err)
 	p, err := s.CreateUsagePlan(ctx, &api.CreateUsagePlanInput{Name: new("p"), ApiStages: []api.ApiStage{{ApiId: rest.Id, Stage: new("dev")}},
-		Throttle: &api.ThrottleSettings{RateLimit: new(1e6), BurstLimit: new(int32(1e6))}})
+		Throttle: throttle})
 	check(err)
 	_, err = s.CreateUsagePlanKey(ctx, &api.CreateUsagePlanKeyInput{UsagePlanId: p.Id, KeyId: k.Id, KeyType: new("API_KEY")})
 	check(err)
@@ -446,6 +454,55 @@ func TestWholePath(t *testing.T) {
 		if res.Header.Get("x-amzn-RequestId") == "" || res.Header.Get("x-amz-apigw-id") == "" || res.StatusCode == 403 && res.Header.Get("x-amzn-ErrorType") == "" {
 			t.Errorf("headers %v", res.Header)
 		}
+	}
+}
+
+// At 250 a second and a burst of 500 an ideal bucket lets 500 + 250 × t requests through in t seconds. Over HTTP, against the
+// clock; TestThrottleIsExact of package apigateway is the same in virtual time.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
+func TestThrottleOverHTTP(t *testing.T) {
+	if os.Getenv("BRUME_SOAK") == "" {
+		t.Skip("takes ten seconds; BRUME_SOAK=1 runs it")
+	}
+	h, id, key := throttledTo(t, &api.ThrottleSettings{RateLimit: new(250.0), BurstLimit: new(int32(500))})
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
+	var admitted, refused atomic.Int64
+	var wg sync.WaitGroup
+	begin := time.Now()
+	for range 8 {
+		wg.Go(func() {
+			for time.Since(begin) < 10*time.Second {
+				r, err := http.NewRequest(http.MethodGet, srv.URL+"/restapis/"+id+"/dev/_user_request_/x", nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r.Header.Set("X-Api-Key", key)
+				res, err := client.Do(r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				switch res.StatusCode {
+				case 201:
+					admitted.Add(1)
+				case 429:
+					refused.Add(1)
+				default:
+					t.Errorf("%d", res.StatusCode)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	ideal := 500 + 250*time.Since(begin).Seconds()
+	if got := float64(admitted.Load()); math.Abs(got-ideal) > ideal*0.01 || refused.Load() == 0 {
+		t.Errorf("%v admitted, %d refused; ideal %v", got, refused.Load(), ideal)
 	}
 }
 

@@ -3,6 +3,7 @@ package apigateway
 import (
 	"context"
 	"crypto/sha256"
+	"slices"
 	"strings"
 
 	api "brume/internal/api/apigateway"
@@ -133,6 +134,19 @@ func (s *Service) UpdateApiKey(ctx context.Context, in *api.UpdateApiKeyInput) (
 			{"add replace remove", "/description", setString(&row.Description)},
 			{"add replace remove", "/customerId", setString(&row.CustomerId)},
 			{"replace", "/enabled", setBool(&row.Enabled)},
+			{"add remove", "/stages", func(p *patch) error {
+				apiID, stage, ok := strings.Cut(value(p.value), "/")
+				if !ok {
+					return p.bad()
+				}
+				row.StageKeys = slices.DeleteFunc(row.StageKeys, func(k string) bool { return k == *p.value })
+				if p.op == "remove" {
+					return nil
+				}
+				row.StageKeys = append(row.StageKeys, *p.value)
+				_, err := getStage(tx, sc, apiID, stage)
+				return err
+			}},
 		})
 		if err != nil {
 			return err

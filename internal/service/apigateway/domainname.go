@@ -152,11 +152,23 @@ func (s *Service) UpdateDomainName(ctx context.Context, in *api.UpdateDomainName
 				}
 				return setString(&out.SecurityPolicy)(p)
 			}},
+			{"replace", "/ownershipVerificationCertificateArn", setString(&out.OwnershipVerificationCertificateArn)},
+			// The certificate of the other type must be there, or be set in the same call.
+			{"replace", "/endpointConfiguration/types/*", func(p *patch) error {
+				if v := value(p.value); p.last() != row.Endpoint && p.last() != "0" || v != customdomain.Edge && v != customdomain.Regional {
+					return p.bad()
+				}
+				row.Endpoint = *p.value
+				return nil
+			}},
+			{"add replace remove", "/mutualTlsAuthentication/*", func(*patch) error { return awserr.NotImplemented("UpdateDomainName with mutualTlsAuthentication") }},
 		})
+		row.OwnershipARN = value(out.OwnershipVerificationCertificateArn)
 		row.Certificate.ARN, row.Certificate.Name, row.SecurityPolicy = value(out.CertificateArn), value(out.CertificateName), value(out.SecurityPolicy)
 		if row.Endpoint == customdomain.Regional {
 			row.Certificate.ARN, row.Certificate.Name = value(out.RegionalCertificateArn), value(out.RegionalCertificateName)
 		}
+		out = domainOf(row)
 		return err
 	})
 	if err != nil {

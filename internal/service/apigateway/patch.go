@@ -70,14 +70,14 @@ func (p *patch) unsupported(rules []patchRule) error {
 			paths = append(paths, r.path)
 		}
 	}
-	return invalid("Invalid patch path  '%s' specified for op '%s'. Must be one of: [%s]", p.path, p.op, strings.Join(paths, ", "))
+	return invalid("Invalid patch path  '%s' specified for op '%s'. Must be one of: [%s]", clip(p.path), clip(p.op), strings.Join(paths, ", "))
 }
 
 // last is the last segment.
 func (p *patch) last() string { return p.segments[len(p.segments)-1] }
 
 func (p *patch) bad() error {
-	return invalid("Invalid value '%s' specified for path '%s'", value(p.value), p.path)
+	return invalid("Invalid value '%s' specified for path '%s'", clip(value(p.value)), clip(p.path))
 }
 
 // The functions below make what a rule does for a member of a kind.

@@ -281,6 +281,14 @@ func (s *Service) UpdateRestApi(ctx context.Context, in *api.UpdateRestApiInput)
 				}
 				return nil
 			}},
+			{"add remove", "/endpointConfiguration/vpcEndpointIds/*", func(p *patch) error {
+				ids := &row.EndpointConfiguration.VpcEndpointIds
+				*ids = slices.DeleteFunc(*ids, func(id string) bool { return id == p.last() })
+				if p.op == "add" {
+					*ids = append(*ids, p.last())
+				}
+				return nil
+			}},
 			{"replace", "/endpointConfiguration/types/*", func(p *patch) error {
 				types := row.EndpointConfiguration.Types
 				i := slices.Index(types, p.last())

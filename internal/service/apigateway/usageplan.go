@@ -203,13 +203,18 @@ func planRules(row *api.UsagePlan) []patchRule {
 	stageOf := func(name string) int {
 		return slices.IndexFunc(row.ApiStages, func(st api.ApiStage) bool { return value(st.ApiId)+":"+value(st.Stage) == name })
 	}
+	// methodOf is the method "/pets/GET" of a path that goes on for so many segments behind it. Clients write it with slashes as
+	// they are, or as "~1pets~1GET".
+	methodOf := func(p *patch, behind int) string {
+		return "/" + strings.TrimPrefix(strings.Join(p.segments[3:len(p.segments)-behind], "/"), "/")
+	}
 	stageThrottle := func(apply func(l *api.ThrottleSettings) func(*patch) error) func(*patch) error {
 		return func(p *patch) error {
 			i := stageOf(p.segments[1])
 			if i < 0 {
 				return notFound("API Stage not found: %s", p.segments[1])
 			}
-			name := p.segments[3]
+			name := methodOf(p, 1)
 			l := row.ApiStages[i].Throttle[name]
 			if err := apply(&l)(p); err != nil {
 				return err
@@ -268,14 +273,14 @@ func planRules(row *api.UsagePlan) []patchRule {
 			}
 			return nil
 		}},
-		{"remove", "/apiStages/*/throttle/*", func(p *patch) error {
+		{"remove", "/apiStages/*/throttle/**", func(p *patch) error {
 			if i := stageOf(p.segments[1]); i >= 0 {
-				delete(row.ApiStages[i].Throttle, p.segments[3])
+				delete(row.ApiStages[i].Throttle, methodOf(p, 0))
 			}
 			return nil
 		}},
-		{"add replace", "/apiStages/*/throttle/*/rateLimit", stageThrottle(rate)},
-		{"add replace", "/apiStages/*/throttle/*/burstLimit", stageThrottle(burst)},
+		{"add replace", "/apiStages/*/throttle/**/rateLimit", stageThrottle(rate)},
+		{"add replace", "/apiStages/*/throttle/**/burstLimit", stageThrottle(burst)},
 		{"remove", "/throttle", func(*patch) error { row.Throttle = nil; return nil }},
 		{"add replace", "/throttle/rateLimit", throttle(rate)},
 		{"add replace", "/throttle/burstLimit", throttle(burst)},

@@ -61,6 +61,7 @@ func NewValidator(svc *Service) *Validator {
 // https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html (ValidationError)
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html (InvalidParameterException)
 // https://docs.aws.amazon.com/apigateway/latest/api/API_CreateResource.html (BadRequestException)
+// https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/apis-apiid-integrations.html (BadRequestException)
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html (ValidationException)
 func constraintCode(svc *Service) string {
 	switch {
@@ -68,7 +69,7 @@ func constraintCode(svc *Service) string {
 		return "ValidationError"
 	case svc.Name == "logs":
 		return "InvalidParameterException"
-	case svc.Name == "apigateway":
+	case svc.Name == "apigateway", svc.Name == "apigatewayv2":
 		return "BadRequestException"
 	}
 	return "ValidationException"

@@ -23,7 +23,7 @@ const (
 
 // many shows that functions which are defined cost nothing: what a server needs to start, and then while it does nothing,
 // with a thousand of them and without any. Then a hundred of them are invoked for the first time, all at once.
-func (b *bench) many(ctx context.Context, brume, dir string) (err error) {
+func (b *bench) many(ctx context.Context, brume, dir string) error {
 	without, err := measureIdle(ctx, brume, func(int) string { return filepath.Join(dir, "none") })
 	if err != nil {
 		return err
@@ -48,8 +48,13 @@ func (b *bench) many(ctx context.Context, brume, dir string) (err error) {
 		return err
 	}
 	b.endWith(ctx)
-	defer func() { err = errors.Join(err, b.server.Stop()) }()
-	return b.atOnce(ctx)
+	err = b.atOnce(ctx)
+	began := time.Now()
+	if err := errors.Join(err, b.server.Stop()); err != nil {
+		return err
+	}
+	fmt.Printf("stop with %d environments          %6.1f ms\n", manyAtOnce, time.Since(began).Seconds()*1e3)
+	return nil
 }
 
 // define makes the functions.

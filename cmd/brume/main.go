@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"runtime/pprof"
 	"strings"
@@ -144,7 +143,7 @@ func run(args []string) int {
 			"Start with `brume serve`, then `eval \"$(brume env)\"` in another shell, and use any AWS client."),
 		kong.Vars{
 			"version":  "brume " + version,
-			"data_dir": defaultDataDir(), "listen": app.DefaultListen, "account_id": app.DefaultAccount, "region": app.DefaultRegion,
+			"data_dir": app.DefaultDataDir(), "listen": app.DefaultListen, "account_id": app.DefaultAccount, "region": app.DefaultRegion,
 		},
 	)
 	if err != nil {
@@ -163,11 +162,12 @@ func run(args []string) int {
 	for _, dir := range []*string{&c.Serve.DataDir, &c.Env.DataDir, &c.Exec.DataDir, &c.Runtimes.List.DataDir, &c.Runtimes.Install.DataDir,
 		&c.Usage.DataDir, &c.Apis.List.DataDir, &c.Apis.Export.DataDir, &c.Admin.RotateRoot.DataDir, &c.Admin.ResetRoot.DataDir} {
 		if *dir == "" {
-			*dir = defaultDataDir()
+			*dir = app.DefaultDataDir()
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once: what was acknowledged is durable
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	err = kctx.Run()
 	if status, ok := errors.AsType[exitStatus](err); ok {
@@ -197,17 +197,4 @@ func explain(err error, args []string) error {
 func fail(err error) int {
 	fmt.Fprintf(os.Stderr, "brume: %v\n", err)
 	return 1
-}
-
-// defaultDataDir is $XDG_DATA_HOME/brume, or ~/.local/share/brume.
-// https://specifications.freedesktop.org/basedir-spec/latest/
-func defaultDataDir() string {
-	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "brume")
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "brume-data"
-	}
-	return filepath.Join(home, ".local", "share", "brume")
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"brume/internal/app"
 	"brume/internal/runtimes"
 )
 
@@ -27,7 +28,7 @@ func (d *runtimesDir) path(dataDir string) string {
 	if d.RuntimesDir != "" {
 		return d.RuntimesDir
 	}
-	own, usual := filepath.Join(dataDir, "runtimes"), filepath.Join(defaultDataDir(), "runtimes")
+	own, usual := filepath.Join(dataDir, "runtimes"), filepath.Join(app.DefaultDataDir(), "runtimes")
 	if !isDir(own) && isDir(usual) {
 		return usual
 	}

@@ -101,7 +101,7 @@ func Run(ctx context.Context, c Config, stdout, stderr io.Writer) (err error) {
 		return err
 	case <-ctx.Done():
 	}
-	log.Info("stopping: waiting for requests under way")
+	log.Info("stopping: waiting for requests under way; a second signal ends them")
 	host.endSessions()
 	drain, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
@@ -124,7 +124,7 @@ func checkWritable(dir string) error {
 
 func greet(w io.Writer, c Config, endpoint string, missing []string) {
 	flags := ""
-	if dir := os.Getenv("BRUME_DATA_DIR"); dir != c.DataDir {
+	if dir := os.Getenv("BRUME_DATA_DIR"); dir != c.DataDir && (dir != "" || c.DataDir != DefaultDataDir()) {
 		flags = " --data-dir " + c.DataDir
 	}
 	self := "brume"

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"regexp"
 	"time"
 
@@ -19,6 +21,19 @@ const (
 	DefaultAccount = "000000000000"
 	DefaultRegion  = "us-east-1"
 )
+
+// DefaultDataDir is $XDG_DATA_HOME/brume, or ~/.local/share/brume.
+// https://specifications.freedesktop.org/basedir-spec/latest/
+func DefaultDataDir() string {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "brume")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "brume-data"
+	}
+	return filepath.Join(home, ".local", "share", "brume")
+}
 
 // Config is what a user decides about a server.
 type Config struct {

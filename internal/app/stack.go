@@ -227,7 +227,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	server, err := wire.NewServer(wire.Config{
 		Services:    s.services,
 		Dispatcher:  dispatcher,
-		Credentials: tokens,
+		Credentials: &credentials{Credentials: tokens, test: c.TestCredentials, log: log},
 		Messages:    tokens,
 		Uses:        identities,
 		DataPlane:   dataPlanes{functionurl.New(functions, tokens, metrics, log), dataPlane},

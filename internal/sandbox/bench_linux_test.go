@@ -85,3 +85,26 @@ func BenchmarkFirstProcess(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkDial is one connection to what listens inside.
+func BenchmarkDial(b *testing.B) {
+	d := openLinux(b)
+	defer d.Close()
+	c := roleConfig(b, d, "accept")
+	c.Dial = true
+	p := start(b, d, c)
+	port, err := strconv.Atoi(p.line(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		nc, err := p.Dial(b.Context(), uint16(port))
+		if err != nil {
+			b.Fatal(err)
+		}
+		nc.Close()
+	}
+	p.Kill()
+	p.Wait()
+	p.out.Close()
+}

@@ -21,6 +21,21 @@ func init() {
 		time.Sleep(time.Minute)
 		return 1
 	}
+	// accepts and closes connections at a free port, and says which.
+	roles["accept"] = func([]string) int {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(l.Addr().(*net.TCPAddr).Port)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				panic(err)
+			}
+			c.Close()
+		}
+	}
 	// serves one connection at a free port, and says which, until that is over.
 	roles["serve"] = func([]string) int {
 		l, err := net.Listen("tcp4", "127.0.0.1:0")

@@ -496,6 +496,40 @@ func TestRetries(t *testing.T) {
 	})
 }
 
+// What a subscriber answers is nobody's concern, and bounded.
+func TestAnswersAreBounded(t *testing.T) {
+	run(t, Config{}, func(w *world) {
+		s := w.serve(8080)
+		var tries atomic.Int64
+		s.mu.Lock()
+		s.answer = func(rw http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			switch tries.Add(1) {
+			case 1: // headers larger than are read: no answer, so it is sent again
+				rw.Header().Set("X", strings.Repeat("x", 64<<10))
+			case 2: // a body without an end: taken
+				for {
+					if _, err := rw.Write(make([]byte, 4<<10)); err != nil {
+						return
+					}
+				}
+			}
+		}
+		s.mu.Unlock()
+		w.subscribe(Telemetry, "x", example, 200)
+		w.Settle()
+		time.Sleep(5 * time.Second)
+		if n := tries.Load(); n != 2 {
+			t.Errorf("sent %d times", n)
+		}
+		w.Publish(line("function", "x"))
+		time.Sleep(5 * time.Second)
+		if n := tries.Load(); n != 3 {
+			t.Errorf("sent %d times", n)
+		}
+	})
+}
+
 // A subscriber that does not answer costs nobody but itself: the others get everything, and it learns what it has missed.
 func TestSubscriberThatHangs(t *testing.T) {
 	run(t, Config{}, func(w *world) {

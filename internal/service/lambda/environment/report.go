@@ -34,12 +34,21 @@ func (o outcome) level(ofSuccess string) string {
 	return "WARN"
 }
 
-// text is how lines end that tell of an outcome. A timeout has no further type there.
+// text is how lines end that tell of an outcome.
 func (o outcome) text() string {
-	if o.errorType == "" || o.status == "timeout" {
-		return "Status: " + o.status
+	if typ := o.typ(); typ != "" {
+		return "Status: " + o.status + "\tError Type: " + typ
 	}
-	return "Status: " + o.status + "\tError Type: " + o.errorType
+	return "Status: " + o.status
+}
+
+// typ is the type of error that is told of: there is none of a timeout.
+// https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html#Status
+func (o outcome) typ() string {
+	if o.status == "timeout" {
+		return ""
+	}
+	return o.errorType
 }
 
 // runtime is the outcome as the runtime's part of an invocation has it.
@@ -180,7 +189,7 @@ type initMetrics struct {
 // format the last is written of a phase that failed alone: the duration of one that did not is in the first REPORT.
 func (e *environment) initEnd(d time.Duration, o outcome, extensions []runtimeapi.Extension) {
 	f, typ := e.fn, e.fn.initializationType()
-	done := initRuntimeDone{typ, e.log.phase, o.status, o.errorType}
+	done := initRuntimeDone{typ, e.log.phase, o.status, o.typ()}
 	if f.LogFormat == "JSON" {
 		e.log.platform(f, o.level("DEBUG"), "initRuntimeDone", done)
 	}
@@ -204,7 +213,7 @@ func (e *environment) initEnd(d time.Duration, o outcome, extensions []runtimeap
 		e.publish("extension", false, it, it)
 	}
 
-	report := initReport{typ, e.log.phase, o.status, o.errorType, initMetrics{micros(d)}}
+	report := initReport{typ, e.log.phase, o.status, o.typ(), initMetrics{micros(d)}}
 	level := o.level("DEBUG")
 	if level == "DEBUG" && typ != "on-demand" {
 		level = "INFO"
@@ -299,7 +308,7 @@ func (r *run) runtimeDone(o outcome) {
 	}
 	e.drain() // what was written before comes before
 	record := runtimeDone{
-		RequestID: r.inv.RequestID, Status: o.runtime().status, ErrorType: o.errorType,
+		RequestID: r.inv.RequestID, Status: o.runtime().status, ErrorType: o.typ(),
 		Metrics: runtimeMetrics{DurationMs: micros(r.ready.Sub(r.began))},
 	}
 	if a := r.answer; a != nil && !a.Began.IsZero() {
@@ -350,7 +359,7 @@ func (r *run) report(u *Usage, o outcome) {
 	billed := u.Billed.Milliseconds()
 	used := min((u.MaxMemory+1<<20-1)>>20, int64(u.MemoryMB))
 	if f.LogFormat == "JSON" || e.hub.Wanted() {
-		record := reportRecord{RequestID: requestID, Status: o.status, ErrorType: o.errorType,
+		record := reportRecord{RequestID: requestID, Status: o.status, ErrorType: o.typ(),
 			Metrics: reportMetrics{micros(u.Duration), billed, u.MemoryMB, used, micros(u.Init)}}
 		if r.extended {
 			record.Spans = []span{newSpan("extensionOverhead", r.ready, time.Now())}

@@ -105,15 +105,21 @@ func (h *harness) received(f *Function) (events []delivery) {
 	})
 	h.manager.shipper.close()
 	text = h.logs.text(f.LogGroup)
-	for line := range strings.Lines(text) {
-		if got, ok := strings.CutPrefix(line, "got "); ok {
-			var d delivery
-			must(h.t, json.Unmarshal([]byte(got), &d))
-			events = append(events, d)
-		}
-	}
 	if strings.Contains(text, "no runtimeDone") || strings.Contains(text, "Traceback") {
 		h.t.Errorf("%s", text)
+	}
+	return got(h.t, text)
+}
+
+// got are the events that a subscriber has printed to a log.
+func got(t testing.TB, log string) (events []delivery) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		if got, ok := strings.CutPrefix(line, "got "); ok {
+			var d delivery
+			must(t, json.Unmarshal([]byte(got), &d))
+			events = append(events, d)
+		}
 	}
 	return events
 }
@@ -285,6 +291,35 @@ func TestTelemetrySubscriberHangs(t *testing.T) {
 	// The process that was to be told of the end has its time for that, and no more.
 	h.manager.Retire(f.Account, f.Region, f.Name, "", 1<<40)
 	eventually(t, "nothing is left", h.count(0, 0))
+}
+
+// A subscriber hears how an invocation failed before it is told of the end.
+func TestTelemetryFailures(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, nil)
+	f := h.python("import os, time\ndef handler(e, c):\n  print('handling')\n  if e == 'die': os._exit(3)\n  if e == 'raise': raise ValueError('no')\n  time.sleep(60)")
+	f.Variables = map[string]string{"SUBSCRIBE_AT": "/2022-07-01/telemetry", "SUBSCRIPTION": subscription, "NOWAIT": "1"}
+	f.Layers = []string{h.zip(f, map[string]string{"extensions/watcher": subscriber}).Code}
+	const id = `{"requestId":"00000000-0000-4000-8000-{any}",`
+	const report = `"metrics":{"durationMs":{ms},"billedDurationMs":{n},"memorySizeMB":128,"maxMemoryUsedMB":{n},"initDurationMs":{ms}},"tracing":{trace},`
+	for event, want := range map[string]struct{ done, report string }{
+		"die":   {`"status":"error","errorType":"Runtime.ExitError",`, `"status":"error","errorType":"Runtime.ExitError"}`},
+		"sleep": {`"status":"timeout",`, `"status":"timeout"}`},
+	} {
+		f.Generation++
+		f.LogGroup, f.Timeout = event, 4*time.Second
+		h.fails(f, `"`+event+`"`)
+		var events []delivery
+		eventually(t, "the subscriber has finished", func() bool { events = got(t, h.logs.text(event)); return len(events) > 0 })
+		match(t, events, "extension", `"an extension's own line\n"`) // which comes by a pipe of its own, at any time
+		events = slices.DeleteFunc(events, func(d delivery) bool { return d.Type == "extension" })
+		if got := strings.Join(typesOf(events, ""), " "); got != "platform.initStart platform.telemetrySubscription platform.initRuntimeDone platform.extension platform.initReport "+
+			"platform.start function platform.runtimeDone platform.report" {
+			t.Error(event, got)
+		}
+		match(t, events, "platform.runtimeDone", id+want.done+`"tracing":{trace},"metrics":{"durationMs":{ms},"producedBytes":0}}`)
+		match(t, events, "platform.report", id+report+want.report)
+	}
 }
 
 // What is buffered when the environment is frozen is kept, and delivered before the extension is told of the end.

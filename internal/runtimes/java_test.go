@@ -34,7 +34,7 @@ var javaClasses = sync.OnceValues(func() (map[string]string, error) {
 	}); err != nil {
 		return nil, err
 	}
-	out, err := exec.Command("javac", append([]string{"-cp", "bootstrap/bootstrap.jar", "-d", dir}, sources...)...).CombinedOutput()
+	out, err := exec.Command("javac", append([]string{"-encoding", "UTF-8", "-cp", "bootstrap/bootstrap.jar", "-d", dir}, sources...)...).CombinedOutput()
 	if err != nil {
 		return nil, errors.Join(err, errors.New(string(out)))
 	}

@@ -118,7 +118,7 @@ func build(dir string, sources []string, sum string) (_ []byte, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(out)) }()
 	// Strings are put together by plain code: the other way is linked when it is first used, which is when somebody waits.
-	cmd := exec.Command("javac", append([]string{"--release", release, "-XDstringConcat=inline", "-Xlint:all,-options", "-Werror", "-d", out}, sources...)...)
+	cmd := exec.Command("javac", append([]string{"-encoding", "UTF-8", "--release", release, "-XDstringConcat=inline", "-Xlint:all,-options", "-Werror", "-d", out}, sources...)...)
 	cmd.Dir = dir
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, said)

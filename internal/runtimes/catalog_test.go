@@ -228,6 +228,11 @@ func TestFind(t *testing.T) {
 }
 
 func TestInstallCommands(t *testing.T) {
+	nothing := &Catalog{dir: t.TempDir(), lock: make(chan struct{}, 1)}
+	missing, err := nothing.Missing(t.Context())
+	if err != nil || len(missing) != 2 || missing[0].Need != "Ruby" || missing[1].Need != "Java" || missing[0].Command == "" || missing[1].Command == "" {
+		t.Errorf("%v, %v", missing, err)
+	}
 	d := distributionOf("debian", "12")
 	for name, want := range map[string]string{
 		"python3.11": "apt-get install -y python3 python3-boto3", "nodejs18.x": "apt-get install -y nodejs npm",
@@ -243,11 +248,11 @@ func TestInstallCommands(t *testing.T) {
 	}
 	python := &Runtime{Name: "python3.11", family: python, InstallSDK: "apt-get install -y python3-boto3"}
 	node := &Runtime{Name: "nodejs20.x", family: nodejs, SDK: "3.1.0"}
-	missing := Advice{"Python 3", "apt-get install -y python3 python3-boto3"}
-	if got := advise([]*Runtime{python, node}, python.family, missing, "boto3"); !slices.Equal(got, []Advice{{"boto3", "apt-get install -y python3-boto3"}}) {
+	lacking := Advice{"Python 3", "apt-get install -y python3 python3-boto3"}
+	if got := advise([]*Runtime{python, node}, python.family, lacking, "boto3"); !slices.Equal(got, []Advice{{"boto3", "apt-get install -y python3-boto3"}}) {
 		t.Errorf("%v", got)
 	}
-	if got := advise([]*Runtime{node}, python.family, missing, "boto3"); !slices.Equal(got, []Advice{missing}) {
+	if got := advise([]*Runtime{node}, python.family, lacking, "boto3"); !slices.Equal(got, []Advice{lacking}) {
 		t.Errorf("%v", got)
 	}
 	if got := advise([]*Runtime{python, node}, nodejs, Advice{}, "SDK"); got != nil {

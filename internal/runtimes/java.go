@@ -3,6 +3,7 @@ package runtimes
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -58,7 +59,7 @@ func hidden(dir string) bool {
 func probeJava(ctx context.Context, p program, work string) (*finding, error) {
 	out, err := ask(ctx, p.path, append(javaFlags(), "-jar", filepath.Join(work, "bootstrap.jar"))...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("it does not run what Java 11 runs: %w", err)
 	}
 	f := &finding{}
 	if err := json.Unmarshal(out, f); err != nil {

@@ -450,3 +450,37 @@ func TestWebSocketServicesAndKeys(t *testing.T) {
 	same(t, "the first", a.refused(header), 101)
 	same(t, "the second", a.refused(header), 429)
 }
+
+// A custom domain name leads to a WebSocket API and to the API of its connections.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-custom-domain-names.html
+func TestWebSocketDomainName(t *testing.T) {
+	w := newWorld(t, "")
+	ctx := t.Context()
+	a := w.newSocketAPI()
+	name := "chat-" + w.account + ".example.com"
+	ok(a.client.CreateDomainName(ctx, &apigatewayv2.CreateDomainNameInput{DomainName: &name, DomainNameConfigurations: []types.DomainNameConfiguration{{
+		CertificateArn: aws.String("arn:aws:acm:" + region + ":" + w.account + ":certificate/x"), EndpointType: types.EndpointTypeRegional}}}))(t)
+	ok(a.client.CreateApiMapping(ctx, &apigatewayv2.CreateApiMappingInput{DomainName: &name, ApiId: &a.id, Stage: aws.String("dev"), ApiMappingKey: aws.String("live")}))(t)
+	ok(a.client.UpdateApi(ctx, &apigatewayv2.UpdateApiInput{ApiId: &a.id, DisableExecuteApiEndpoint: aws.Bool(true)}))(t)
+	same(t, "the disabled endpoint", a.refused(nil), 403)
+	c, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(brume.Endpoint, "http")+"/live", &websocket.DialOptions{Host: name})
+	if err != nil {
+		t.Fatalf("%v %+v", err, resp)
+	}
+	defer c.CloseNow()
+	say(t, c, "x")
+	var frame map[string]string
+	if err := json.Unmarshal([]byte(heard(t, c)), &frame); err != nil {
+		t.Fatal(err)
+	}
+	req := ok(http.NewRequestWithContext(ctx, "POST", brume.Endpoint+"/live/@connections/"+frame["connectionId"], strings.NewReader("by its own name")))(t)
+	req.Host = name
+	sum := sha256.Sum256([]byte("by its own name"))
+	if err := v4.NewSigner().SignHTTP(ctx, ok(w.config.Credentials.Retrieve(ctx))(t), req, hex.EncodeToString(sum[:]), "execute-api", region, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if resp, body := send(t, req); resp.StatusCode != 200 {
+		t.Errorf("%s %s", resp.Status, body)
+	}
+	same(t, "the message", heard(t, c), "by its own name")
+}

@@ -58,3 +58,30 @@ func BenchmarkInvoke(b *testing.B) {
 		}
 	})
 }
+
+// What a message costs besides its function and its way over the network.
+func BenchmarkMessage(b *testing.B) {
+	g := newTester(b)
+	store, err := pebblekv.Open(b.Context(), pebblekv.Options{Dir: "db", FS: vfs.NewMem()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	g.Store = store
+	id := g.socketAPI()
+	g.route(id, "say", toFunction())
+	session, _, _ := g.Connect(b.Context(), toSocket(id))
+	defer session.Abort()
+	c := session.(*connection)
+	message := []byte(`{"action":"say","text":"hello","room":"room1234"}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		g.lambda.calls = g.lambda.calls[:0]
+		g.Buckets = edge.NewBuckets() // the account's throttle would refuse most
+		t := c.turn("", "MESSAGE", c.connectedAt)
+		t.messageID, t.body = newRequestID(), message
+		if _, fault := g.runMessage(b.Context(), t); fault != nil {
+			b.Fatal(fault)
+		}
+	}
+}

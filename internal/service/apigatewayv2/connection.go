@@ -63,14 +63,15 @@ func (cs *connections) remove(c *connection) {
 	delete(cs.byID, c.id)
 }
 
-// get finds a connection of a stage, nil for none.
+// get finds a connection of a stage, nil for none and for one that is being closed.
 func (cs *connections) get(at edge.StageID, id string) *connection {
 	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	if c := cs.byID[id]; c != nil && c.at == at {
-		return c
+	c := cs.byID[id]
+	cs.mu.Unlock()
+	if c == nil || c.at != at || c.isEnding() {
+		return nil
 	}
-	return nil
+	return c
 }
 
 // end closes the connections of a stage, or of all stages of an API if none is named, or all if no API is.
@@ -159,6 +160,12 @@ func (c *connection) end(status int, reason string) {
 	if c.socket != nil {
 		c.closing.Go(func() { c.socket.Close(status, reason) })
 	}
+}
+
+func (c *connection) isEnding() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ending != nil
 }
 
 // Abort is for a handshake that was not completed. The backend, which let the client in, is told that it is gone.
@@ -282,6 +289,8 @@ func (s *Service) Connect(ctx context.Context, req *edge.Request) (edge.Session,
 	t := c.turn(connectRoute, "CONNECT", req.Time)
 	st := d.stages[req.Stage]
 	switch {
+	case urlLength(req) > maxURL:
+		return nil, t.answer(&socketFault{status: 414, message: "URI Too Long"}), true
 	case st == nil || d.disabled && req.Custom == nil || strings.Trim(req.Path, "/") != "":
 		return nil, t.answer(faultForbidden), true
 	case !s.Buckets.Take(edge.BucketID{Kind: "connections", Owner: d.account, Key: d.region}, connectionLimit(), time.Now()):
@@ -300,6 +309,19 @@ func (s *Service) Connect(ctx context.Context, req *edge.Request) (edge.Session,
 		return nil, t.answer(faultUnavailable), true
 	}
 	return c, nil, true
+}
+
+// maxURL is the longest URL of a WebSocket API, in bytes.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
+const maxURL = 4096
+
+// urlLength is the length of "wss://HOST/STAGE?QUERY".
+func urlLength(req *edge.Request) int {
+	n := len("wss://") + len(req.Host) + len("/") + len(req.Stage) + len(req.Path)
+	if req.RawQuery != "" {
+		n += len("?") + len(req.RawQuery)
+	}
+	return n
 }
 
 // connect runs $connect. It returns the answer to a client that is not let in.

@@ -231,6 +231,13 @@ func TestConnectDecides(t *testing.T) {
 		cl.hangUp(&edge.SocketClosed{Status: 1000})
 		refused("no such stage", request(id, "GET", "/prod"), 403, "Forbidden")
 		refused("a path", request(id, "GET", "/dev/a"), 403, "Forbidden")
+		// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
+		long := toSocket(id)
+		long.RawQuery = strings.Repeat("x", 4096-len("wss://"+long.Host+"/dev?"))
+		g.dial(long).hangUp(&edge.SocketClosed{Status: 1000})
+		long = toSocket(id)
+		long.RawQuery = strings.Repeat("x", 4097-len("wss://"+long.Host+"/dev?"))
+		refused("a URL of 4097 bytes", long, 414, "URI Too Long")
 		if _, _, ok := g.Connect(t.Context(), request("nothing", "GET", "/dev")); ok {
 			t.Error("an API that is not there")
 		}

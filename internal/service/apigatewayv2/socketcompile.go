@@ -66,7 +66,7 @@ type socketResponse struct {
 	templates templates
 }
 
-func (st *stage) compileSocket(row *api.Stage, def *definition, authorizers map[string]*authorizer) *socketStage {
+func (st *stage) compileSocket(settings *api.Stage, def *definition, authorizers map[string]*authorizer) *socketStage {
 	out := &socketStage{routes: map[string]*socketRoute{}, keyFromAuthorizer: value(def.KeySelection) == keyFromAuthorizer}
 	out.selection, _ = parseSelection(value(def.Selection), messageVariables) // it was checked when it was set
 	integrations := map[string]*socketIntegration{}
@@ -75,22 +75,22 @@ func (st *stage) compileSocket(row *api.Stage, def *definition, authorizers map[
 	}
 	models := def.jsonModels()
 	for i := range def.Routes {
-		row2 := &def.Routes[i]
+		row := &def.Routes[i]
 		r := &socketRoute{
-			id: *row2.RouteId, key: *row2.RouteKey, authorization: value(row2.AuthorizationType), authorizer: authorizers[value(row2.AuthorizerId)],
-			keyRequired: value(row2.ApiKeyRequired), throttle: throttleOf(row, *row2.RouteKey), integration: integrations[targetOf(row2)],
-			respond: slices.ContainsFunc(def.RouteResponses, func(res routeResponse) bool { return res.Route == *row2.RouteId }),
+			id: *row.RouteId, key: *row.RouteKey, authorization: value(row.AuthorizationType), authorizer: authorizers[value(row.AuthorizerId)],
+			keyRequired: value(row.ApiKeyRequired), throttle: throttleOf(settings, *row.RouteKey), integration: integrations[targetOf(row)],
+			respond: slices.ContainsFunc(def.RouteResponses, func(res routeResponse) bool { return res.Route == *row.RouteId }),
 		}
-		for name, c := range row2.RequestParameters {
+		for name, c := range row.RequestParameters {
 			if value(c.Required) {
 				r.required = append(r.required, name)
 			}
 		}
 		slices.Sort(r.required)
-		if e := value(row2.ModelSelectionExpression); e != "" && len(row2.RequestModels) > 0 {
+		if e := value(row.ModelSelectionExpression); e != "" && len(row.RequestModels) > 0 {
 			r.models, _ = parseSelection(e, messageVariables)
 			r.schemas = map[string]*jsonmodel.Schema{}
-			for key, name := range row2.RequestModels {
+			for key, name := range row.RequestModels {
 				schema, err := jsonmodel.Compile(name, models)
 				if err != nil {
 					r.problem = "the model " + name + ": " + err.Error()

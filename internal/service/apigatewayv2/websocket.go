@@ -283,7 +283,7 @@ func checkSocketAuthorizer(a *api.Authorizer) error {
 	if _, _, ok := functionOf(value(a.AuthorizerUri)); !ok && !strings.Contains(value(a.AuthorizerUri), "${stageVariables.") {
 		return invalid("Invalid authorizer URI: %s", clip(value(a.AuthorizerUri)))
 	}
-	if a.AuthorizerPayloadFormatVersion != nil || a.EnableSimpleResponses != nil {
+	if a.AuthorizerPayloadFormatVersion != nil || value(a.EnableSimpleResponses) {
 		return invalid("AuthorizerPayloadFormatVersion and EnableSimpleResponses are only supported for HTTP APIs")
 	}
 	for _, source := range a.IdentitySource {

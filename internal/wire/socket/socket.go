@@ -69,13 +69,19 @@ func serve(w http.ResponseWriter, r *http.Request, session edge.Session, patienc
 	if p := session.Protocol(); p != "" {
 		options.Subprotocols = []string{p}
 	}
+	served := false
+	defer func() {
+		if !served { // a session is waited for until it is over
+			session.Abort()
+		}
+	}()
 	conn, err := websocket.Accept(h, r, options)
 	if err != nil {
-		session.Abort() // the answer is written
-		return
+		return // the answer is written
 	}
 	conn.SetReadLimit(-1) // Receive has its own
 	defer conn.CloseNow()
+	served = true
 	// net/http ends the request's context when the client goes away while the handshake is being answered. What a message
 	// has begun does not end with its sender, though.
 	session.Serve(context.WithoutCancel(r.Context()), &socket{conn, h.conn, patience})

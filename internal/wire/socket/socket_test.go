@@ -198,6 +198,16 @@ func TestSubprotocols(t *testing.T) {
 	dial(t, address, &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://elsewhere.example"}}})
 }
 
+// A handshake that cannot be completed is aborted.
+func TestAbort(t *testing.T) {
+	s := &session{ended: make(chan *edge.SocketClosed, 1)}
+	w := httptest.NewRecorder() // which is no connection
+	Serve(w, httptest.NewRequest("GET", "/", nil), s)
+	if got := <-s.ended; got != nil || w.Code < 400 {
+		t.Errorf("%+v, %d", got, w.Code)
+	}
+}
+
 func TestHandshakes(t *testing.T) {
 	good := func() *http.Request {
 		r := httptest.NewRequest("GET", "/", nil)

@@ -1,0 +1,5 @@
+package boto3
+
+import "testing"
+
+func TestWebSocketAPIs(t *testing.T) { suite(t, "websocket.py") }

@@ -165,3 +165,18 @@ func BenchmarkProxyEvent(b *testing.B) {
 		x.proxyEvent()
 	}
 }
+
+// A semicolon in a query string splits it; one that is encoded does not.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+func TestSemicolonsInQueries(t *testing.T) {
+	g := newGateway(t)
+	id, _ := g.api()
+	g.proxy(id, "/", "GET", false)
+	g.deploy(id, "dev")
+	r := request(id, "dev", "GET", "/")
+	r.RawQuery = "a=1;b=2%3B3&a=4"
+	g.want(r, 200, "ok")
+	if payload := string(g.lambda.calls[0].Payload); !strings.Contains(payload, `"multiValueQueryStringParameters":{"a":["1","4"],"b":["2;3"]}`) {
+		t.Error(payload)
+	}
+}

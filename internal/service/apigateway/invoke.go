@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"brume/internal/awserr"
@@ -15,6 +16,9 @@ import (
 // Invoke answers a request to a deployed API. It never fails: what goes wrong inside is answered as API Gateway does, and
 // logged where it is a fault of ours or of the API's configuration.
 func (s *Service) Invoke(ctx context.Context, req *Request) *Response {
+	if strings.IndexByte(req.RawQuery, ';') >= 0 {
+		req.Query = parseQuery(req.RawQuery)
+	}
 	x := &exchange{req: req, httpMethod: req.Method, requestID: newRequestID(), extendedID: newExtendedID()}
 	x.traceID = traceIDOf(req, req.Time)
 	begin := time.Now()

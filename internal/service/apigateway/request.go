@@ -17,6 +17,10 @@ type Request edge.Request
 // MaxBody is the largest payload of a request and of a response, in bytes.
 const MaxBody = edge.MaxBody
 
+// parseQuery reads a query string as REST APIs do: a semicolon ends a parameter too.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+func parseQuery(raw string) []Field { return edge.ParseQuery(strings.ReplaceAll(raw, ";", "&")) }
+
 // header returns the last value of a header, whatever the case of its name. ok is false if it did not come.
 func (r *Request) header(name string) (value string, ok bool) {
 	for i := range r.Header {

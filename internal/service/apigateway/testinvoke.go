@@ -10,7 +10,6 @@ import (
 
 	api "brume/internal/api/apigateway"
 	"brume/internal/call"
-	"brume/internal/edge"
 	"brume/internal/kv"
 	"brume/internal/vtl"
 )
@@ -61,7 +60,7 @@ func (s *Service) TestInvokeMethod(ctx context.Context, in *api.TestInvokeMethod
 	}
 	x := &exchange{
 		req: &Request{
-			API: st.apiID, Stage: testStage, Method: *in.HttpMethod, Path: path, Query: edge.ParseQuery(rawQuery), Header: testHeaders(in),
+			API: st.apiID, Stage: testStage, Method: *in.HttpMethod, Path: path, Query: parseQuery(rawQuery), Header: testHeaders(in),
 			Body: []byte(value(in.Body)), Protocol: "HTTP/1.1", Secure: true, Time: begin,
 		},
 		stage: st, method: m, httpMethod: *in.HttpMethod, requestID: newRequestID(), extendedID: newExtendedID(),
@@ -128,7 +127,7 @@ func (s *Service) TestInvokeAuthorizer(ctx context.Context, in *api.TestInvokeAu
 	begin := time.Now()
 	x := &exchange{
 		req: &Request{
-			API: st.apiID, Stage: testStage, Method: "GET", Path: path, Query: edge.ParseQuery(rawQuery), Protocol: "HTTP/1.1", Secure: true, Time: begin,
+			API: st.apiID, Stage: testStage, Method: "GET", Path: path, Query: parseQuery(rawQuery), Protocol: "HTTP/1.1", Secure: true, Time: begin,
 			Header: testHeaders(&api.TestInvokeMethodInput{Headers: in.Headers, MultiValueHeaders: in.MultiValueHeaders}), Body: []byte(value(in.Body)),
 		},
 		stage: st, httpMethod: "GET", requestID: newRequestID(), extendedID: newExtendedID(),

@@ -151,10 +151,11 @@ func testCompanionsOutlive(t *testing.T, d Driver) {
 	ended := make(chan Exit, 1)
 	c.Ended = func(e Exit) { ended <- e }
 	p := start(t, d, c)
+	p.SignalCommand(syscall.SIGWINCH) // which does nothing
 	if got := p.line(t); got != "up" || marked(t, other) == 0 {
 		t.Error(got)
 	}
-	p.KillCommand()
+	p.SignalCommand(syscall.SIGKILL)
 	if e := within(t, ended); e.Signal != syscall.SIGKILL || e.OutOfMemory {
 		t.Errorf("%+v", e)
 	}

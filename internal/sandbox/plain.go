@@ -267,13 +267,17 @@ func (p *plainProcess) Kill() {
 	p.kill()
 }
 
-func (p *plainProcess) KillCommand() {
+func (p *plainProcess) SignalCommand(sig syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.alive {
 		return
 	}
-	if err := syscall.Kill(-p.pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+	to := p.pid
+	if sig == syscall.SIGKILL {
+		to = -p.pid // its group
+	}
+	if err := syscall.Kill(to, sig); err != nil && err != syscall.ESRCH {
 		p.logger.Error("sandbox: kill", "pid", p.pid, "error", err)
 	}
 }

@@ -238,7 +238,7 @@ func (p *process) outOfMemory(exit Exit) (bool, error) {
 // commandPID is the id of the command inside: it is the first program that the first process starts.
 const commandPID = "2"
 
-func (p *process) KillCommand() {
+func (p *process) SignalCommand(sig syscall.Signal) {
 	if p.gone() {
 		return
 	}
@@ -247,11 +247,16 @@ func (p *process) KillCommand() {
 		if err != nil || idInside(status) != commandPID {
 			continue
 		}
-		for _, pid := range descendants(pid) { // the parent first: it starts nobody in place of the others
-			if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
+		pids := []int{pid}
+		if sig == syscall.SIGKILL {
+			pids = descendants(pid) // the parent first: it starts nobody in place of the others
+		}
+		for _, pid := range pids {
+			if err := unix.Kill(pid, sig); err != nil && err != unix.ESRCH {
 				p.complain(fmt.Errorf("kill: %w", err))
 			}
 		}
+		return
 	}
 }
 

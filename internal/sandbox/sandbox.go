@@ -213,8 +213,8 @@ type Process interface {
 	Thaw() error
 	// Kill ends every process of the sandbox. It does not wait.
 	Kill()
-	// KillCommand ends the command and what that has started. Without Config.Ended that is the end of the sandbox.
-	KillCommand()
+	// SignalCommand sends a signal to the command, and SIGKILL also to what that has started.
+	SignalCommand(sig syscall.Signal)
 	// Done is closed after everything of the sandbox is gone.
 	Done() <-chan struct{}
 	// Wait waits for Done and says how the process ended.

@@ -3,7 +3,6 @@ package apigatewayv2
 import (
 	"encoding/json"
 	"errors"
-	"net/url"
 	"strings"
 	"unicode/utf8"
 
@@ -195,17 +194,12 @@ func (x *exchange) eventV1(out *outgoing) *eventV1 {
 	return e
 }
 
-// pathOf is the path that an event shows: in HTTP APIs it is decoded, whatever its name. The query string is not.
-// https://github.com/aws/aws-lambda-dotnet/pull/1901
+// pathOf is the path that an event shows.
 func (x *exchange) pathOf(out *outgoing) string {
-	path := x.rawPath
 	if out.pathMapped {
-		path = x.prefix + out.path
+		return x.prefix + out.path
 	}
-	if decoded, err := url.PathUnescape(path); err == nil {
-		return decoded
-	}
-	return path
+	return x.rawPath
 }
 
 func nilIfEmpty(m map[string]string) map[string]string {

@@ -9,6 +9,7 @@
 //     with the invocation; of several idle ones the one used last is taken.
 //   - An invocation ends at the function's timeout, whatever the function does: the whole environment is killed. Extensions
 //     that want to know of the end live on for two seconds at most, and the runtime does not.
+//   - An environment with extensions that ends for another reason has its runtime terminated before they are told.
 //   - An environment without an invocation does not run: soon after its last one it is frozen, until the next.
 //   - An environment ends before the credentials that it was given do, and after it was idle for IdleTimeout or when the machine
 //     is short of memory, unless Provision keeps it.

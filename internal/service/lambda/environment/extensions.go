@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,9 +16,17 @@ import (
 	"brume/internal/service/lambda/code"
 )
 
-// shutdownTime is what extensions have to finish when their environment ends.
+// How long the end of an environment with extensions may take.
 // https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown
-const shutdownTime = 2 * time.Second
+const (
+	// shutdownTime is for those with external extensions, of which the runtime has runtimeShare.
+	shutdownTime = 2 * time.Second
+	runtimeShare = 600 * time.Millisecond
+	// internalTime is for a runtime that has extensions inside alone.
+	internalTime = 500 * time.Millisecond
+	// flushTime is how long what is buffered for subscribers may take before extensions are told of the end.
+	flushTime = 100 * time.Millisecond
+)
 
 const extensionRoot = runtimes.LayerRoot + "/extensions"
 
@@ -38,6 +47,31 @@ func extensions(layers *code.Dir) (names []string) {
 		}
 	}
 	return names
+}
+
+// shutDown has the runtime finish, by SIGTERM, and then the extensions that want to know of the end.
+func (e *environment) shutDown(reason string) {
+	total, share := internalTime, internalTime
+	if e.over != nil {
+		total, share = shutdownTime, runtimeShare
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), total)
+	defer cancel()
+	e.proc.SignalCommand(syscall.SIGTERM)
+	select {
+	case <-e.over: // never, if it is nil
+	case <-e.proc.Done():
+		return
+	case <-time.After(share):
+		e.proc.SignalCommand(syscall.SIGKILL)
+	}
+	if e.over == nil {
+		return
+	}
+	flush, stop := context.WithTimeout(ctx, flushTime)
+	defer stop()
+	e.hub.Flush(flush)
+	e.api.Shutdown(ctx, reason)
 }
 
 // runtimeOnly are the variables that extensions do not get.

@@ -201,3 +201,53 @@ func (r *Result) id(t *testing.T) string {
 	}
 	return string(m[1])
 }
+
+// Where there are extensions, inside of the runtime or beside it, the runtime hears of the end by SIGTERM, and before the others.
+// https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-shutdown
+func TestRuntimeIsTerminated(t *testing.T) {
+	t.Parallel()
+	const source = `
+import http.client, json, os, signal, threading, time
+def end(*a):
+    print("terminated", flush=True)
+    while "STAY" in os.environ: time.sleep(1)
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+if "INNER" in os.environ:
+    c = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    c.request("POST", "/2020-01-01/extension/register", json.dumps({"events": []}), {"Lambda-Extension-Name": "inner"})
+    r = c.getresponse()
+    r.read()
+    identity = {"Lambda-Extension-Identifier": r.getheader("Lambda-Extension-Identifier")}
+    def wait():
+        c.request("GET", "/2020-01-01/extension/event/next", headers=identity)
+        c.getresponse()
+    threading.Thread(target=wait, daemon=True).start()
+def handler(e, c): return e
+`
+	drivers(t, nil, func(t *testing.T, h *harness) {
+		for name, test := range map[string]struct {
+			variables map[string]string
+			external  bool
+			want      string
+		}{
+			"none":     {nil, false, `^INIT_START .*\nREPORT [^\n]*\n$`},
+			"internal": {map[string]string{"INNER": "1"}, false, `\nREPORT [^\n]*\nterminated\n$`},
+			"external": {nil, true, `\nterminated\nbye spindown True\n$`},
+			"both":     {map[string]string{"INNER": "1"}, true, `\nterminated\nbye spindown True\n$`},
+			"stays":    {map[string]string{"STAY": "1"}, true, `\nterminated\nbye spindown True\n$`},
+		} {
+			f := h.python(source)
+			f.LogGroup, f.Timeout, f.Variables = name, 20*time.Second, test.variables
+			if test.external {
+				f.Layers = []string{h.zip(f, map[string]string{"extensions/x": extension}).Code}
+			}
+			h.invoke(f, "1")
+			eventually(t, "it is idle", h.count(1, 1))
+			h.manager.Retire(f.Account, f.Region, f.Name, "", 1<<40)
+			eventually(t, "nothing is left", h.count(0, 0))
+			want := regexp.MustCompile("(?s)" + test.want)
+			eventually(t, "the log is "+test.want, func() bool { return want.MatchString(h.logs.text(name)) })
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"brume/internal/runtimeapi"
@@ -318,7 +319,7 @@ func (r *run) kill(o outcome) {
 			reason = "timeout"
 		}
 		r.manager.because(r.e, reason)
-		r.e.proc.KillCommand()
+		r.e.proc.SignalCommand(syscall.SIGKILL)
 	} else {
 		r.manager.kill(r.e)
 	}

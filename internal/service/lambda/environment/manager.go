@@ -347,26 +347,18 @@ func (m *Manager) lose(e *environment) {
 	}
 }
 
-// flushTime is how long what is buffered for subscribers may take before extensions are told of the end.
-const flushTime = 100 * time.Millisecond
-
-// end ends an environment; watch does the rest. Extensions get the time to finish. m.mu is held.
+// end ends an environment; watch does the rest. If it has extensions, runtime and extensions get the time to finish. m.mu is held.
 func (e *environment) end() {
 	ending := e.gone
 	e.gone = true
-	if ending || e.api == nil || !e.api.Extended() {
+	if ending || e.api == nil || !e.api.HasExtensions() {
 		e.proc.Kill()
 		return
 	}
 	reason := cmp.Or(e.reason, "spindown")
 	e.manager.endings.Go(func() {
 		e.freezer.wake(e)
-		ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
-		defer cancel()
-		flush, stop := context.WithTimeout(ctx, flushTime)
-		defer stop()
-		e.hub.Flush(flush)
-		e.api.Shutdown(ctx, reason)
+		e.shutDown(reason)
 		e.proc.Kill()
 	})
 }

@@ -40,13 +40,16 @@ const javaArchive = "bootstrap.jsa"
 
 // archiveJava makes the archive in the directory of a bootstrap, if this Java can: from version 13 on.
 func archiveJava(ctx context.Context, p program, dir string) error {
-	made := filepath.Join(dir, ".new."+javaArchive)
+	made := filepath.Join(dir, ".new."+strconv.Itoa(os.Getpid())+"."+javaArchive)
 	_, err := ask(ctx, p.path, append(javaFlags(), "-XX:ArchiveClassesAtExit="+made, "-jar", filepath.Join(dir, "bootstrap.jar"))...)
 	if err == nil {
 		err = os.Chmod(made, 0o444)
 	}
 	if err == nil {
 		err = os.Rename(made, filepath.Join(dir, javaArchive))
+	}
+	if err != nil {
+		_ = os.Remove(made) // which may not be there
 	}
 	return err
 }

@@ -349,6 +349,20 @@ func TestJavaEnds(t *testing.T) {
 	})
 }
 
+// A function may bring its own way to read events and write responses: CustomPojoSerializer of aws-lambda-java-core. And its lines
+// of Log4j have the request's id.
+func TestJavaServices(t *testing.T) {
+	const service = "META-INF/services/com.amazonaws.services.lambda.runtime.CustomPojoSerializer"
+	eachJava(t, func(t *testing.T, r *Runtime, classes map[string]string) {
+		files := maps.Clone(classes)
+		files["task/"+service] = "example.Serializer\n"
+		run(t, r, "example.Functions::text", files).returns(`{}`, `java.lang.String {}! java.lang.String`)
+		files["task/lib/more.jar"] = jar(t, map[string]string{service: "example.Serializer$Second\n"})
+		run(t, r, "example.Functions::text", files).failsAs(`{}`, "Runtime.BadFunctionCode", "", "Too many serializers provided inside the META-INF/services folder, only one is allowed")
+		run(t, r, "example.Functions$Logging::handle", classes).returns(`1`, `{"AWSRequestId":"00000000-0000-4000-8000-000000000001"}`)
+	})
+}
+
 // A Java that Debian has packaged has its configuration in /etc.
 func TestJavaConfiguration(t *testing.T) {
 	eachJava(t, func(t *testing.T, r *Runtime, _ map[string]string) {

@@ -132,7 +132,7 @@ func probe(ctx context.Context, dir string, p program) (*finding, error) {
 	if err != nil {
 		return &finding{Problem: err.Error()}, nil
 	}
-	if p.family == java {
+	if p.family == java { // without the archive functions start later, and that is all
 		if err := archiveJava(ctx, p, bootstrapDir(dir, p)); err != nil && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

@@ -245,7 +245,7 @@ module BrumeRuntime
         if fatal
           kind, *rest = answer
           connection.last("invocation/#{$_global_aws_request_id}/#{kind}", *rest)
-          exit!(255)
+          exit(255)
         end
         invocation = connection.answer($_global_aws_request_id, *answer)
       end
@@ -269,7 +269,7 @@ module BrumeRuntime
       error = Error.new(e, 'Init')
       Log.error('Init error when loading handler', error.description)
       connection.last('init/error', JSON.generate(error.description), ERROR_JSON, error.type)
-      exit!(252)
+      exit(252)
     end
 
     # invoke returns what to tell the Runtime API: the kind of answer, its body, the content type, and the type of an error;

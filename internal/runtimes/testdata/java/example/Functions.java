@@ -92,6 +92,12 @@ public class Functions {
         public Void handleRequest(Object o, Context c) { return null; }
     }
 
+    /** Says that it uses Log4j, as the appender for Lambda does when it is loaded. */
+    public static class Logging {
+        static { com.amazonaws.services.lambda.runtime.LambdaRuntimeInternal.setUseLog4jAppender(true); }
+        public Object handle(Object o) { return org.apache.logging.log4j.ThreadContext.VALUES; }
+    }
+
     // What goes wrong.
 
     public static class BadConstructor {

@@ -272,3 +272,39 @@ func TestRandomLanes(t *testing.T) {
 		})
 	}
 }
+
+// Behind more waiting jobs than are read at a time there may be some that need not wait, also after a restart.
+func TestLanesBehindAFlood(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		const n = 25_000
+		for i := 0; i < n; i += 5_000 {
+			b.update(func(tx kv.Tx) error {
+				for j := range 5_000 {
+					if _, err := outbox.Enqueue(tx, outbox.Job{Queue: "q", Lane: "s", Payload: fmt.Appendf(nil, "s%d", i+j)}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		time.Sleep(time.Millisecond)
+		b.enqueueMany("f", 10)
+		for range 2 {
+			r := newRunning()
+			b.box.HandleLanes("q", outbox.Lanes{Shared: 8, Most: 100}, r.handle(func(lane string) time.Duration {
+				if lane == "s" {
+					return 5 * time.Second
+				}
+				return time.Millisecond
+			}))
+			b.start()
+			time.Sleep(time.Second)
+			r.expect(b.t, "the flood", map[string]int{"s": 5})
+			if n := r.done("f"); n != 10 {
+				t.Errorf("%d jobs behind the flood are done", n)
+			}
+			b.stopBox()
+			b.enqueueMany("f", 10)
+		}
+	})
+}

@@ -331,6 +331,8 @@ func (m *Manager) sandboxConfig(f *Function, r *runtimes.Runtime, dir, layers *c
 	c.Binds = append(c.Binds, sandbox.Bind{Source: dir.Path, Target: runtimes.TaskRoot})
 	if layers != nil {
 		c.Binds = append(c.Binds, sandbox.Bind{Source: layers.Path, Target: runtimes.LayerRoot})
+	} else if m.features.Attach {
+		c.Later = []string{runtimes.LayerRoot} // which is always there
 	}
 	c.Command = r.Command(m.options(f, c))
 	if len(c.Command) == 1 { // the function brings its own program

@@ -116,3 +116,22 @@ func TestEnvironmentVariables(t *testing.T) {
 		}
 	})
 }
+
+// The directory of layers is there without layers too, whether the sandbox was ready or not.
+// https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html#packaging-layers-paths
+func TestLayerDirectory(t *testing.T) {
+	t.Parallel()
+	for _, prebooted := range []int{-1, 1} {
+		h := newHarness(t, false, func(c *Config) { c.Prebooted = prebooted })
+		if !h.manager.features.Attach {
+			t.Skip("sandboxes have no file system of their own")
+		}
+		f := h.python("import os\ndef handler(e, c): return [os.listdir('/opt'), os.access('/opt', os.W_OK)]")
+		for range 2 {
+			if got := h.invoke(f, "{}"); got != "[[], false]" {
+				t.Errorf("/opt holds %s", got)
+			}
+			f.Generation++
+		}
+	}
+}

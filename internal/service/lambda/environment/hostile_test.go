@@ -95,7 +95,7 @@ def handler(e, c): return [os.getpid(), s.getsockname()[1]]
 		f.TmpMB = 512
 		f.Timeout = 30 * time.Second
 		if prepare(f); h.config.Prebooted >= 0 {
-			h.manager.Prepare(f)
+			h.prepare(f)
 			h.settle()
 		}
 		event, err := json.Marshal(map[string]any{"secret": secret, "pid": os.Getpid(), "port": is[1]})

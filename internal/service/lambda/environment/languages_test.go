@@ -204,7 +204,7 @@ func TestJavaToolOptions(t *testing.T) {
 	h := newHarness(t, false, nil)
 	f := h.zip(h.function(h.runtime("java"), "x", ""), classes)
 	f.Handler, f.MemoryMB, f.Timeout = "Main::handle", 256, 20*time.Second
-	h.manager.Prepare(f)
+	h.prepare(f)
 	h.settle()
 	f.Variables = map[string]string{"JAVA_TOOL_OPTIONS": "-Down=set"}
 	if got := h.invoke(f, "{}"); got != `"set"` {

@@ -28,6 +28,12 @@ func (h *harness) settle() {
 	h.t.Fatal("the shelves do not fill")
 }
 
+// prepare is Prepare of a copy: f may be changed.
+func (h *harness) prepare(f *Function) {
+	g := *f
+	h.manager.Prepare(&g)
+}
+
 // waiting says how many sandboxes wait.
 func (s *slots) waiting() (n int) {
 	s.mu.Lock()
@@ -75,7 +81,7 @@ func both(t *testing.T, test func(t *testing.T, h *harness, prepare func(*Functi
 		t.Parallel()
 		h := newHarness(t, false, nil)
 		test(t, h, func(f *Function) {
-			h.manager.Prepare(f)
+			h.prepare(f)
 			h.settle()
 		})
 	})
@@ -133,7 +139,7 @@ func TestReadyIsTaken(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, false, nil)
 	f := h.python("import os, time\nT = time.time()\ndef handler(e, c): return os.getppid()")
-	h.manager.Prepare(f)
+	h.prepare(f)
 	h.settle()
 	before := h.manager.slots.waiting()
 	if before != DefaultPrebooted {
@@ -177,7 +183,7 @@ func TestNotReadyForStartupVariables(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, false, nil)
 	f := h.python("import sys, os, time\ndef handler(e, c): return [sys.flags.optimize, time.tzname[0], os.environ['PYTHONOPTIMIZE']]")
-	h.manager.Prepare(f)
+	h.prepare(f)
 	h.settle()
 	f.Variables = map[string]string{"PYTHONOPTIMIZE": "2", "TZ": "Asia/Tokyo"}
 	if got := h.invoke(f, "1"); got != `[2, "JST", "2"]` && got != `[2, "Asia", "2"]` {
@@ -194,7 +200,7 @@ func TestReadyWithSDK(t *testing.T) {
 	if r, err := h.catalog.Find(t.Context(), f.Runtime); err != nil || r.SDK == "" {
 		t.Skip("no Python here has an SDK")
 	}
-	h.manager.Prepare(f) // now its code is unpacked, and the SDK is seen to be wanted
+	h.prepare(f) // now its code is unpacked, and the SDK is seen to be wanted
 	eventually(t, "sandboxes wait, with and without it", func() bool { return h.manager.slots.waiting() == 2*DefaultPrebooted })
 	probe := "import sys\nloaded = 'boto3' in sys.modules\nimport boto3, jmespath\ndef handler(e, c): return [loaded, getattr(boto3, 'OWN', 0), getattr(jmespath, 'OWN', 0)]"
 	for _, c := range []struct {
@@ -249,7 +255,7 @@ func TestShelvesAreFew(t *testing.T) {
 	f := h.python("def handler(e, c): return e")
 	for i := range maxShelves + 2 {
 		f.MemoryMB = 128 + i
-		h.manager.Prepare(f)
+		h.prepare(f)
 		time.Sleep(2 * time.Millisecond)
 	}
 	h.settle()

@@ -379,7 +379,7 @@ def handler(e, c):
         return " ".join(x["type"] for x in got)
 `)
 		f.Timeout = 20 * time.Second
-		h.manager.Prepare(f)
+		h.prepare(f)
 		want := `"platform.initStart platform.telemetrySubscription platform.initRuntimeDone platform.extension platform.initReport platform.start function"`
 		if got := h.invoke(f, "1"); got != want {
 			t.Error(got)

@@ -60,7 +60,7 @@ func (s *Server) refuseStranger(r *http.Request, x *exchange) error {
 		return &awserr.Generic{
 			Code: "UnknownOperationException", Status: http.StatusNotFound,
 			Message: "Brume cannot tell which service this request is for: it has no AWS signature, and neither its host, " +
-				"its X-Amz-Target nor its path names one.",
+				"its X-Amz-Target nor its path names one. `brume env` points AWS clients here.",
 		}
 	}
 	if scope, ok := sigv4.Identify(r); ok {

@@ -6,7 +6,8 @@
 //   - An environment serves one version of one function, in one configuration, for its whole life. After Retire no new
 //     invocation gets an older one; the invocation that runs in one is finished first.
 //   - An environment has one invocation at a time. When all are busy another one is started, up to the limits that come
-//     with the invocation; of several idle ones the one used last is taken.
+//     with the invocation; of several idle ones the one used last is taken. Only so many start at one time; an invocation
+//     that waits for that takes one that becomes idle before.
 //   - An invocation ends at the function's timeout, whatever the function does: the whole environment is killed. Extensions
 //     that want to know of the end live on for two seconds at most, and the runtime does not.
 //   - An environment with extensions that ends for another reason has its runtime terminated before they are told.

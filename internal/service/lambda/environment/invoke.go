@@ -58,8 +58,11 @@ func (m *Manager) invoke(f *Function, inv *Invocation, stream *handoff) (*Result
 	r := &run{manager: m, f: f, inv: inv, stream: stream, e: m.take(f)}
 	var initial *failure
 	if r.e == nil {
-		var err error
-		if r.e, r.deadline, r.spent, initial, err = m.coldStart(f); err != nil {
+		e, t, err := m.turnOrIdle(f)
+		if r.e = e; t != nil {
+			r.e, r.deadline, r.spent, initial, err = m.coldStart(f, t)
+		}
+		if err != nil {
 			m.drop(f, nil)
 			m.finish(f, inv.Limits)
 			return nil, err
@@ -80,14 +83,10 @@ type failure struct {
 	payload []byte
 }
 
-// coldStart starts an environment. If its init phase fails, another one is started, whose init phase is a part of the
+// coldStart starts an environment, and ends the turn. If its init phase fails, another one is started, whose init phase is a part of the
 // invocation then, and ends with it: deadline is set, and spent is how long it took. If that fails too, so does the function.
 // https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
-func (m *Manager) coldStart(f *Function) (e *environment, deadline time.Time, spent time.Duration, fail *failure, err error) {
-	t, err := m.startTurn()
-	if err != nil {
-		return nil, time.Time{}, 0, nil, err
-	}
+func (m *Manager) coldStart(f *Function, t *turn) (e *environment, deadline time.Time, spent time.Duration, fail *failure, err error) {
 	defer t.end()
 	now := time.Now()
 	log := m.shipper.writer(LogStream{

@@ -71,6 +71,9 @@ type pool struct {
 	generation int64          // the newest that was seen
 	idle       []*environment // of that generation; the one used last is at the end
 	busy       int            // environments that start or have an invocation
+	// waiting are those who would take an environment of that generation that becomes idle, before their own starts; there is
+	// none while one is idle.
+	waiting []chan *environment
 }
 
 // New returns a Manager. It must be closed.
@@ -201,6 +204,11 @@ func (m *Manager) take(f *Function) *environment {
 	if f.Generation != p.generation {
 		return nil // the caller has read it before it was changed
 	}
+	return p.take()
+}
+
+// take removes the idle environment that was used last; nil if there is none. The manager's lock is held.
+func (p *pool) take() *environment {
 	now := time.Now()
 	for len(p.idle) > 0 {
 		e := p.idle[len(p.idle)-1]
@@ -212,6 +220,40 @@ func (m *Manager) take(f *Function) *environment {
 		e.end()
 	}
 	return nil
+}
+
+// await returns where an environment for f comes when one becomes idle, for who has called take in vain. It is followed by
+// awaitNoMore unless one has come.
+func (m *Manager) await(f *Function) chan *environment {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.pools[f.poolKey()]
+	if f.Generation != p.generation {
+		return nil
+	}
+	c := make(chan *environment, 1)
+	if e := p.take(); e != nil {
+		c <- e
+	} else {
+		p.waiting = append(p.waiting, c)
+	}
+	return c
+}
+
+// awaitNoMore ends the waiting, and returns what has come meanwhile.
+func (m *Manager) awaitNoMore(f *Function, c chan *environment) *environment {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.pools[f.poolKey()]
+	if i := slices.Index(p.waiting, c); i >= 0 {
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+	}
+	select {
+	case e := <-c:
+		return e
+	default:
+		return nil
+	}
 }
 
 // reserve is take for a caller that starts an environment in any case.
@@ -239,6 +281,11 @@ func (m *Manager) put(e *environment) {
 		return
 	}
 	e.lastUsed = time.Now()
+	if len(p.waiting) > 0 && e.fresh(e.lastUsed) {
+		p.waiting[0] <- e
+		p.waiting = slices.Delete(p.waiting, 0, 1)
+		return
+	}
 	p.idle = append(p.idle, e)
 	e.freezer.rest(e)
 }
@@ -292,7 +339,7 @@ func (m *Manager) retire(p *pool, generation int64) {
 	for _, e := range p.idle {
 		e.end()
 	}
-	p.idle = nil
+	p.idle, p.waiting = nil, nil
 }
 
 // remember adds an environment whose process has started.

@@ -159,7 +159,12 @@ func (m *Manager) shortest() (best *provision, wait <-chan time.Time) {
 
 func (m *Manager) provideOne(pr *provision) {
 	m.reserve(pr.fn)
-	e, _, _, fail, err := m.coldStart(pr.fn)
+	var e *environment
+	var fail *failure
+	t, err := m.startTurn()
+	if err == nil {
+		e, _, _, fail, err = m.coldStart(pr.fn, t)
+	}
 	if fail != nil {
 		err = fmt.Errorf("%s: %s", fail.errorType, cmp.Or(fail.message, string(fail.payload)))
 	}

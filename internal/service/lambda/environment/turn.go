@@ -47,6 +47,32 @@ func (m *Manager) startTurn() (*turn, error) {
 	}
 }
 
+// turnOrIdle is startTurn for an invocation, which takes an environment instead that becomes idle before: in a burst of short
+// ones, few have to start.
+func (m *Manager) turnOrIdle(f *Function) (*environment, *turn, error) {
+	select {
+	case m.starts <- struct{}{}:
+		return nil, newTurn(m.starts), nil
+	default:
+	}
+	idle := m.await(f)
+	select {
+	case e := <-idle:
+		return e, nil, nil
+	case m.starts <- struct{}{}:
+		if e := m.awaitNoMore(f, idle); e != nil {
+			<-m.starts
+			return e, nil, nil
+		}
+		return nil, newTurn(m.starts), nil
+	case <-m.life.Done():
+		if e := m.awaitNoMore(f, idle); e != nil {
+			m.kill(e)
+		}
+		return nil, nil, ErrClosed
+	}
+}
+
 // newTurn is the turn of who has taken one of places.
 func newTurn(places chan struct{}) *turn {
 	t := &turn{places: places, began: time.Now()}

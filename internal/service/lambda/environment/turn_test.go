@@ -54,3 +54,63 @@ func TestTurn(t *testing.T) {
 		})
 	}
 }
+
+// An invocation that waits for its turn to start an environment takes one that becomes idle before; one of an older
+// generation it does not take.
+func TestTurnOrIdle(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, false, nil)
+	f := h.python("import time\ndef handler(e, c):\n  time.sleep(e)\n  return e")
+	h.invoke(f, "0")
+	full := func() {
+		for range cap(h.manager.starts) {
+			h.manager.starts <- struct{}{}
+		}
+	}
+	waiting := func() int {
+		h.manager.mu.Lock()
+		defer h.manager.mu.Unlock()
+		if p := h.manager.pools[f.poolKey()]; p != nil {
+			return len(p.waiting)
+		}
+		return 0
+	}
+	full()
+	results := make(chan error, 5)
+	for range cap(results) {
+		go func() {
+			_, err := h.try(f, "0.1")
+			results <- err
+		}()
+	}
+	for range cap(results) {
+		must(t, <-results)
+	}
+	if all, idle := h.manager.Environments(); all != 1 || idle != 1 || waiting() != 0 {
+		t.Errorf("%d environments, %d idle, %d invocations wait", all, idle, waiting())
+	}
+
+	go func() {
+		_, err := h.try(f, "0.5")
+		results <- err
+	}()
+	eventually(t, "the environment is busy", func() bool { _, idle := h.manager.Environments(); return idle == 0 })
+	newer := *f
+	newer.Generation++
+	go func() {
+		_, err := h.try(f, "0")
+		results <- err
+	}()
+	eventually(t, "one waits", func() bool { return waiting() == 1 })
+	h.manager.Retire(f.Account, f.Region, f.Name, "", newer.Generation)
+	must(t, <-results) // the first one; its environment has ended
+	if waiting() != 0 {
+		t.Error("one waits for an environment of an older generation")
+	}
+	<-h.manager.starts
+	must(t, <-results)
+	for range cap(h.manager.starts) - 1 {
+		<-h.manager.starts
+	}
+	h.invoke(&newer, "0")
+}

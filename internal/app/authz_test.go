@@ -16,6 +16,7 @@ import (
 
 	iamapi "brume/internal/api/iam"
 	"brume/internal/call"
+	"brume/internal/customdomain"
 	"brume/internal/policy"
 	"brume/internal/schema"
 	"brume/test/npm"
@@ -248,6 +249,9 @@ func everyCheck(t *testing.T) (all []mapping) {
 	user.Principal = call.Principal{Type: call.User, Account: c.AccountID, ARN: "arn:aws:iam::000000000000:user/name", ID: id, Name: "name"}
 	ctx = call.With(ctx, &user)
 	for _, svc := range s.services {
+		if !customdomain.Reserved(svc.EndpointPrefix + ".us-east-1.example.com") {
+			t.Errorf("the host of %s could be somebody's custom domain name", svc.Name)
+		}
 		implemented := 0
 		for i := range svc.Operations {
 			schemaOp := &svc.Operations[i]

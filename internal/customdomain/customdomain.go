@@ -165,8 +165,27 @@ func (row *Row) Set(i int, m Mapping) {
 	})
 }
 
+// Reserved says whether a host, folded, is for AWS's services themselves, whoever asks for it: below AWS's own names, by which
+// functions reach services, or named for a service by its first label. Whoever had such a name would answer others' calls.
+func Reserved(host string) bool {
+	for _, own := range []string{"amazonaws.com", "amazonaws.com.cn", "api.aws", "on.aws"} {
+		if host == own || strings.HasSuffix(host, "."+own) {
+			return true
+		}
+	}
+	first, _, _ := strings.Cut(host, ".")
+	switch first {
+	case "apigateway", "cloudtrail", "dynamodb", "execute-api", "iam", "lambda", "logs", "s3", "streams", "sts":
+		return true
+	}
+	return host == "localhost" || host == "localhost.localstack.cloud"
+}
+
 // ValidName says whether a name, folded, can be one: labels of letters, digits and hyphens, of which the first may be "*".
 func ValidName(name string) bool {
+	if Reserved(name) {
+		return false
+	}
 	labels := strings.Split(name, ".")
 	for i, l := range labels {
 		ok := l != "" && len(l) <= 63 && !strings.HasPrefix(l, "-") && !strings.HasSuffix(l, "-") && strings.IndexFunc(l, func(r rune) bool {
@@ -210,7 +229,7 @@ func (n *Names) Locate(ctx context.Context, host, path string) (t Target, ok boo
 	}
 	host = Fold(host)
 	// What nearly every request says is no custom name: it is not looked up.
-	if host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil || !strings.Contains(host, ".") {
+	if host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil || !strings.Contains(host, ".") || Reserved(host) {
 		return Target{}, false
 	}
 	_, parent, _ := strings.Cut(host, ".")

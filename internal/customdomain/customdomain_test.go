@@ -38,6 +38,7 @@ func TestLocate(t *testing.T) {
 		{"api.example.com", "/", "api1 $default /  "},
 		{"any.wild.example.com", "/v1/dev/pets", "api6 dev /pets v1 /v1/dev"},
 		{"any.wild.example.com", "/v2/dev", "  /v2/dev  "}, // ours, but it leads nowhere
+		{"sts.wild.example.com", "/v1/dev", "-"},           // not even by a wildcard
 		{"example.com", "/", "-"},
 		{"a.b.wild.example.com", "/v1/dev", "-"},
 		{"localhost:4566", "/orders", "-"},
@@ -69,6 +70,8 @@ func TestLocate(t *testing.T) {
 func TestValidName(t *testing.T) {
 	for name, want := range map[string]bool{
 		"api.example.com": true, "*.example.com": true, "": false, "nodot": false, "a..b": false, "-a.example.com": false, "exa mple.com": false, "a.*.example.com": false,
+		"api.localhost": true, "dynamodb.us-east-1.amazonaws.com": false, "x.amazonaws.com": false, "amazonaws.com": false, "*.amazonaws.com": false, "x.lambda-url.us-east-1.on.aws": false,
+		"sts.example.com": false, "localhost.localstack.cloud": false, "myamazonaws.com": true, "my.sts.example.com": true,
 		strings.Repeat("a", 63) + ".com": true, strings.Repeat("a", 64) + ".com": false, strings.Repeat("a.", 127): false,
 	} {
 		if ValidName(name) != want {

@@ -129,8 +129,16 @@ func (h *Handler) target(r *http.Request) (Target, bool) {
 	if t, ok := Match(r); ok {
 		return t, true
 	}
-	t, ok := h.names.Locate(r.Context(), r.Host, rawPath(r))
-	return Target{t.API, t.Stage, t.Path, &t.How}, ok
+	path := rawPath(r)
+	t, ok := h.names.Locate(r.Context(), r.Host, path)
+	if !ok || strings.HasPrefix(path, "/_brume/") {
+		return Target{}, false
+	}
+	// Whoever takes a name takes no call of a service that somebody signed.
+	if scope, signed := sigv4.Identify(r); signed && scope.Service != "execute-api" {
+		return Target{}, false
+	}
+	return Target{t.API, t.Stage, t.Path, &t.How}, true
 }
 
 // URL is where clients of a server at base reach an API. Names below localhost lead to this machine, so that APIs of one that

@@ -108,6 +108,13 @@ func (oneName) Locate(_ context.Context, host, path string) (customdomain.Target
 	return customdomain.Target{API: "a1", Stage: "dev", Path: rest, How: edge.CustomName{BasePath: "base", Prefix: "/base"}}, ok && host == "api.example.com"
 }
 
+// everyName takes whatever comes.
+type everyName struct{}
+
+func (everyName) Locate(_ context.Context, _, path string) (customdomain.Target, bool) {
+	return customdomain.Target{API: "a1", Stage: "dev", Path: path}, true
+}
+
 // A custom domain name is asked for only where neither host nor path name an API.
 func TestCustomDomainName(t *testing.T) {
 	e := &echo{}
@@ -119,6 +126,17 @@ func TestCustomDomainName(t *testing.T) {
 	h.ServeHTTP(httptest.NewRecorder(), r)
 	if e.last == nil || e.last.API != "a1" || e.last.Stage != "dev" || e.last.Path != "/a%2Fb" || *e.last.Custom != (edge.CustomName{BasePath: "base", Prefix: "/base"}) {
 		t.Errorf("%+v", e.last)
+	}
+	// Neither Brume's own pages nor calls that are signed for a service are a custom name's.
+	for service, want := range map[string]bool{"execute-api": true, "dynamodb": false} {
+		r := httptest.NewRequest("GET", "http://api.example.com/base", nil)
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/us-east-1/"+service+"/aws4_request, SignedHeaders=host;x-amz-date, Signature="+strings.Repeat("0", 64))
+		if h.Serves(r) != want {
+			t.Errorf("%s: %v", service, !want)
+		}
+	}
+	if New(e, noHTTP{}, noHTTP{}, everyName{}, nil).Serves(httptest.NewRequest("GET", "http://api.example.com/_brume/health", nil)) {
+		t.Error("a custom name takes Brume's own pages")
 	}
 }
 

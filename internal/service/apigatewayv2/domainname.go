@@ -9,6 +9,7 @@ import (
 	"brume/internal/awserr"
 	"brume/internal/customdomain"
 	"brume/internal/kv"
+	"brume/internal/kv/jsonrow"
 )
 
 // REST knows the REST APIs, which custom domain names may lead to besides those of this service.
@@ -228,19 +229,38 @@ func (s *Service) checkMapping(r kv.Reader, sc scope, row *customdomain.Row, i i
 	if i >= customdomain.MaxMappings {
 		return &api.TooManyRequestsException{LimitType: new("Maximum number of API mappings"), Message: new("Maximum number of API mappings for this domain name has been reached")}
 	}
+	socket, err := s.checkTarget(r, sc, m)
+	if err != nil {
+		return err
+	}
+	// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-custom-domain-names.html
+	for j := range row.Mappings {
+		other, err := jsonrow.Get[apiRow](r, apiKey(sc, row.Mappings[j].API))
+		if err != nil {
+			return err
+		}
+		if j != i && (other != nil && other.isSocket()) != socket {
+			return invalid("A WebSocket API cannot be mapped to the same custom domain name as an HTTP API or a REST API")
+		}
+	}
+	return nil
+}
+
+// checkTarget checks that the stage exists to which a mapping leads, and says whether it is one of a WebSocket API.
+func (s *Service) checkTarget(r kv.Reader, sc scope, m *customdomain.Mapping) (socket bool, err error) {
 	if s.REST != nil {
 		if known, err := s.REST.CheckStage(r, sc.account, sc.region, m.API, m.Stage); known || err != nil {
-			return err
+			return false, err
 		}
 	}
 	a, err := getAPI(r, sc, m.API)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if _, found := find(a.Stages, m.Stage, stageName); !found {
-		return invalid("Invalid stage identifier specified")
+		return false, invalid("Invalid stage identifier specified")
 	}
-	return nil
+	return a.isSocket(), nil
 }
 
 // CreateApiMapping leads a base path of a domain name to a stage of an HTTP or REST API.

@@ -81,6 +81,14 @@ func TestDomainNames(t *testing.T) {
 	must(0, mapTo(domain, "orders/v1", id, "$default"))
 	must(0, mapTo(domain, "rest", "rest", "dev"))
 	wantError(t, mapTo(domain, "orders/v1", id, "$default"), "ConflictException", "ApiMapping key already exists for this domain name")
+	socket := *must(g.CreateApi(g.ctx, &api.CreateApiInput{Name: new("s"), ProtocolType: new("WEBSOCKET"), RouteSelectionExpression: new("$request.body.action")})).ApiId
+	must(g.CreateStage(g.ctx, &api.CreateStageInput{ApiId: &socket, StageName: new("dev")}))
+	wantError(t, mapTo(domain, "socket", socket, "dev"), "BadRequestException", "A WebSocket API cannot be mapped to the same custom domain name")
+	g.domain("socket.example.com")
+	must(0, mapTo("socket.example.com", "", socket, "dev"))
+	wantError(t, mapTo("socket.example.com", "rest", "rest", "dev"), "BadRequestException", "A WebSocket API cannot be mapped to the same custom domain name")
+	must(g.DeleteDomainName(g.ctx, &api.DeleteDomainNameInput{DomainName: new("socket.example.com")}))
+	must(g.DeleteApi(g.ctx, &api.DeleteApiInput{ApiId: &socket}))
 	list := must(g.GetApiMappings(g.ctx, &api.GetApiMappingsInput{DomainName: new(domain), MaxResults: new("2")}))
 	if len(list.Items) != 2 || list.NextToken == nil {
 		t.Errorf("%+v", list)

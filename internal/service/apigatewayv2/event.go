@@ -3,6 +3,7 @@ package apigatewayv2
 import (
 	"encoding/json"
 	"errors"
+	"net/url"
 	"strings"
 	"unicode/utf8"
 
@@ -194,12 +195,17 @@ func (x *exchange) eventV1(out *outgoing) *eventV1 {
 	return e
 }
 
-// pathOf is the path that an event shows.
+// pathOf is the path that an event shows: in HTTP APIs it is decoded, whatever its name. The query string is not.
+// https://github.com/aws/aws-lambda-dotnet/pull/1901
 func (x *exchange) pathOf(out *outgoing) string {
+	path := x.rawPath
 	if out.pathMapped {
-		return x.prefix + out.path
+		path = x.prefix + out.path
 	}
-	return x.rawPath
+	if decoded, err := url.PathUnescape(path); err == nil {
+		return decoded
+	}
+	return path
 }
 
 func nilIfEmpty(m map[string]string) map[string]string {

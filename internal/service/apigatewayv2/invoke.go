@@ -282,7 +282,7 @@ func (s *Service) httpProxy(ctx context.Context, x *exchange) *edge.Response {
 var errNoVariable = errors.New("the integration's URI names a variable that the route's path does not have")
 
 // address is where a request goes: the integration's URI with the path's variables in it. A path that is mapped takes the
-// place of the URI's.
+// place of the URI's; behind the URI of the default route's comes the whole path of the request.
 func (x *exchange) address(uri string, out *outgoing) (string, error) {
 	var b strings.Builder
 	for uri != "" {
@@ -308,16 +308,24 @@ func (x *exchange) address(uri string, out *outgoing) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if out.pathMapped {
-		if u.Path, err = url.PathUnescape(out.path); err != nil {
-			u.Path = out.path
-		}
-		u.RawPath = edge.EscapePath(out.path)
+	switch {
+	case out.pathMapped:
+		setPath(u, edge.EscapePath(out.path))
+	case x.route.key.method == "" && x.rawPath != "/":
+		// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html#http-api-routes-default
+		setPath(u, strings.TrimSuffix(u.EscapedPath(), "/")+edge.EscapePath(x.rawPath))
 	}
 	if out.rawQuery != "" {
 		u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+out.rawQuery, "&")
 	}
 	return u.String(), nil
+}
+
+func setPath(u *url.URL, escaped string) {
+	u.Path, u.RawPath = escaped, escaped
+	if p, err := url.PathUnescape(escaped); err == nil {
+		u.Path = p
+	}
 }
 
 func (x *exchange) isGreedy(name string) bool {

@@ -53,14 +53,14 @@ func TestEvents(t *testing.T) {
 			t.Errorf("got %s\nwant %s", text, want)
 		}
 	}
-	same(send("/two/a%20b"), `{"version":"2.0","routeKey":"POST /two/{name}","rawPath":"/two/a%20b","rawQueryString":"a=1&a=2&b=x%20y","cookies":["c1=1","c2=2"],
+	same(send("/two/a%20b"), `{"version":"2.0","routeKey":"POST /two/{name}","rawPath":"/two/a b","rawQueryString":"a=1&a=2&b=x%20y","cookies":["c1=1","c2=2"],
 		"headers":{"header1":"v1,v2","content-type":"application/json","user-agent":"agent","x-amzn-trace-id":"Root=1-5e6722a7-cc56xmpl46db7ae02d4da47e",
 			"x-forwarded-for":"192.0.2.7","x-forwarded-port":"4566","x-forwarded-proto":"http"},
 		"queryStringParameters":{"a":"1,2","b":"x y"},"pathParameters":{"name":"a b"},"stageVariables":{"v":"x"},"body":"{\"k\":\"ü\"}","isBase64Encoded":false,
 		"requestContext":{"accountId":"123456789012","apiId":"API","domainName":"API.execute-api.us-east-1.localhost","domainPrefix":"API","routeKey":"POST /two/{name}",
-			"http":{"method":"POST","path":"/two/a%20b","protocol":"HTTP/1.1","sourceIp":"192.0.2.7","userAgent":"agent"},
+			"http":{"method":"POST","path":"/two/a b","protocol":"HTTP/1.1","sourceIp":"192.0.2.7","userAgent":"agent"},
 			"stage":"$default","time":"12/Mar/2026:19:03:58 +0000","timeEpoch":1773342238390}}`)
-	same(send("/one/a%20b"), `{"version":"1.0","resource":"/one/{name}","path":"/one/a%20b","httpMethod":"POST",
+	same(send("/one/a%20b"), `{"version":"1.0","resource":"/one/{name}","path":"/one/a b","httpMethod":"POST",
 		"headers":{"header1":"v2","cookie":"c1=1; c2=2","content-type":"application/json","user-agent":"agent","x-amzn-trace-id":"Root=1-5e6722a7-cc56xmpl46db7ae02d4da47e",
 			"x-forwarded-for":"192.0.2.7","x-forwarded-port":"4566","x-forwarded-proto":"http"},
 		"multiValueHeaders":{"header1":["v1","v2"],"cookie":["c1=1; c2=2"],"content-type":["application/json"],"user-agent":["agent"],"x-amzn-trace-id":["Root=1-5e6722a7-cc56xmpl46db7ae02d4da47e"],
@@ -70,7 +70,7 @@ func TestEvents(t *testing.T) {
 		"requestContext":{"accountId":"123456789012","apiId":"API","domainName":"API.execute-api.us-east-1.localhost","domainPrefix":"API","httpMethod":"POST",
 			"identity":{"accessKey":null,"accountId":null,"caller":null,"cognitoAuthenticationProvider":null,"cognitoAuthenticationType":null,"cognitoIdentityId":null,
 				"cognitoIdentityPoolId":null,"principalOrgId":null,"sourceIp":"192.0.2.7","user":null,"userAgent":"agent","userArn":null},
-			"path":"/one/a%20b","protocol":"HTTP/1.1","requestTime":"12/Mar/2026:19:03:58 +0000","requestTimeEpoch":1773342238390,
+			"path":"/one/a b","protocol":"HTTP/1.1","requestTime":"12/Mar/2026:19:03:58 +0000","requestTimeEpoch":1773342238390,
 			"resourceId":"POST /one/{name}","resourcePath":"/one/{name}","stage":"$default"}}`)
 	r := request(id, "POST", "/two/x", edge.Field{"Content-Type", "image/png"})
 	r.Body = []byte{0xff, 0}
@@ -247,6 +247,20 @@ func TestHTTPProxy(t *testing.T) {
 	// An entry that is set to nothing is taken out.
 	if p := must(g.UpdateIntegration(g.ctx, &api.UpdateIntegrationInput{ApiId: &id, IntegrationId: i.IntegrationId, RequestParameters: map[string]string{"append:header.x-one": ""}, ResponseParameters: map[string]map[string]string{"200": {}}})); len(p.RequestParameters) != 5 || len(p.ResponseParameters) != 0 {
 		t.Errorf("%+v", p)
+	}
+	// The default route's integration gets the whole path.
+	d := must(g.CreateIntegration(g.ctx, &api.CreateIntegrationInput{ApiId: &id, IntegrationType: new("HTTP_PROXY"), IntegrationUri: new("https://up.example/base?k=1"), IntegrationMethod: new("ANY")}))
+	must(g.CreateRoute(g.ctx, &api.CreateRouteInput{ApiId: &id, RouteKey: new("$default"), Target: new("integrations/" + *d.IntegrationId)}))
+	must(g.CreateStage(g.ctx, &api.CreateStageInput{ApiId: &id, StageName: new("dev"), AutoDeploy: new(true)}))
+	g.http.res = &edge.HTTPResult{Status: 200}
+	for path, want := range map[string]string{"/store/check%20out?q=1": "https://up.example/base/store/check%20out?k=1&q=1", "/": "https://up.example/base?k=1", "/dev/a%2Fb": "https://up.example/base/dev/a%2Fb?k=1"} {
+		if g.send(request(id, "GET", path)); g.http.last.URL != want {
+			t.Errorf("%s goes to %s", path, g.http.last.URL)
+		}
+	}
+	must(g.UpdateIntegration(g.ctx, &api.UpdateIntegrationInput{ApiId: &id, IntegrationId: d.IntegrationId, RequestParameters: map[string]string{"overwrite:path": "$request.path"}}))
+	if g.send(request(id, "GET", "/dev/a")); g.http.last.URL != "https://up.example/a?k=1" {
+		t.Error(g.http.last.URL)
 	}
 	g.http.err = errors.New("connection refused")
 	g.want(request(id, "GET", "/out/a"), 503, `{"message":"Service Unavailable"}`)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	api "brume/internal/api/lambda"
 	"brume/internal/blob"
@@ -104,7 +103,7 @@ func (s *Service) invocation(ctx context.Context, r ref, kind string, in *api.In
 	}
 	if len(payload) == 0 {
 		payload = []byte("{}")
-	} else if !json.Valid(payload) {
+	} else if !validPayload(payload) {
 		return nil, badRequest("Could not parse request body into json: Could not parse payload into json: %s", explainJSON(payload))
 	}
 	inv := &environment.Invocation{
@@ -126,19 +125,6 @@ func (s *Service) invocation(ctx context.Context, r ref, kind string, in *api.In
 
 func badRequest(format string, args ...any) error {
 	return &api.InvalidRequestContentException{Type: new(userFault), Message: new(fmt.Sprintf(format, args...))}
-}
-
-// explainJSON says why a payload is no JSON.
-func explainJSON(payload []byte) string {
-	var v json.RawMessage
-	err := json.Unmarshal(payload, &v)
-	if se, ok := errors.AsType[*json.SyntaxError](err); ok {
-		at := payload[:min(max(int(se.Offset)-1, 0), len(payload))]
-		line := strings.Count(string(at), "\n") + 1
-		column := len(at) - strings.LastIndexByte(string(at), '\n')
-		return fmt.Sprintf("%s at line %d, column %d", se.Error(), line, column)
-	}
-	return fmt.Sprint(err)
 }
 
 // invokeError is the API's error for a function that could not be run.

@@ -63,8 +63,8 @@ func TestInvokeRefuses(t *testing.T) {
 		in            *api.InvokeInput
 		code, message string
 	}{
-		"no JSON":        {&api.InvokeInput{Payload: []byte("{\n\"a\":x}")}, "InvalidRequestContentException", "Could not parse request body into json: Could not parse payload into json: invalid character 'x' looking for beginning of value at line 2, column 5"},
-		"half":           {&api.InvokeInput{Payload: []byte(`{"a":`)}, "InvalidRequestContentException", "Could not parse payload into json: unexpected end of JSON input"},
+		"no JSON":        {&api.InvokeInput{Payload: []byte("{\n\"a\":x}")}, "InvalidRequestContentException", "Could not parse request body into json: Could not parse payload into json: Unrecognized token 'x': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')\n at [Source: (byte[])\"{\n\"a\":x}\"; line: 2, column: 7]"},
+		"half":           {&api.InvokeInput{Payload: []byte(`{"a":`)}, "InvalidRequestContentException", "Could not parse payload into json: Unexpected end-of-input within/between Object entries\n at [Source: (byte[])\"{\"a\":\"; line: 1, column: 6]"},
 		"two":            {&api.InvokeInput{Payload: []byte(`1 2`)}, "InvalidRequestContentException", "Could not parse payload into json"},
 		"large":          {&api.InvokeInput{Payload: jsonOf(maxPayload + 1)}, "RequestTooLargeException", "6291457 byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"},
 		"large event":    {&api.InvokeInput{Payload: jsonOf(maxEventPayload + 1), InvocationType: new("Event")}, "RequestTooLargeException", "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)"},

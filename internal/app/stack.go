@@ -212,7 +212,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 
 	httpAPIs := apigatewayv2.New(apigatewayv2.Config{
 		Store: store, Lambda: functionCalls, HTTP: endpoints, Authorizer: dispatcher, Keys: signingKeys, Issuers: c.UserPools, Buckets: buckets, Log: log, REST: apis, Logs: gatewayLog,
-		Endpoint: func(apiID, region string) string { return executeapi.URL(public, apiID, region) }, APIKeys: apis, Services: serviceCalls,
+		Endpoint: func(apiID, region string) string { return executeapi.URL(public, apiID, region) }, APIKeys: apis, LogRoles: apis, Services: serviceCalls,
 	})
 	add(apigatewayv2api.Schema(), apigatewayv2api.Handlers(httpAPIs), httpAPIs.Checks)
 	apis.SetSocketStages(httpAPIs)

@@ -166,12 +166,22 @@ func checkLogging(r kv.Reader, sc scope, st *api.Stage) error {
 	if !logs {
 		return nil
 	}
+	role, err := roleForLogs(r, sc)
+	if err == nil && role == "" {
+		err = invalid("CloudWatch Logs role ARN must be set in account settings to enable logging")
+	}
+	return err
+}
+
+func roleForLogs(r kv.Reader, sc scope) (string, error) {
 	row, err := get[accountRow](r, accountKey(sc))
-	if err != nil {
-		return err
+	if err != nil || row == nil {
+		return "", err
 	}
-	if row == nil || value(row.CloudwatchRoleArn) == "" {
-		return invalid("CloudWatch Logs role ARN must be set in account settings to enable logging")
-	}
-	return nil
+	return value(row.CloudwatchRoleArn), nil
+}
+
+// LogRole is the role that an account has set for the logs of its APIs in a region; "" for none.
+func (s *Service) LogRole(r kv.Reader, account, region string) (string, error) {
+	return roleForLogs(r, scope{account, region})
 }

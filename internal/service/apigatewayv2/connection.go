@@ -297,6 +297,7 @@ func (s *Service) Connect(ctx context.Context, req *edge.Request) (edge.Session,
 		return nil, t.answer(faultThrottled), true
 	}
 	t.stage, t.route = st, st.socket.connect
+	t.beginLog()
 	if t.route != nil {
 		// A client that goes away does not stop its function, just as in AWS.
 		if refusal := s.connect(context.WithoutCancel(ctx), t); refusal != nil {

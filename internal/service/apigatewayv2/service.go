@@ -29,6 +29,12 @@ type Authorizer interface {
 	Authorize(ctx context.Context, checks []policy.Check) error
 }
 
+// LogRoles knows the role that an account has set for the logs of its APIs in a region.
+type LogRoles interface {
+	// LogRole is "" if none is set.
+	LogRole(r kv.Reader, account, region string) (string, error)
+}
+
 // Config is what a Service works with.
 type Config struct {
 	Store kv.Store
@@ -47,6 +53,8 @@ type Config struct {
 	REST REST
 	// Logs takes the access logs; nil if nothing is to be logged.
 	Logs *gatewaylog.Queue
+	// LogRoles knows the roles that execution logs are written as; nil if there are none.
+	LogRoles LogRoles
 	// Endpoint is the URL under which clients reach an API.
 	Endpoint func(apiID, region string) string
 	// Buckets are shared with other kinds of APIs, since one throttle of an account is for all of them.

@@ -18,6 +18,13 @@ type socketStage struct {
 	routes                        map[string]*socketRoute // those that messages choose
 	selection                     *selection
 	keyFromAuthorizer             bool
+	logging                       logging // of events that no route takes
+}
+
+// A logging says what the execution log keeps: "INFO", "ERROR" or "" of nothing; trace keeps what events and results hold, too.
+type logging struct {
+	level string
+	trace bool
 }
 
 type socketRoute struct {
@@ -32,6 +39,7 @@ type socketRoute struct {
 	// models choose the schema of a message; schemas are by the keys that they evaluate to.
 	models  *selection
 	schemas map[string]*jsonmodel.Schema
+	logging logging
 	problem string // why a schema cannot be used: then no message passes
 }
 
@@ -67,7 +75,7 @@ type socketResponse struct {
 }
 
 func (st *stage) compileSocket(settings *api.Stage, def *definition, authorizers map[string]*authorizer) *socketStage {
-	out := &socketStage{routes: map[string]*socketRoute{}, keyFromAuthorizer: value(def.KeySelection) == keyFromAuthorizer}
+	out := &socketStage{routes: map[string]*socketRoute{}, keyFromAuthorizer: value(def.KeySelection) == keyFromAuthorizer, logging: loggingOf(settings, "")}
 	out.selection, _ = parseSelection(value(def.Selection), messageVariables) // it was checked when it was set
 	integrations := map[string]*socketIntegration{}
 	for i := range def.Integrations {
@@ -78,7 +86,7 @@ func (st *stage) compileSocket(settings *api.Stage, def *definition, authorizers
 		row := &def.Routes[i]
 		r := &socketRoute{
 			id: *row.RouteId, key: *row.RouteKey, authorization: value(row.AuthorizationType), authorizer: authorizers[value(row.AuthorizerId)],
-			keyRequired: value(row.ApiKeyRequired), throttle: throttleOf(settings, *row.RouteKey), integration: integrations[targetOf(row)],
+			keyRequired: value(row.ApiKeyRequired), throttle: throttleOf(settings, *row.RouteKey), integration: integrations[targetOf(row)], logging: loggingOf(settings, *row.RouteKey),
 			respond: slices.ContainsFunc(def.RouteResponses, func(res routeResponse) bool { return res.Route == *row.RouteId }),
 		}
 		for name, c := range row.RequestParameters {
@@ -149,6 +157,25 @@ func (st *stage) compileSocketIntegration(row *api.Integration, responses []inte
 		}
 	}
 	return in
+}
+
+// loggingOf is what a stage sets for a route, or else for each of its routes.
+func loggingOf(st *api.Stage, key string) (l logging) {
+	own, all := st.RouteSettings[key], st.DefaultRouteSettings
+	if all == nil {
+		all = &api.RouteSettings{}
+	}
+	level, trace := own.LoggingLevel, own.DataTraceEnabled
+	if level == nil {
+		level = all.LoggingLevel
+	}
+	if trace == nil {
+		trace = all.DataTraceEnabled
+	}
+	if value(level) != api.LoggingLevelOff {
+		l.level, l.trace = value(level), value(trace)
+	}
+	return l
 }
 
 func compileTemplates(sources map[string]string, selection *string, variables func(string) bool) templates {

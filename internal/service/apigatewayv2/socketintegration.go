@@ -137,13 +137,14 @@ func readSocketAnswer(payload []byte) (*socketResult, bool) {
 func (s *Service) runFunction(ctx context.Context, t *turn, function, qualifier, role, source string, timeout time.Duration, payload []byte) (*edge.LambdaResult, *socketFault) {
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	t.sending(function, payload)
 	result, err := s.Lambda.Invoke(bounded, &edge.LambdaInvocation{
 		FunctionARN: function, Qualifier: qualifier, Payload: payload, SourceARN: source, SourceAccount: t.c.account, Region: t.c.region, RoleARN: role, TraceID: t.traceID,
 	})
 	var known awserr.Error
 	switch {
 	case err == nil:
-		t.integrationStatus = 200
+		t.received(200, result.Payload)
 		return result, nil
 	case ctx.Err() != nil:
 		return nil, faultUnavailable // Brume stops
@@ -153,6 +154,19 @@ func (s *Service) runFunction(ctx context.Context, t *turn, function, qualifier,
 		return nil, faultInternal("the function could not be invoked: " + known.ErrorCode() + ": " + known.ErrorMessage())
 	}
 	return nil, faultOurs(err)
+}
+
+// sending and received are the two ends of a call to a backend, for the logs.
+func (t *turn) sending(address string, payload []byte) {
+	t.asked = time.Now()
+	t.trace("Endpoint request body after transformations: %s", payload)
+	t.note("Sending request to %s", address)
+}
+
+func (t *turn) received(status int, payload []byte) {
+	t.integrationStatus = status
+	t.note("Received response. Status: %d, Integration latency: %d ms", status, time.Since(t.asked).Milliseconds())
+	t.trace("Endpoint response body before transformations: %s", payload)
 }
 
 // integrationRequest is the payload for an integration that is no proxy: what the chosen template makes of the message, or the
@@ -328,11 +342,12 @@ func (s *Service) callService(ctx context.Context, t *turn, body []byte) (*socke
 	}
 	bounded, cancel := context.WithTimeout(ctx, in.timeout)
 	defer cancel()
+	t.sending(in.uri, body)
 	result, err := s.Services.Call(bounded, c)
 	var known awserr.Error
 	switch {
 	case err == nil:
-		t.integrationStatus = result.Status
+		t.received(result.Status, result.Body)
 		return &socketResult{status: result.Status, header: result.Header, body: result.Body}, nil
 	case ctx.Err() != nil:
 		return nil, faultUnavailable
@@ -386,10 +401,11 @@ func (s *Service) sendTo(ctx context.Context, t *turn, body []byte) (*socketResu
 	}
 	bounded, cancel := context.WithTimeout(ctx, in.timeout)
 	defer cancel()
+	t.sending(call.URL, body)
 	result, err := s.HTTP.Send(bounded, call)
 	switch {
 	case err == nil:
-		t.integrationStatus = result.Status
+		t.received(result.Status, result.Body)
 		return &socketResult{status: result.Status, header: result.Header, body: result.Body}, nil
 	case ctx.Err() != nil:
 		return nil, faultUnavailable

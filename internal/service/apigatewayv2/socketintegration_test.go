@@ -13,6 +13,7 @@ import (
 	"brume/internal/awserr"
 	"brume/internal/edge"
 	"brume/internal/gatewaylog"
+	"brume/internal/kv"
 )
 
 // responses gives the integration of a route its responses, each with a template for all.
@@ -315,4 +316,79 @@ func mask(lines []string) []string {
 		}
 	}
 	return lines
+}
+
+// logRole is the role of every account.
+type logRole string
+
+func (l logRole) LogRole(_ kv.Reader, account, region string) (string, error) { return string(l), nil }
+
+// What the execution log says, by its level, and with what events hold only where that is asked for.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-logging.html
+func TestSocketExecutionLog(t *testing.T) {
+	quiet(t, func(t *testing.T, g *tester) {
+		kept := &keptLines{}
+		g.Logs, g.LogRoles = gatewaylog.NewQueue(kept, slog.New(slog.DiscardHandler)), logRole("arn:aws:iam::123456789012:role/logs")
+		id := g.socketAPI()
+		g.route(id, "$connect", toFunction())
+		g.route(id, "good", toFunction())
+		g.route(id, "bad", api.CreateIntegrationInput{IntegrationType: new("MOCK"), RequestTemplates: map[string]string{"$default": "no JSON"}})
+		level := func(level string, trace bool) {
+			must(g.UpdateStage(g.ctx, &api.UpdateStageInput{ApiId: &id, StageName: new("dev"), DefaultRouteSettings: &api.RouteSettings{LoggingLevel: &level, DataTraceEnabled: &trace}}))
+		}
+		lines := func() string {
+			kept.lines = nil
+			g.Logs.Write(t.Context())
+			return strings.Join(kept.lines, "\n")
+		}
+		level("INFO", true)
+		cl := g.dial(toSocket(id, edge.Field{"User-Agent", "test"}))
+		got := lines()
+		for _, part := range []string{"WebSocket Request Route: [$connect]", "Client [UserAgent: test, SourceIp: 192.0.2.7] is connecting to WebSocket API [" + id + "].", "Sending request to " + functionARN,
+			`Endpoint request body after transformations: {"headers":`, "Received response. Status: 200", `Endpoint response body before transformations: {"statusCode":200`, "Client [Connection Id: " + cl.id + "] connected to API [" + id + "] successfully."} {
+			if !strings.Contains(got, part) {
+				t.Errorf("there is no %q in\n%s", part, got)
+			}
+		}
+		if kept.stream.Stream = ""; kept.stream != (gatewaylog.Stream{Account: testAccount, Region: testRegion, Group: "/aws/apigateway/" + id + "/dev", RoleARN: "arn:aws:iam::123456789012:role/logs"}) {
+			t.Errorf("%+v", kept.stream)
+		}
+		long := `{"action":"good","x":"` + strings.Repeat("secret", 1000) + `"}`
+		cl.say(long)
+		got = lines()
+		if !strings.Contains(got, "Method request body before transformations: "+long[:100]) || !strings.Contains(got, "Method completed with status: 200") {
+			t.Errorf("%s", got)
+		}
+		for line := range strings.SplitSeq(got, "\n") {
+			if len(line) > 1024 || !strings.HasPrefix(line, "(") {
+				t.Errorf("%d bytes: %s", len(line), line)
+			}
+		}
+		level("INFO", false)
+		if cl.say(long); strings.Contains(lines(), "secret") {
+			t.Error("data is logged without being asked for")
+		}
+		level("ERROR", false)
+		if cl.say(`{"action":"good"}`); lines() != "" {
+			t.Errorf("%s", kept.lines)
+		}
+		cl.say(`{"action":"bad"}`)
+		if got := lines(); !strings.Contains(got, "Execution failed: Unable to parse statusCode") {
+			t.Errorf("%s", got)
+		}
+		cl.say("nobody's")
+		if got := lines(); !strings.Contains(got, "Execution failed: Forbidden") {
+			t.Errorf("%s", got)
+		}
+		level("OFF", true)
+		if cl.say(`{"action":"bad"}`); lines() != "" {
+			t.Errorf("%s", kept.lines)
+		}
+		level("INFO", false)
+		cl.hangUp(&edge.SocketClosed{Status: 1000})
+		<-cl.served
+		if got := lines(); !strings.Contains(got, "Client [Connection Id: "+cl.id+"] disconnected from API ["+id+"].") {
+			t.Errorf("%s", got)
+		}
+	})
 }

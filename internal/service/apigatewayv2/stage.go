@@ -194,6 +194,9 @@ func (s *Service) CreateStage(ctx context.Context, in *api.CreateStageInput) (*a
 		if err := row.checkStage(&st); err != nil {
 			return err
 		}
+		if err := s.checkLogRole(tx, scopeOf(ctx), row, &st); err != nil {
+			return err
+		}
 		row.Stages = insert(row.Stages, st, stageName)
 		if err := row.autoDeploy(tx); err != nil {
 			return err
@@ -285,7 +288,7 @@ func (s *Service) GetStages(ctx context.Context, in *api.GetStagesInput) (*api.G
 }
 
 // changeStage lets change work on a stage, and returns it as it is then.
-func (s *Service) changeStage(ctx context.Context, apiID, name string, change func(row *apiRow, st *api.Stage) error) (*api.Stage, error) {
+func (s *Service) changeStage(ctx context.Context, apiID, name string, change func(tx kv.Tx, row *apiRow, st *api.Stage) error) (*api.Stage, error) {
 	out := &api.Stage{}
 	err := s.changeAPI(ctx, apiID, func(tx kv.Tx, row *apiRow) error {
 		i, found := find(row.Stages, name, stageName)
@@ -293,7 +296,7 @@ func (s *Service) changeStage(ctx context.Context, apiID, name string, change fu
 			return noStage(name)
 		}
 		st := &row.Stages[i]
-		if err := change(row, st); err != nil {
+		if err := change(tx, row, st); err != nil {
 			return err
 		}
 		if err := row.autoDeploy(tx); err != nil {
@@ -310,7 +313,7 @@ func (s *Service) UpdateStage(ctx context.Context, in *api.UpdateStageInput) (*a
 	if err := checkAccessLog(scopeOf(ctx), in.AccessLogSettings); err != nil {
 		return nil, err
 	}
-	st, err := s.changeStage(ctx, *in.ApiId, *in.StageName, func(row *apiRow, st *api.Stage) error {
+	st, err := s.changeStage(ctx, *in.ApiId, *in.StageName, func(tx kv.Tx, row *apiRow, st *api.Stage) error {
 		if in.DeploymentId != nil && value(st.AutoDeploy) && !(in.AutoDeploy != nil && !*in.AutoDeploy) {
 			return invalid("Deployment ID cannot be set on a stage with autoDeploy enabled")
 		}
@@ -318,7 +321,10 @@ func (s *Service) UpdateStage(ctx context.Context, in *api.UpdateStageInput) (*a
 			st.DeploymentId = nil // what it serves from now on is the API as it is
 		}
 		merge(st, in)
-		return row.checkStage(st)
+		if err := row.checkStage(st); err != nil {
+			return err
+		}
+		return s.checkLogRole(tx, scopeOf(ctx), row, st)
 	})
 	if err != nil {
 		return nil, err
@@ -343,7 +349,7 @@ func (s *Service) DeleteStage(ctx context.Context, in *api.DeleteStageInput) (*a
 }
 
 func (s *Service) DeleteRouteSettings(ctx context.Context, in *api.DeleteRouteSettingsInput) (*api.DeleteRouteSettingsOutput, error) {
-	_, err := s.changeStage(ctx, *in.ApiId, *in.StageName, func(_ *apiRow, st *api.Stage) error {
+	_, err := s.changeStage(ctx, *in.ApiId, *in.StageName, func(_ kv.Tx, _ *apiRow, st *api.Stage) error {
 		if _, ok := st.RouteSettings[*in.RouteKey]; !ok {
 			return notFound("Unable to find RouteSettings by key %s", clip(*in.RouteKey))
 		}
@@ -357,7 +363,7 @@ func (s *Service) DeleteRouteSettings(ctx context.Context, in *api.DeleteRouteSe
 }
 
 func (s *Service) DeleteAccessLogSettings(ctx context.Context, in *api.DeleteAccessLogSettingsInput) (*api.DeleteAccessLogSettingsOutput, error) {
-	_, err := s.changeStage(ctx, *in.ApiId, *in.StageName, func(_ *apiRow, st *api.Stage) error {
+	_, err := s.changeStage(ctx, *in.ApiId, *in.StageName, func(_ kv.Tx, _ *apiRow, st *api.Stage) error {
 		st.AccessLogSettings = nil
 		return nil
 	})

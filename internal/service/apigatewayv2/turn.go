@@ -14,6 +14,7 @@ import (
 
 	api "brume/internal/api/apigatewayv2"
 	"brume/internal/edge"
+	"brume/internal/gatewaylog"
 	"brume/internal/jsonmodel"
 	"brume/internal/mapping"
 	"brume/internal/policy"
@@ -36,10 +37,13 @@ type turn struct {
 	closed    *edge.SocketClosed // of a DISCONNECT
 	vars      *vtl.Map
 
-	begun             time.Time
+	begun, asked      time.Time
 	integrated        bool // the integration was asked
 	latency           time.Duration
 	integrationStatus int
+
+	logging logging
+	lines   []gatewaylog.Event // of the execution log
 }
 
 func (c *connection) turn(key, event string, now time.Time) *turn {
@@ -170,6 +174,7 @@ func (s *Service) runMessage(ctx context.Context, t *turn) (*socketResult, *sock
 			t.key, t.route = key, st.routes[key]
 		}
 	}
+	t.beginLog()
 	if t.route == nil {
 		return nil, faultForbidden
 	}
@@ -189,7 +194,8 @@ func (s *Service) runDisconnect(ctx context.Context, t *turn) *socketFault {
 	if s.current(ctx, t) != nil {
 		return nil // the stage is gone, and with it whom to tell
 	}
-	if t.route = t.stage.socket.disconnect; t.route == nil {
+	t.route = t.stage.socket.disconnect
+	if t.beginLog(); t.route == nil {
 		return nil
 	}
 	_, fault := s.integrate(ctx, t)

@@ -224,7 +224,13 @@ func TestSocketRefusals(t *testing.T) {
 	fails("an import", "BadRequestException", "only supported for HTTP APIs", err)
 	_, err = g.UpdateApi(g.ctx, &api.UpdateApiInput{ApiId: &id, RouteSelectionExpression: new("$request.method $request.path")})
 	fails("the selection of HTTP APIs", "BadRequestException", "Invalid routeSelectionExpression", err)
-	if _, err := g.UpdateStage(g.ctx, &api.UpdateStageInput{ApiId: &id, StageName: new("dev"), DefaultRouteSettings: &api.RouteSettings{LoggingLevel: new("INFO"), DataTraceEnabled: new(true)}}); err != nil {
+	logged := &api.UpdateStageInput{ApiId: &id, StageName: new("dev"), DefaultRouteSettings: &api.RouteSettings{LoggingLevel: new("INFO"), DataTraceEnabled: new(true)}}
+	_, err = g.UpdateStage(g.ctx, logged)
+	fails("logs without a role", "BadRequestException", "CloudWatch Logs role ARN must be set in account settings to enable logging", err)
+	_, err = g.CreateStage(g.ctx, &api.CreateStageInput{ApiId: &id, StageName: new("more"), RouteSettings: map[string]api.RouteSettings{"$connect": {LoggingLevel: new("ERROR")}}})
+	fails("logs of a route without a role", "BadRequestException", "CloudWatch Logs role ARN must be set in account settings to enable logging", err)
+	g.LogRoles = logRole("arn:aws:iam::123456789012:role/logs")
+	if _, err := g.UpdateStage(g.ctx, logged); err != nil {
 		t.Error(err)
 	}
 

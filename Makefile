@@ -24,6 +24,8 @@ build: ## Build bin/brume
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/brume ./cmd/brume
 
 .PHONY: walkthrough
+# What `make run` has installed need not be installed again.
+walkthrough: RUNTIMES := BRUME_RUNTIMES_DIR=$(or $(patsubst %/nodejs,%,$(wildcard $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/brume/runtimes/nodejs)),$(CURDIR)/.brume/runtimes)
 walkthrough: build runtimes ## The whole story against a temporary Brume: user, role, table, function, API, key
 	@$(RUNTIMES) go run ./test/walkthrough -brume bin/brume
 

@@ -112,9 +112,9 @@ exports.handler = (event, context, callback) => {
 
 func TestNodeInitErrors(t *testing.T) {
 	each(t, nodejs, func(t *testing.T, r *Runtime) {
-		title := "Uncaught Exception"
+		title, status := "Uncaught Exception", 129
 		if modernNode(r) {
-			title = "Init Error"
+			title, status = "Init Error", 1
 		}
 		const good = "exports.handler = async () => 1; exports.value = 1;\n"
 		for _, tc := range []struct{ handler, code, typ, message string }{
@@ -130,7 +130,7 @@ func TestNodeInitErrors(t *testing.T) {
 		} {
 			f := run(t, r, tc.handler, one("index.js", tc.code))
 			f.failsInit(tc.typ, tc.message)
-			f.exits(129)
+			f.exits(status)
 			if events := f.logs(title); !strings.Contains(events[0], "Z\tundefined\tERROR\t"+title+" \t{\"errorType\":\""+tc.typ+`"`) {
 				t.Errorf("log %q", events)
 			}
@@ -142,7 +142,7 @@ func TestNodeInitErrors(t *testing.T) {
 			if !ok || e.Type != "Runtime.ImportModuleError" || !strings.Contains(string(e.Payload), `"errorMessage":"Error: Cannot find module 'no`) {
 				t.Errorf("%v\n%s", err, f.stdout)
 			}
-			f.exits(129)
+			f.exits(status)
 		}
 		// https://repost.aws/knowledge-center/lambda-import-module-error-nodejs
 		f := run(t, r, "index.handler", one("index.mjs", "import 'not-there'\n"))
@@ -151,6 +151,13 @@ func TestNodeInitErrors(t *testing.T) {
 			t.Errorf("%v\n%s", err, f.stdout)
 		}
 		f = nodeFunction(t, r, "Promise.reject(new Error('nobody cares')); exports.handler = async () => 1; setTimeout(() => {}, 1e6)\n")
+		if modernNode(r) {
+			if _, ok := errors.AsType[*runtimeapi.ExitError](f.env.Ready(deadline(t))); !ok {
+				t.Error("no exit error")
+			}
+			f.exits(1)
+			return
+		}
 		f.failsInit("Runtime.UnhandledPromiseRejection", "Error: nobody cares")
 		f.exits(128)
 	})
@@ -482,5 +489,18 @@ exports.handler = (event, context) => {
 		f.fails(`"null"`, "object", "null")
 		f.fails(`"object"`, "object", "[object Object]")
 		f.fails(`"evil"`, "handled", "callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack")
+
+		// Errors that no handler catches end the process, as Node.js does that.
+		for _, body := range []string{"setTimeout(() => { throw new TypeError('later') }, 1); await new Promise((ok) => setTimeout(ok, 9000))",
+			"Promise.reject(new TypeError('later')); await new Promise((ok) => setTimeout(ok, 9000))"} {
+			f = nodeFunction(t, r, "exports.handler = async () => {"+body+"}")
+			if _, err := f.tryInvoke(`1`); err == nil {
+				t.Error("no error")
+			}
+			f.exits(1)
+			if !strings.Contains(f.stdout.String(), "TypeError: later") {
+				t.Errorf("output %s", f.stdout)
+			}
+		}
 	})
 }

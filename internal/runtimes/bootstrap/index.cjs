@@ -745,9 +745,11 @@ async function main() {
   patchConsole();
   provideGlobal();
   const runtime = new Runtime(connection);
-  process.on('uncaughtException', (e) => runtime.crash('Uncaught Exception', e, 129));
-  process.on('unhandledRejection', (reason, promise) =>
-    runtime.crash('Unhandled Promise Rejection', new UnhandledPromiseRejection(reason, promise), 128));
+  if (!MODERN) { // which leaves the end of the process to Node.js
+    process.on('uncaughtException', (e) => runtime.crash('Uncaught Exception', e, 129));
+    process.on('unhandledRejection', (reason, promise) =>
+      runtime.crash('Unhandled Promise Rejection', new UnhandledPromiseRejection(reason, promise), 128));
+  }
   process.on('beforeExit', () => {
     const run = whenIdle;
     clearIdle();
@@ -757,7 +759,8 @@ async function main() {
   try {
     handler = await load(env.LAMBDA_TASK_ROOT ?? '/var/task', env._HANDLER ?? '');
   } catch (e) {
-    runtime.crash(MODERN ? 'Init Error' : 'Uncaught Exception', e, 129);
+    if (MODERN) runtime.crash('Init Error', e, 1);
+    else runtime.crash('Uncaught Exception', e, 129);
     return;
   }
   runtime.serve(handler);

@@ -141,3 +141,23 @@ func TestBatches(t *testing.T) {
 		t.Errorf("%d lines, %d bytes", n, q.bytes.Load())
 	}
 }
+
+// Whatever the format and the values are, a line is one line, and not too long.
+func FuzzLine(f *testing.F) {
+	f.Add(`{"id":"$context.requestId","x":"$context.a.b"}`, "v")
+	f.Add("$context.$context..x.", "a\nb\x7f")
+	f.Fuzz(func(t *testing.T, format, value string) {
+		if Check("", format, "1", "r") != "" {
+			return
+		}
+		line := Line(format, func(name string) (string, bool) {
+			if name != strings.Trim(name, ".") || strings.Contains(name, "..") {
+				t.Errorf("the name %q", name)
+			}
+			return value, true
+		})
+		if len(line) > maxLine || strings.ContainsAny(line, "\r\n") {
+			t.Errorf("%q", line)
+		}
+	})
+}

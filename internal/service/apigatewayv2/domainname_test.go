@@ -2,6 +2,8 @@ package apigatewayv2
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	api "brume/internal/api/apigatewayv2"
@@ -161,4 +163,24 @@ func TestRequestByDomainName(t *testing.T) {
 		}
 	}
 	g.want(byName("other", "", "/pets"), 404, `{"message":"Not Found"}`)
+}
+
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+func TestMappingLimits(t *testing.T) {
+	g := newTester(t)
+	id := g.api(nil)
+	g.domain("api.example.com")
+	add := func(key string) error {
+		_, err := g.CreateApiMapping(g.ctx, &api.CreateApiMappingInput{DomainName: new("api.example.com"), ApiMappingKey: &key, ApiId: &id, Stage: new("$default")})
+		return err
+	}
+	must(0, add(strings.Repeat("k", 300)))
+	wantError(t, add(strings.Repeat("k", 301)), "BadRequestException", "ApiMapping key")
+	for i := range customdomain.MaxMappings - 1 {
+		must(0, add(fmt.Sprint("a/", i)))
+	}
+	wantError(t, add("more"), "TooManyRequestsException", "API mappings")
+	// What is there can still be changed.
+	first := must(g.GetApiMappings(g.ctx, &api.GetApiMappingsInput{DomainName: new("api.example.com"), MaxResults: new("1")})).Items[0]
+	must(g.UpdateApiMapping(g.ctx, &api.UpdateApiMappingInput{DomainName: new("api.example.com"), ApiMappingId: first.ApiMappingId, ApiId: &id, ApiMappingKey: new("changed")}))
 }

@@ -3,7 +3,9 @@ package schema
 import (
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -25,6 +27,33 @@ type plan struct {
 	// own says that the shape has constraints, deep that it has or that one it reaches has.
 	own, deep bool
 	pattern   func() *regexp.Regexp // nil if there is none
+	// matched is the last text of some length that the pattern matched: the ARN of a function comes again and again, and its
+	// pattern takes longer than the rest of the check.
+	matched atomic.Pointer[string]
+}
+
+// Texts of these lengths are remembered: shorter ones are matched soon, and longer ones take room.
+const minMatched, maxMatched = 32, 256
+
+// matches says whether a text has the form that a shape wants.
+func (v *Validator) matches(shape int, s string) bool {
+	p := &v.plans[shape]
+	if p.pattern == nil {
+		return true
+	}
+	if len(s) >= minMatched {
+		if last := p.matched.Load(); last != nil && *last == s {
+			return true
+		}
+	}
+	if !p.pattern().MatchString(s) {
+		return false
+	}
+	if len(s) >= minMatched && len(s) <= maxMatched && !v.svc.Shapes[shape].Sensitive {
+		kept := strings.Clone(s) // what it is a part of may be large
+		p.matched.Store(&kept)
+	}
+	return true
 }
 
 // NewValidator returns the validator of a service. A pattern that does not compile panics when it is first needed: the
@@ -123,7 +152,7 @@ func (v *Validator) text(shape int, s string) violation {
 		}
 		bad = v.length(shape, n)
 	}
-	if p := v.plans[shape].pattern; p != nil && !p().MatchString(s) {
+	if !v.matches(shape, s) {
 		bad |= noMatch
 	}
 	if len(sh.Enum) > 0 && !slices.Contains(sh.Enum, s) {

@@ -278,6 +278,33 @@ func BenchmarkValidate(b *testing.B) {
 	}
 }
 
+// The ARN of a function comes with every one of its invocations.
+func BenchmarkValidateInvoke(b *testing.B) {
+	v := schema.NewValidator(lambda.Schema())
+	shape := input(b, lambda.Schema(), "Invoke")
+	in := &lambda.InvokeInput{FunctionName: new("arn:aws:lambda:us-east-1:123456789012:function:a-function-of-some-name")}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := v.Validate(shape, in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// A text that was right once does not make others right.
+func TestRememberedTexts(t *testing.T) {
+	v := schema.NewValidator(lambda.Schema())
+	shape := input(t, lambda.Schema(), "Invoke")
+	arn := "arn:aws:lambda:us-east-1:123456789012:function:" + strings.Repeat("f", 20)
+	for range 2 {
+		for name, ok := range map[string]bool{arn: true, arn + "g": true, arn + "!": false, arn[:40] + "?": false, "": false} {
+			if err := v.Validate(shape, &lambda.InvokeInput{FunctionName: &name}); (err == nil) != ok {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
 // FuzzValidate builds inputs out of bytes and checks that the quick walk and the one that explains agree, and that the
 // order in which a map is walked changes nothing.
 func FuzzValidate(f *testing.F) {

@@ -341,6 +341,49 @@ func TestConflictingLengths(t *testing.T) {
 	}
 }
 
+// A client that waits for leave to send a body gets it, but not for a body that is too large.
+// https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1
+func TestExpect(t *testing.T) {
+	e := &echo{}
+	srv := httptest.NewServer(New(e, noHTTP{}, noHTTP{}, oneName{}, nil))
+	defer srv.Close()
+	for expect, want := range map[string]string{
+		"Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc":                  "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK",
+		"Expect: 100-Continue\r\nContent-Length: 0\r\n\r\n":                     "HTTP/1.1 200 OK",
+		"Expect: 100-continue\r\nContent-Length: 10485761\r\n\r\n":              "HTTP/1.1 413 ",
+		"Expect: something\r\nContent-Length: 3\r\n\r\nabc":                     "HTTP/1.1 417 ",
+		"Expect: 100-continue\r\nX: " + strings.Repeat("x", 11000) + "\r\n\r\n": "HTTP/1.1 431 ",
+	} {
+		got := exchange(t, srv.Listener.Addr().String(), "POST /dev HTTP/1.1\r\nHost: a1.execute-api.localhost\r\nConnection: close\r\n"+expect)
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%.60q: got %.200q", expect, got)
+		}
+	}
+}
+
+// Paths that are not well encoded are refused; in a query what cannot be decoded stays as it is.
+func TestMalformedEncodings(t *testing.T) {
+	e := &echo{}
+	srv := httptest.NewServer(New(e, noHTTP{}, noHTTP{}, oneName{}, nil))
+	defer srv.Close()
+	for target, want := range map[string]string{
+		"/dev/%": "400", "/dev/%zz": "400", "/dev/%f": "400", "/dev/a\x00b": "400", "/dev/a b": "400", "dev": "400", "/dev/\x7f": "400",
+		"/dev/%ff%00": "200 /%ff%00 []", "/dev/é\xff": "200 /é\xff []", "/dev/..%2f../": "200 /..%2f../ []", "/dev/../x": "200 /../x []", "/dev//": "200 // []",
+		"/dev?a=%zz&%=1&b=%ff": "200  [{a %zz} {% 1} {b \xff}]", "/dev?&&=&==&a": "200  [{ } { =} {a }]",
+	} {
+		e.last = nil
+		got := exchange(t, srv.Listener.Addr().String(), "GET "+target+" HTTP/1.1\r\nHost: a1.execute-api.localhost\r\nConnection: close\r\n\r\n")
+		_, status, _ := strings.Cut(got, " ")
+		shown := status[:3]
+		if e.last != nil {
+			shown += fmt.Sprintf(" %s %v", e.last.Path, e.last.Query)
+		}
+		if shown != want {
+			t.Errorf("%q: got %q, want %q", target, shown, want)
+		}
+	}
+}
+
 // deadlines is a connection that knows by when its client has to be done.
 type deadlines struct {
 	*httptest.ResponseRecorder

@@ -24,7 +24,7 @@ import (
 
 const (
 	// coldStarts is how often a function is made, and again how often it is updated.
-	coldStarts = 12
+	coldStarts = 10
 	// coldPause is what a machine has between two cold starts to get another sandbox ready.
 	coldPause = 300 * time.Millisecond
 )

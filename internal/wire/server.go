@@ -186,6 +186,7 @@ type exchange struct {
 	start    time.Time
 	path     string        // of the operation, escaped, where that is not the request's
 	events   schema.Events // of an output that is a stream
+	stranger string        // the service that was asked for, if it is none of ours and its name one that services have
 }
 
 // serveOperation serves a call of an operation. One that was sent to a stage has a path of its own there.
@@ -415,7 +416,10 @@ func (s *Server) finish(r *http.Request, x *exchange, status int, code string, s
 		operation = x.op.Name
 	}
 	d := s.Now().Sub(x.start)
-	s.Metrics.Call(service, operation, status, code, d)
+	s.Metrics.Call(service, operation, status, code, d) // with names of ours alone: others have no end
+	if x.stranger != "" {
+		service = x.stranger
+	}
 	obs.LogCall(r.Context(), s.Log, &obs.Call{
 		Service: service, Operation: operation, Status: status, Start: x.start, Duration: d, Bytes: size,
 		RequestID: x.info.RequestID, Principal: x.info.Principal.ARN, Region: x.info.Region, Source: x.info.SourceIP, Error: code,

@@ -279,4 +279,8 @@ func TestMetricsAreBounded(t *testing.T) {
 	if n == 0 || n > 60 {
 		t.Errorf("%d time series", n)
 	}
+	// The log says what was asked for.
+	if log := h.log.String(); !strings.Contains(log, " service=x0 operation=unknown status=501 ") || strings.Contains(log, " service=x1 ") {
+		t.Error("the log does not name the services that are not here")
+	}
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -52,6 +53,8 @@ func xmlServices() []string {
 	return []string{"s3", "s3express", "s3-outposts", "route53", "cloudfront"}
 }
 
+var signingName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,40}$`)
+
 // refuseStranger says what is wrong with a request that is for no service of ours.
 func (s *Server) refuseStranger(r *http.Request, x *exchange) error {
 	protocol := x.endpoint.svc.Protocol
@@ -64,6 +67,9 @@ func (s *Server) refuseStranger(r *http.Request, x *exchange) error {
 		}
 	}
 	if scope, ok := sigv4.Identify(r); ok {
+		if signingName.MatchString(scope.Service) {
+			x.stranger = scope.Service
+		}
 		return &awserr.Generic{
 			Code: "NotImplemented", Status: http.StatusNotImplemented,
 			Message: fmt.Sprintf("Brume does not implement the service %q.", scope.Service),

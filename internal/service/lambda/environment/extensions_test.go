@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -164,14 +165,15 @@ def handler(event, context):
 		f.Layers = []string{h.zip(f, map[string]string{"extensions/x": strings.Replace(extension, `print("bye"`, `time.sleep(0.5); print("bye"`, 1)}).Code}
 		for event, want := range map[string]struct{ typ, reason string }{
 			"die":   {"Runtime.ExitError", "failure"},
-			"spin":  {"Sandbox.Timedout", "timeout"},
 			"child": {"Sandbox.Timedout", "timeout"},
 		} {
 			f.Generation++
 			f.LogGroup, f.Timeout = event, 20*time.Second
 			h.invoke(f, `"fine"`)
 			f.Generation++
-			f.Timeout = 5 * time.Second
+			if want.reason == "timeout" {
+				f.Timeout = 2 * time.Second
+			}
 			r := h.expectFailure(f, `"`+event+`"`, want.typ, "")
 			expectLog(t, r, "(?s)\nSTART .*\nEND .*\nREPORT .*$")
 			eventually(t, "nothing is left", h.count(0, 0))
@@ -185,11 +187,16 @@ def handler(event, context):
 		// A runtime that ends between two invocations costs nobody anything.
 		f.Generation++
 		f.LogGroup, f.Timeout = "later", 20*time.Second
-		f.Code = h.python("import os, threading\ndef handler(e, c):\n  if e: threading.Timer(0.03, os._exit, [3]).start()").Code
-		h.invoke(f, "1")
+		h.invoke(f, `"fine"`)
+		eventually(t, "it is idle", h.count(1, 1))
+		h.manager.mu.Lock()
+		for e := range h.manager.all {
+			e.proc.SignalCommand(syscall.SIGKILL)
+		}
+		h.manager.mu.Unlock()
 		eventually(t, "the extension has finished", func() bool { return strings.Contains(h.logs.text("later"), "bye failure True\n") })
 		eventually(t, "nothing is left", h.count(0, 0))
-		h.invoke(f, "0")
+		h.invoke(f, `"fine"`)
 	})
 }
 

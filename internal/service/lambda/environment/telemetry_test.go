@@ -307,7 +307,7 @@ func TestTelemetryFailures(t *testing.T) {
 		"sleep": {`"status":"timeout",`, `"status":"timeout"}`},
 	} {
 		f.Generation++
-		f.LogGroup, f.Timeout = event, 4*time.Second
+		f.LogGroup, f.Timeout = event, 3*time.Second
 		h.fails(f, `"`+event+`"`)
 		var events []delivery
 		eventually(t, "the subscriber has finished", func() bool { events = got(t, h.logs.text(event)); return len(events) > 0 })

@@ -64,11 +64,7 @@ func (s *Service) authorize(ctx context.Context, x *exchange) (*edge.Response, e
 	return forbidden(), nil // what we do not know does not pass
 }
 
-// info says who calls, for the evaluation of policies.
-func (x *exchange) info(p call.Principal) *call.Info {
-	return infoOf(x.req, x.stage.api, x.requestID, p)
-}
-
+// infoOf says who calls, for the evaluation of policies.
 func infoOf(req *edge.Request, d *deployed, requestID string, p call.Principal) *call.Info {
 	ip := req.SourceIP
 	if ip.IsValid() {

@@ -154,10 +154,7 @@ func (c *conn) fill() error {
 	n, err := c.nc.Read(c.read[c.w:])
 	c.w += n
 	if n > 0 {
-		c.env.mu.Lock()
-		parked := c.env.parked == c
-		c.env.mu.Unlock()
-		if parked {
+		if c.isHeld() { // answers would gather behind the one that is to come
 			return errors.New("runtimeapi: a request behind an unanswered one")
 		}
 		return nil

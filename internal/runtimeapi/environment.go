@@ -190,6 +190,15 @@ func (e *Environment) await(ctx context.Context, so func() bool) error {
 	}
 }
 
+// soon is until when something may be written: not for long, and not after ctx.
+func soon(ctx context.Context) time.Time {
+	deadline := time.Now().Add(writeTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		return d
+	}
+	return deadline
+}
+
 // Invoke hands inv to the runtime, as soon as it asks for one, and waits for the answer. The runtime may go on working
 // after it has answered: Ready says when it is done.
 //
@@ -215,17 +224,14 @@ func (e *Environment) Invoke(ctx context.Context, inv *Invocation) (*Result, err
 		e.parked = nil
 		e.enter(invoked)
 	}
-	announce := func() {}
+	announce := func(time.Time) {}
 	if len(e.extensions) > 0 {
 		announce = e.announce(k.invokeEvent(), func(x *extension) bool { return x.invoke && !x.left })
 	}
 	e.mu.Unlock()
-	announce()
+	deadline := soon(ctx)
+	announce(deadline)
 	if c != nil {
-		deadline := time.Now().Add(writeTimeout)
-		if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-			deadline = d
-		}
 		c.sendInvocation(k, deadline)
 	}
 	select {

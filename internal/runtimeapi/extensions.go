@@ -55,6 +55,12 @@ func (e *ExtensionError) Unwrap() error { return e.Err }
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
 const maxExtensions = 10
 
+// Bounds of a registration, in bytes.
+const (
+	maxRegistration  = 64 << 10
+	maxExtensionName = 255 // that of a file
+)
+
 // An extension is a process that has registered for events.
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
 type extension struct {
@@ -129,7 +135,7 @@ func (e *Environment) ExtensionEnded(name string, err error) {
 }
 
 // announce sends an event to the extensions that want it. e.mu is held; the writing is done after send is called without it.
-func (e *Environment) announce(event []byte, wants func(*extension) bool) (send func()) {
+func (e *Environment) announce(event []byte, wants func(*extension) bool) (send func(deadline time.Time)) {
 	var conns []*conn
 	for _, x := range e.extensions {
 		switch {
@@ -141,9 +147,9 @@ func (e *Environment) announce(event []byte, wants func(*extension) bool) (send 
 			x.event = event
 		}
 	}
-	return func() {
+	return func(deadline time.Time) {
 		for _, c := range conns {
-			c.sendEvent(event)
+			c.sendEvent(event, deadline)
 		}
 	}
 }
@@ -194,7 +200,7 @@ func (e *Environment) Shutdown(ctx context.Context, reason string) {
 		return wants
 	})
 	e.mu.Unlock()
-	send()
+	send(soon(ctx))
 	for {
 		e.mu.Lock()
 		over := e.state == closed || !slices.ContainsFunc(e.extensions, func(x *extension) bool { return x.told && !x.left })
@@ -213,17 +219,20 @@ func (e *Environment) Shutdown(ctx context.Context, reason string) {
 }
 
 func (c *conn) handleRegister(r *request) error {
+	if r.length > maxRegistration {
+		return c.refuse(r, 403, "InvalidRequestFormat", "Exceeded"+maxSize(maxRegistration))
+	}
 	body, err := c.readBody(r)
 	if err != nil && err != errTooLarge {
 		return err
 	}
 	var want struct{ Events []string }
-	if err != nil || len(body.data) > 0 && json.Unmarshal(body.data, &want) != nil {
+	if err != nil || len(body.data) > maxRegistration || len(body.data) > 0 && json.Unmarshal(body.data, &want) != nil {
 		c.replyError(r, 403, "InvalidRequestFormat", "The request is not a JSON object with events")
 		return nil
 	}
 	external := slices.Contains(c.env.function.Extensions, r.extension)
-	x := &extension{name: r.extension, id: newIdentifier(), events: want.Events}
+	x := &extension{name: r.extension, id: newIdentifier()}
 	for _, event := range want.Events {
 		switch event {
 		case "INVOKE":
@@ -235,6 +244,9 @@ func (c *conn) handleRegister(r *request) error {
 			c.replyError(r, 403, "Extension.InvalidEventType", event+": ErrorInvalidEventType")
 			return nil
 		}
+		if !slices.Contains(x.events, event) {
+			x.events = append(x.events, event)
+		}
 	}
 	e := c.env
 	e.mu.Lock()
@@ -242,7 +254,7 @@ func (c *conn) handleRegister(r *request) error {
 	switch {
 	case x.name == "":
 		typ, message = "Extension.InvalidExtensionName", "Empty extension name"
-	case strings.ContainsAny(x.name, "/\""):
+	case strings.ContainsAny(x.name, "/\"") || len(x.name) > maxExtensionName:
 		typ, message = "Extension.InvalidExtensionName", "Invalid extension name"
 	case e.state != started && !external:
 		typ, message = "Extension.RegistrationClosed", "Extension registration closed already"
@@ -303,25 +315,27 @@ func (c *conn) handleEvent(r *request) error {
 		return nil
 	}
 	e := c.env
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	x.asked = true
-	if event := x.event; event != nil {
-		x.event = nil
-		c.sendEvent(event)
-		return nil
-	}
-	if x.told {
-		x.left = true // it has finished
-		e.wake()
-	}
-	if x.conn != nil && x.conn != c {
-		x.conn.nc.Close() // it has given it up
-	}
 	c.hold(true)
-	x.conn = c
-	if e.state == ready {
-		e.wake()
+	e.mu.Lock()
+	x.asked = true
+	event := x.event
+	x.event = nil
+	if event == nil {
+		if x.told {
+			x.left = true // it has finished
+			e.wake()
+		}
+		if x.conn != nil && x.conn != c {
+			x.conn.nc.Close() // it has given it up
+		}
+		x.conn = c
+		if e.state == ready {
+			e.wake()
+		}
+	}
+	e.mu.Unlock()
+	if event != nil {
+		c.sendEvent(event, time.Now().Add(writeTimeout))
 	}
 	return nil
 }
@@ -408,11 +422,11 @@ func (e *Environment) ended(c *conn) {
 }
 
 // sendEvent writes an event, behind everything that is to be written already.
-func (c *conn) sendEvent(event []byte) {
+func (c *conn) sendEvent(event []byte, deadline time.Time) {
 	c.hold(false)
 	c.replyWith(200, false, "", string(event))
 	c.wmu.Lock()
-	c.flushLocked(time.Now().Add(writeTimeout))
+	c.flushLocked(deadline)
 	c.wmu.Unlock()
 }
 

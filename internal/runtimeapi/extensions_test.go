@@ -1,12 +1,15 @@
 package runtimeapi
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -208,4 +211,109 @@ func TestExtensionRefused(t *testing.T) {
 		c.register("y"+string(rune('a'+i)), `{}`, 200)
 	}
 	c.register("z", `{}`, 403)
+}
+
+// What an extension sends while it waits for an event ends its connection: answers to it would gather until there is one.
+func TestRequestsBehindEvent(t *testing.T) {
+	e, addr := startFunction(t, Function{})
+	c := dial(t, addr)
+	id, _ := c.register("x", `{"events":["INVOKE"]}`, 200)
+	c.ask(id)
+	for e.Extensions()[0].State != "Ready" {
+		time.Sleep(time.Millisecond)
+	}
+	c.sendTo("register", "", "{}")
+	if _, err := c.r.ReadByte(); err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the connection goes on: %v", err)
+	}
+}
+
+// A pipe is a listener of connections that hold no byte that is not read.
+type pipe struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func (p *pipe) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipe) Close() error   { close(p.done); return nil }
+func (p *pipe) Addr() net.Addr { return nil }
+
+func (p *pipe) dial(t *testing.T) *client {
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { ours.Close() })
+	ours.SetDeadline(time.Now().Add(20 * time.Second))
+	p.conns <- theirs
+	return &client{t, ours, bufio.NewReader(ours)}
+}
+
+// An extension that asks for an event, and does not read it, holds up nobody who wants to know something of the environment.
+func TestEventThatIsNotRead(t *testing.T) {
+	p := &pipe{make(chan net.Conn), make(chan struct{})}
+	e := NewFunction(p, Function{})
+	runtime, x := p.dial(t), p.dial(t)
+	id, _ := x.register("x", `{"events":["INVOKE"]}`, 200)
+	runtime.next()
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan struct{})
+	t.Cleanup(func() { cancel(); <-over; x.Close(); e.Close() })
+	go func() { defer close(over); e.Invoke(ctx, &Invocation{RequestID: "1"}) }()
+	runtime.receive(200)
+	x.ask(id) // there is an event
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		for e.Extensions()[0].State != "Ready" {
+			time.Sleep(time.Millisecond)
+		}
+		e.HasExtensions()
+	}()
+	select {
+	case <-asked:
+	case <-time.After(writeTimeout / 3):
+		t.Error("an extension holds the environment's lock")
+	}
+}
+
+// Neither does it hold up an invocation beyond its deadline.
+func TestEventIsNotWaitedForLong(t *testing.T) {
+	p := &pipe{make(chan net.Conn), make(chan struct{})}
+	e := NewFunction(p, Function{})
+	runtime, x := p.dial(t), p.dial(t)
+	id, _ := x.register("x", `{"events":["INVOKE"]}`, 200)
+	x.ask(id)
+	runtime.next()
+	if err := e.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	over := make(chan struct{})
+	t.Cleanup(func() { x.Close(); runtime.Close(); <-over; e.Close() })
+	go func() { defer close(over); e.Invoke(ctx, &Invocation{RequestID: "1"}) }()
+	select {
+	case <-over:
+	case <-time.After(writeTimeout / 3):
+		t.Error("an extension holds the invocation up")
+	}
+}
+
+// What an extension registers with is bounded.
+func TestRegistrationIsBounded(t *testing.T) {
+	e, addr := startFunction(t, Function{})
+	c := dial(t, addr)
+	c.register("x", `{"events":["INVOKE"`+strings.Repeat(`,"INVOKE"`, maxRegistration/9)+`]}`, 403)
+	c = dial(t, addr)
+	c.register(strings.Repeat("x", maxExtensionName+1), `{}`, 403)
+	c.register(strings.Repeat("x", maxExtensionName), `{"events":["INVOKE","INVOKE"]}`, 200)
+	if got := e.Extensions()[0].Events; len(got) != 1 {
+		t.Errorf("%q", got)
+	}
 }

@@ -219,7 +219,7 @@ func newStack(ctx context.Context, c Config, endpoint string, log *slog.Logger) 
 	connections := httpAPIs.Connections()
 	add(managementapi.Schema(), managementapi.Handlers(connections), connections.Checks)
 	s.sockets = httpAPIs
-	dataPlane := executeapi.New(apis, httpAPIs, httpAPIs, &customdomain.Names{Store: store, Log: log}, tokens)
+	dataPlane := executeapi.New(apis, httpAPIs, httpAPIs, &customdomain.Names{Store: store, Log: log, Own: public.Hostname()}, tokens)
 
 	if err := writeClient(ctx, c, endpoint, identities, isNew); err != nil {
 		return s, err

@@ -108,10 +108,28 @@ func (row *Row) Belongs(account, region string) bool {
 	return row.Account == account && row.Region == region
 }
 
-// Taken says whether anybody has a name.
-func Taken(r kv.Reader, name string) (bool, error) {
-	_, taken, err := r.Get(Key(name))
-	return taken, err
+// Taken says whether a name cannot be an account's: somebody has it, or another account has a wildcard that stands for it, or a
+// name that it would stand for as a wildcard.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-custom-domains.html#wildcard-custom-domain-names
+func Taken(r kv.Reader, account, name string) (bool, error) {
+	name = Fold(name)
+	if _, taken, err := r.Get(Key(name)); err != nil || taken {
+		return taken, err
+	}
+	first, parent, _ := strings.Cut(name, ".")
+	if first != "*" {
+		row, err := jsonrow.Get[Row](r, Key("*."+parent))
+		return row != nil && row.Account != account, err
+	}
+	for row, err := range jsonrow.All[Row](r, kv.Prefix(table())) {
+		if err != nil {
+			return false, err
+		}
+		if _, p, _ := strings.Cut(row.Name, "."); p == parent && row.Account != account {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Put writes a row.
@@ -178,7 +196,11 @@ func Reserved(host string) bool {
 	case "apigateway", "cloudtrail", "dynamodb", "execute-api", "iam", "lambda", "logs", "s3", "streams", "sts":
 		return true
 	}
-	return host == "localhost" || host == "localhost.localstack.cloud"
+	switch host {
+	case "localhost", "localhost.localstack.cloud", "host.docker.internal", "gateway.docker.internal", "host.containers.internal": // as containers call the machine
+		return true
+	}
+	return false
 }
 
 // ValidName says whether a name, folded, can be one: labels of letters, digits and hyphens, of which the first may be "*".
@@ -209,6 +231,8 @@ func ValidBasePath(p string) bool {
 type Names struct {
 	Store kv.Store
 	Log   *slog.Logger
+	// Own is the host of Brume itself, which is nobody's custom domain name.
+	Own string
 }
 
 // A Target is where a request leads.
@@ -229,7 +253,7 @@ func (n *Names) Locate(ctx context.Context, host, path string) (t Target, ok boo
 	}
 	host = Fold(host)
 	// What nearly every request says is no custom name: it is not looked up.
-	if host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil || !strings.Contains(host, ".") || Reserved(host) {
+	if host == "localhost" || net.ParseIP(strings.Trim(host, "[]")) != nil || !strings.Contains(host, ".") || Reserved(host) || host == Fold(n.Own) {
 		return Target{}, false
 	}
 	_, parent, _ := strings.Cut(host, ".")

@@ -2,6 +2,7 @@ package customdomain
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func TestLocate(t *testing.T) {
 	put("api.example.com", Mapping{"a", "", "api1", "$default"}, Mapping{"b", "orders", "api2", "prod"}, Mapping{"c", "orders/v1/items", "api3", "prod"},
 		Mapping{"d", "orders/v2/items", "api4", "prod"}, Mapping{"e", "orders/v2/items/categories", "api5", "prod"})
 	put("*.wild.example.com", Mapping{"f", "v1", "api6", ""})
-	n := &Names{Store: store, Log: slog.New(slog.DiscardHandler)}
+	n := &Names{Store: store, Log: slog.New(slog.DiscardHandler), Own: "Brume.wild.example.com"}
 	for _, tt := range []struct{ host, path, want string }{
 		{"api.example.com:4566", "/orders", "api2 prod  orders /orders"},
 		{"API.Example.com.", "/orders/v1/items", "api3 prod  orders/v1/items /orders/v1/items"},
@@ -40,6 +41,7 @@ func TestLocate(t *testing.T) {
 		{"any.wild.example.com", "/v2/dev", "  /v2/dev  "}, // ours, but it leads nowhere
 		{"sts.wild.example.com", "/v1/dev", "-"},           // not even by a wildcard
 		{"example.com", "/", "-"},
+		{"brume.wild.example.com", "/v1/dev", "-"}, // Brume's own, whoever has the names around it
 		{"a.b.wild.example.com", "/v1/dev", "-"},
 		{"localhost:4566", "/orders", "-"},
 		{"127.0.0.1:4566", "/orders", "-"},
@@ -71,11 +73,44 @@ func TestValidName(t *testing.T) {
 	for name, want := range map[string]bool{
 		"api.example.com": true, "*.example.com": true, "": false, "nodot": false, "a..b": false, "-a.example.com": false, "exa mple.com": false, "a.*.example.com": false,
 		"api.localhost": true, "dynamodb.us-east-1.amazonaws.com": false, "x.amazonaws.com": false, "amazonaws.com": false, "*.amazonaws.com": false, "x.lambda-url.us-east-1.on.aws": false,
-		"sts.example.com": false, "localhost.localstack.cloud": false, "myamazonaws.com": true, "my.sts.example.com": true,
+		"sts.example.com": false, "localhost.localstack.cloud": false, "host.docker.internal": false, "host.containers.internal": false, "gateway.docker.internal": false, "myamazonaws.com": true, "my.sts.example.com": true,
 		strings.Repeat("a", 63) + ".com": true, strings.Repeat("a", 64) + ".com": false, strings.Repeat("a.", 127): false,
 	} {
 		if ValidName(name) != want {
 			t.Errorf("%q: %v", name, !want)
+		}
+	}
+}
+
+// No account takes a part of what another's wildcard stands for, nor a wildcard around another's name: requests would go
+// elsewhere than they went.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-custom-domains.html#wildcard-custom-domain-names
+func TestTaken(t *testing.T) {
+	store := memkv.New()
+	err := store.Update(t.Context(), func(tx kv.Tx) error {
+		return errors.Join(Put(tx, &Row{Account: "1", Name: "a.example.com"}), Put(tx, &Row{Account: "1", Name: "*.wild.com"}), Put(tx, &Row{Account: "1", Name: "x.y.deep.com"}))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		account, name string
+		want          bool
+	}{
+		{"1", "a.example.com", true}, {"2", "a.example.com", true}, {"2", "A.example.com.", true}, {"1", "*.wild.com", true},
+		{"2", "*.example.com", true}, {"1", "*.example.com", false}, {"2", "b.example.com", false},
+		{"2", "a.wild.com", true}, {"1", "a.wild.com", false}, {"2", "a.b.wild.com", false}, {"2", "wild.com", false},
+		{"2", "*.deep.com", false}, {"2", "*.y.deep.com", true}, {"2", "*.xample.com", false},
+	} {
+		err := store.View(t.Context(), func(r kv.Reader) error {
+			got, err := Taken(r, tt.account, tt.name)
+			if got != tt.want {
+				t.Errorf("%+v: %v", tt, got)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }

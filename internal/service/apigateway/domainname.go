@@ -78,7 +78,7 @@ func (s *Service) CreateDomainName(ctx context.Context, in *api.CreateDomainName
 		row.Certificate.ARN, row.Certificate.Name = value(in.RegionalCertificateArn), value(in.RegionalCertificateName)
 	}
 	err := s.store.Update(ctx, func(tx kv.Tx) error {
-		taken, err := customdomain.Taken(tx, name)
+		taken, err := customdomain.Taken(tx, sc.account, name)
 		if err != nil {
 			return err
 		}

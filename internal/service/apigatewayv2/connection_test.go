@@ -407,6 +407,30 @@ func TestConnectAuthorization(t *testing.T) {
 	})
 }
 
+// An authorizer that is told by the context who connects does not hide from templates what it then says of them.
+func TestContextBeforeAuthorizer(t *testing.T) {
+	quiet(t, func(t *testing.T, g *tester) {
+		id := g.socketAPI()
+		in := toFunction()
+		in.IntegrationType, in.RequestTemplates, in.TemplateSelectionExpression = new("AWS"), map[string]string{"$default": `{"who":"$context.authorizer.principalId","key":"$context.identity.apiKeyId"}`}, new("\\$default")
+		a := must(g.CreateAuthorizer(g.ctx, &api.CreateAuthorizerInput{ApiId: &id, Name: new("a"), AuthorizerType: new("REQUEST"), AuthorizerUri: new(functionARN),
+			IdentitySource: []string{"context.identity.sourceIp"}}))
+		g.route(id, "$connect", in, func(in *api.CreateRouteInput) { in.AuthorizationType, in.AuthorizerId = new("CUSTOM"), a.AuthorizerId })
+		payload := ""
+		g.lambda.run = func(_ context.Context, in *edge.LambdaInvocation) (*edge.LambdaResult, error) {
+			if !strings.Contains(in.SourceARN, "/authorizers/") {
+				payload = string(in.Payload)
+				return &edge.LambdaResult{Payload: []byte(`{}`)}, nil
+			}
+			return &edge.LambdaResult{Payload: []byte(`{"principalId":"me","policyDocument":{"Version":"2012-10-17","Statement":[{"Action":"execute-api:Invoke","Effect":"Allow","Resource":"*"}]}}`)}, nil
+		}
+		g.dial(toSocket(id))
+		if !strings.HasPrefix(payload, `{"who":"me"`) {
+			t.Errorf("%s", payload)
+		}
+	})
+}
+
 // What clients are told of faults.
 func TestErrorFrames(t *testing.T) {
 	quiet(t, func(t *testing.T, g *tester) {

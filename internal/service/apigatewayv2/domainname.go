@@ -90,7 +90,7 @@ func (s *Service) CreateDomainName(ctx context.Context, in *api.CreateDomainName
 		return nil, err
 	}
 	err := s.Store.Update(ctx, func(tx kv.Tx) error {
-		taken, err := customdomain.Taken(tx, row.Name)
+		taken, err := customdomain.Taken(tx, sc.account, row.Name)
 		if err != nil {
 			return err
 		}

@@ -308,6 +308,7 @@ func (s *Service) authorizeByRequest(ctx context.Context, t *turn) *socketFault 
 		return faultForbidden
 	}
 	t.c.authorized, t.c.latency = got, time.Since(begin)
+	t.vars = nil // they may have been asked for without it
 	return nil
 }
 
@@ -349,7 +350,7 @@ func (s *Service) admitKey(ctx context.Context, t *turn) *socketFault {
 		return faultOurs(err)
 	}
 	if t.event == "CONNECT" {
-		t.c.apiKey = key
+		t.c.apiKey, t.vars = key, nil // likewise
 	}
 	return nil
 }

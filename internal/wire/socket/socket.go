@@ -29,11 +29,11 @@ func IsHandshake(r *http.Request) bool {
 	return has(r.Header, "Connection", "upgrade") && has(r.Header, "Upgrade", "websocket")
 }
 
-// IsValid says whether a handshake can be completed.
+// IsValid says whether a handshake can be completed. One with a body cannot, as that would be kept for as long as the connection.
 // https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
 func IsValid(r *http.Request) bool {
 	keys := r.Header.Values("Sec-WebSocket-Key")
-	if r.Method != http.MethodGet || !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || r.Header.Get("Sec-WebSocket-Version") != "13" || len(keys) != 1 {
+	if r.Method != http.MethodGet || !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1 || r.ContentLength != 0 || r.Header.Get("Sec-WebSocket-Version") != "13" || len(keys) != 1 {
 		return false
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(keys[0]))

@@ -223,6 +223,8 @@ func TestHandshakes(t *testing.T) {
 		"POST": func(r *http.Request) { r.Method = "POST" }, "version": func(r *http.Request) { r.Header.Set("Sec-WebSocket-Version", "8") },
 		"no key": func(r *http.Request) { r.Header.Del("Sec-WebSocket-Key") }, "a short key": func(r *http.Request) { r.Header.Set("Sec-WebSocket-Key", "YQ==") },
 		"two keys": func(r *http.Request) { r.Header.Add("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==") }, "HTTP/1.0": func(r *http.Request) { r.ProtoMinor = 0 },
+		// A body would be kept as long as the connection.
+		"a body": func(r *http.Request) { r.ContentLength = 1 }, "a body in chunks": func(r *http.Request) { r.ContentLength = -1 },
 	} {
 		r := good()
 		if spoil(r); IsValid(r) {

@@ -308,3 +308,32 @@ func TestLanesBehindAFlood(t *testing.T) {
 		}
 	})
 }
+
+// Lanes that always have a job for a place that becomes free, as many as there are places, keep nobody from having one, be it a
+// lane that is new or one that has waited before.
+func TestFullLanesStarveNobody(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		r := newRunning()
+		b.box.HandleLanes("q", outbox.Lanes{Most: 3}, r.handle(func(string) time.Duration { return time.Second }))
+		for _, lane := range []string{"a", "b", "c", "d"} {
+			b.enqueueMany(lane, 200)
+			time.Sleep(time.Nanosecond)
+		}
+		b.start()
+		time.Sleep(20*time.Second + time.Millisecond)
+		for _, lane := range []string{"a", "b", "c", "d"} {
+			if n := r.done(lane); n < 10 {
+				t.Errorf("%d jobs of lane %s in 20 seconds", n, lane)
+			}
+		}
+		b.enqueueMany("v", 5)
+		time.Sleep(30 * time.Second)
+		if n := r.done("v"); n != 5 {
+			t.Errorf("%d of 5 jobs of lane v in 30 seconds", n)
+		}
+		time.Sleep(time.Hour)
+		if n := b.left(); n != 0 {
+			t.Errorf("%d rows are left", n)
+		}
+	})
+}

@@ -108,7 +108,7 @@ func New(o Options) *Outbox {
 // The first job of a lane runs as soon as fewer than Most do. What a lane has running beyond its first job takes from the
 // places in Shared: at most as many as it leaves free, together with the others. So a lane that is alone has half of them,
 // two lanes that have much to do have a third each, and some are always free for a lane that has nothing yet. Of lanes
-// that wait for a place, the one with the fewest jobs running is next.
+// that wait for a place, the one with the fewest jobs running is next, and of several each in its turn.
 type Lanes struct {
 	Shared int
 	Most   int

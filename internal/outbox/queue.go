@@ -45,9 +45,9 @@ type queue struct {
 	lanes map[string]*lane
 	// beyond is how many deliveries are under way besides the first one of each lane.
 	beyond int
-	// more says that due jobs wait for a free place at next.
-	more bool
-	done chan []byte // keys of deliveries that have ended
+	// turns counts the turns of lanes.
+	turns uint64
+	done  chan []byte // keys of deliveries that have ended
 
 	hint struct {
 		sync.Mutex
@@ -60,6 +60,8 @@ type queue struct {
 type lane struct {
 	name    string
 	running int
+	// turn says when it was last its turn, or came to be: of those that wait the lowest is next.
+	turn uint64
 	// waiting is where its first job may be that was left out; nil if there is none.
 	waiting []byte
 	// limit is the most that may run, as of the reading that is under way; 0 if that has not asked yet.
@@ -113,13 +115,9 @@ func (q *queue) run(ctx, handlers context.Context) {
 		case <-timer.C:
 		case key := <-q.done:
 			q.ended(key)
-			if !q.more && !q.anyWaits() {
+			if !q.anyWaits() {
 				continue
 			}
-		}
-		if len(q.running) == q.rules.Most {
-			q.more = true
-			continue
 		}
 		q.takeHint()
 		wait, err := q.deliver(ctx, handlers)
@@ -167,7 +165,8 @@ func (q *queue) anyWaits() bool {
 func (q *queue) lane(name string) *lane {
 	l := q.lanes[name]
 	if l == nil {
-		l = &lane{name: name}
+		q.turns++
+		l = &lane{name: name, turn: q.turns}
 		q.lanes[name] = l
 	}
 	return l
@@ -238,9 +237,9 @@ func (rd *reading) room(l *lane) (bool, error) {
 	return l.running < l.limit, nil
 }
 
-// resume starts jobs of the lanes that wait: always of the one that has the fewest running, and the oldest job of several.
+// resume starts jobs of the lanes that wait: always of the one that has the fewest running, and of several in turn.
 func (rd *reading) resume() error {
-	for {
+	for len(rd.running) < rd.rules.Most {
 		var best *lane
 		for _, l := range rd.lanes {
 			if l.waiting == nil || best != nil && !l.before(best) {
@@ -261,13 +260,14 @@ func (rd *reading) resume() error {
 			return err
 		}
 	}
+	return nil
 }
 
 func (l *lane) before(other *lane) bool {
 	if l.running != other.running {
 		return l.running < other.running
 	}
-	return bytes.Compare(l.waiting, other.waiting) < 0
+	return l.turn < other.turn
 }
 
 // resumeLane starts the first job of a lane that waits.
@@ -288,10 +288,10 @@ func (rd *reading) resumeLane(l *lane) error {
 	return nil
 }
 
-// read starts jobs from next on, and returns the time until it is to go on.
+// read starts jobs from next on, and returns the time until it is to go on. Where there is no place left it reads on, so that
+// every lane that has a due job waits for its turn.
 func (rd *reading) read() (wait time.Duration, err error) {
 	q := rd.queue
-	q.more = false
 	for p, err := range rd.r.Scan(kv.Range{Start: q.next, End: kv.PrefixEnd(q.prefix)}) {
 		if err != nil {
 			return 0, err
@@ -307,9 +307,6 @@ func (rd *reading) read() (wait time.Duration, err error) {
 		case due.After(rd.now):
 			q.next = bytes.Clone(p.Key)
 			return due.Sub(rd.now), nil
-		case len(q.running) >= q.rules.Most:
-			q.next, q.more = bytes.Clone(p.Key), true
-			return never, nil
 		default:
 			l := q.lane(string(name))
 			ok := l.waiting == nil
@@ -350,6 +347,8 @@ func (rd *reading) take(l *lane, key []byte, id jobID) error {
 	d := delivery{bytes.Clone(key), id, job}
 	rd.start = append(rd.start, d)
 	rd.running[string(d.key)] = l
+	rd.turns++
+	l.turn = rd.turns
 	if l.running++; l.running > 1 {
 		rd.beyond++
 	}

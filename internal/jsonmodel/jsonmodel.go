@@ -12,6 +12,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -77,7 +78,7 @@ func NewSet(all []Model) *Set {
 			continue
 		}
 		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(m.Schema))
-		if err != nil {
+		if err != nil || !reasonable(doc) {
 			continue // one that is needed is missed by Compile
 		}
 		rewriteRefs(doc)
@@ -130,6 +131,9 @@ func Check(schema *Schema, body []byte) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("[the body is not one JSON value]")
 	}
+	if !reasonable(doc) {
+		return errors.New("[the body has a number that is too long]")
+	}
 	err := schema.Validate(doc)
 	var faults *jsonschema.ValidationError
 	if !errors.As(err, &faults) {
@@ -142,6 +146,38 @@ func Check(schema *Schema, body []byte) error {
 		text = strings.ToValidUTF8(text[:maxFault], "") + " [TRUNCATED]"
 	}
 	return errors.New("[" + text + "]")
+}
+
+// Bounds of numbers: how long one is as a text, in bytes, and its exponent either way. The library calculates with all digits,
+// and fails over a number that it cannot write out.
+const (
+	maxNumber   = 1024
+	maxExponent = 1024 // a double has 308
+)
+
+// reasonable says whether all numbers in a value are within their bounds.
+func reasonable(v any) bool {
+	switch v := v.(type) {
+	case json.Number:
+		if len(v) > maxNumber {
+			return false
+		}
+		i := strings.IndexAny(string(v), "eE")
+		if i < 0 {
+			return true
+		}
+		n, err := strconv.Atoi(string(v[i+1:]))
+		return err == nil && -maxExponent <= n && n <= maxExponent
+	case map[string]any:
+		for _, child := range v {
+			if !reasonable(child) {
+				return false
+			}
+		}
+	case []any:
+		return !slices.ContainsFunc(v, func(child any) bool { return !reasonable(child) })
+	}
+	return true
 }
 
 const (

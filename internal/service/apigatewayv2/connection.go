@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -205,6 +206,12 @@ func (c *connection) Serve(ctx context.Context, socket edge.Socket) {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
+			// One message must not end the process, whatever is in it: nobody else would catch this.
+			defer func() {
+				if p := recover(); p != nil {
+					c.s.Log.ErrorContext(ctx, "panic in a message of a WebSocket", slog.Any("panic", p), slog.String("connection_id", c.id), slog.String("stack", string(debug.Stack())))
+				}
+			}()
 			c.s.message(ctx, c, message)
 		})
 	})

@@ -431,6 +431,22 @@ func TestContextBeforeAuthorizer(t *testing.T) {
 	})
 }
 
+// A message whose handling panics is nobody's but its sender's.
+func TestPanicInMessage(t *testing.T) {
+	quiet(t, func(t *testing.T, g *tester) {
+		id := g.socketAPI()
+		g.route(id, "$default", toFunction())
+		cl := g.dial(toSocket(id))
+		g.lambda.run = func(context.Context, *edge.LambdaInvocation) (*edge.LambdaResult, error) { panic("of a message") }
+		cl.say("x")
+		g.lambda.run = returns(`{"statusCode":200}`)
+		cl.say("y")
+		if got := g.event()["body"]; got != "y" {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
 // What clients are told of faults.
 func TestErrorFrames(t *testing.T) {
 	quiet(t, func(t *testing.T, g *tester) {

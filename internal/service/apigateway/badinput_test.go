@@ -94,6 +94,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	must(0, model("Nested", `{"items":{"$ref":"https://apigateway.amazonaws.com/restapis/`+id+`/models/Nested"}}`))
 	must(0, model("Circle", `{"$ref":"https://apigateway.amazonaws.com/restapis/`+id+`/models/Circle"}`))
 	must(0, model("Huge", `{"type":"string","pattern":"`+strings.Repeat(`(\\pL{1000})`, 50)+`"}`))
+	must(0, model("Least", `{"items":{"minimum":1}}`))
 	must(0, model("Slow", `{"type":"string","pattern":"(x+x+)+y"}`))
 	wantError(t, model("Deep", strings.Repeat(`{"not":`, 10_001)+"{}"+strings.Repeat("}", 10_001)), "BadRequestException", "Invalid model schema")
 	v := must(g.CreateRequestValidator(g.ctx, &api.CreateRequestValidatorInput{RestApiId: &id, Name: new("v"), ValidateRequestBody: new(true)}))
@@ -101,7 +102,7 @@ func TestBodiesAreBounded(t *testing.T) {
 		model, body string
 		status      int
 	}{
-		{"Nested", deep, 200}, {"Nested", strings.Repeat("[", 1_000_000), 400}, {"Nested", "\xff\xfe", 400}, {"Nested", "[1e999999999]", 200},
+		{"Nested", deep, 200}, {"Nested", strings.Repeat("[", 1_000_000), 400}, {"Nested", "\xff\xfe", 400}, {"Nested", "[1e999]", 200}, {"Nested", "[1e999999999]", 400}, {"Least", "[1e999999999]", 400}, {"Least", "[2]", 200},
 		{"Circle", "{}", 400}, {"Huge", `"x"`, 400}, {"Slow", `"` + strings.Repeat("x", 1_000_000) + `"`, 400}, {"Slow", `"xxxxxxy"`, 200},
 	} {
 		must(g.UpdateMethod(g.ctx, &api.UpdateMethodInput{RestApiId: &id, ResourceId: &res, HttpMethod: new("POST"),

@@ -18,7 +18,8 @@ const (
 	historyBytes = minBytes
 )
 
-// A Budget bounds what all Hubs hold for their subscribers.
+// A Budget bounds what all Hubs hold for their subscribers. None holds more than it leaves free, so that one whose subscribers
+// take nothing leaves room for others.
 type Budget struct {
 	left atomic.Int64
 }
@@ -56,7 +57,8 @@ type Config struct {
 // has none.
 type Hub struct {
 	c      Config
-	quiet  atomic.Bool // nobody has subscribed, and nobody can any more
+	held   atomic.Int64 // of the Budget
+	quiet  atomic.Bool  // nobody has subscribed, and nobody can any more
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
@@ -78,6 +80,20 @@ func New(c Config) *Hub {
 	close(h.resumed)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h
+}
+
+// take takes bytes from the Budget, as far as the Hub may have them; give gives them back.
+func (h *Hub) take(n int) bool {
+	if h.held.Add(int64(n)) > h.c.Budget.left.Load() || !h.c.Budget.take(n) {
+		h.held.Add(-int64(n))
+		return false
+	}
+	return true
+}
+
+func (h *Hub) give(n int) {
+	h.held.Add(-int64(n))
+	h.c.Budget.give(n)
 }
 
 // Wanted says whether events are to be published at all.
@@ -113,7 +129,7 @@ func (h *Hub) Publish(e Event) {
 
 // remember keeps an event for those that subscribe later. h.mu is held.
 func (h *Hub) remember(e Event) {
-	if size := e.size(); len(h.history) < historyItems && h.historySize+size <= historyBytes && h.c.Budget.take(size) {
+	if size := e.size(); len(h.history) < historyItems && h.historySize+size <= historyBytes && h.take(size) {
 		h.history = append(h.history, e)
 		h.historySize += size
 		return
@@ -124,7 +140,7 @@ func (h *Hub) remember(e Event) {
 
 // forget ends the history. h.mu is held.
 func (h *Hub) forget() {
-	h.c.Budget.give(h.historySize)
+	h.give(h.historySize)
 	h.history, h.historySize = nil, 0
 }
 

@@ -57,7 +57,7 @@ func (s *subscriber) push(event []byte) {
 		s.first = time.Now()
 		s.signal()
 	}
-	if len(s.queue) >= 2*s.items || s.size+len(event) > 2*s.bytes || !s.hub.c.Budget.take(len(event)+eventOverhead) {
+	if len(s.queue) >= 2*s.items || s.size+len(event) > 2*s.bytes || !s.hub.take(len(event)+eventOverhead) {
 		s.dropped.Records++
 		s.dropped.Bytes += len(event)
 		return
@@ -117,7 +117,7 @@ func (s *subscriber) wait(ctx context.Context) {
 func (s *subscriber) discard() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hub.c.Budget.give(s.size + eventOverhead*len(s.queue))
+	s.hub.give(s.size + eventOverhead*len(s.queue))
 	s.queue, s.size = nil, 0
 	s.release()
 }
@@ -154,10 +154,10 @@ func (s *subscriber) run() {
 			to, using = s.hub.sender(sub), sub
 		}
 		if !s.deliver(to, batch) {
-			s.hub.c.Budget.give(taken)
+			s.hub.give(taken)
 			return
 		}
-		s.hub.c.Budget.give(taken)
+		s.hub.give(taken)
 		s.sent()
 	}
 }

@@ -582,16 +582,22 @@ func TestSubscriberThatHangs(t *testing.T) {
 	})
 }
 
-// What all subscribers hold together is bounded too.
+// What all subscribers hold together is bounded too, and those of one environment leave as much for others as they have.
 func TestBudget(t *testing.T) {
 	run(t, Config{Budget: NewBudget(1000)}, func(w *world) {
 		w.subscribe(Telemetry, "x", example, 200)
 		for range 100 {
 			w.Publish(line("function", strings.Repeat("x", 50)))
 		}
-		if left := w.c.Budget.left.Load(); left < 0 || left > 250 {
+		if left := w.c.Budget.left.Load(); left < 500 || left > 650 {
 			t.Error(left)
 		}
+		other := New(Config{Budget: w.c.Budget, Told: func(string, any) {}})
+		other.Publish(line("function", strings.Repeat("x", 50)))
+		if other.lost.Records != 0 {
+			t.Error("there is no room for another environment")
+		}
+		other.Close()
 		w.Settle()
 		s := w.serve(8080)
 		time.Sleep(5 * time.Second)

@@ -316,6 +316,9 @@ func (s *Service) Connect(ctx context.Context, req *edge.Request) (edge.Session,
 	if !s.connections.add(c) {
 		return nil, t.answer(faultUnavailable), true
 	}
+	if s.current(context.WithoutCancel(ctx), &turn{c: c}) != nil { // it was deleted meanwhile, when there was nothing to close yet
+		c.end(goingAway, "Going away")
+	}
 	return c, nil, true
 }
 

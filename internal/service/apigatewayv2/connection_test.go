@@ -431,6 +431,24 @@ func TestContextBeforeAuthorizer(t *testing.T) {
 	})
 }
 
+// A stage that is deleted while $connect runs has no connection then.
+func TestStageGoneMeanwhile(t *testing.T) {
+	quiet(t, func(t *testing.T, g *tester) {
+		id := g.socketAPI()
+		g.route(id, "$connect", toFunction())
+		g.lambda.run = func(context.Context, *edge.LambdaInvocation) (*edge.LambdaResult, error) {
+			must(g.DeleteStage(g.ctx, &api.DeleteStageInput{ApiId: &id, StageName: new("dev")}))
+			return &edge.LambdaResult{Payload: []byte(`{"statusCode":200}`)}, nil
+		}
+		cl := g.dial(toSocket(id))
+		select {
+		case <-cl.served:
+		default:
+			t.Error("the connection stays")
+		}
+	})
+}
+
 // A message whose handling panics is nobody's but its sender's.
 func TestPanicInMessage(t *testing.T) {
 	quiet(t, func(t *testing.T, g *tester) {

@@ -45,7 +45,15 @@ func Compile(expr string) (*Regexp, error) {
 }
 
 // Whole compiles an expression that matches whole texts only.
-func Whole(expr string) (*Regexp, error) { return Compile("^(?:" + expr + ")$") }
+func Whole(expr string) (*Regexp, error) {
+	if len(expr) > maxLength {
+		return nil, ErrTooLarge
+	}
+	if _, err := syntax.Parse(expr, syntax.Perl); err != nil { // "a)|(b" is one only with what is put around it
+		return nil, err
+	}
+	return Compile("^(?:" + expr + ")$")
+}
 
 // Fits says whether a text is short enough for the expression.
 func (r *Regexp) Fits(text string) bool { return len(text) <= r.room() }

@@ -25,6 +25,20 @@ func TestCompile(t *testing.T) {
 	}
 }
 
+// No expression gets out of what is put around it.
+func TestWholeIsWhole(t *testing.T) {
+	for _, expr := range []string{"a)|(?:b", "a)|(b", ")(?:", "(", `\`} {
+		if re, err := Whole(expr); err == nil {
+			t.Errorf("%s is taken, and matches xb: %v", expr, re.MatchString("xb"))
+		}
+	}
+	for _, expr := range []string{"a|b", "(?i)a", `\)`, "[)(]"} {
+		if _, err := Whole(expr); err != nil {
+			t.Errorf("%s: %v", expr, err)
+		}
+	}
+}
+
 func TestMatch(t *testing.T) {
 	re, err := Whole("a|b.*")
 	if err != nil {

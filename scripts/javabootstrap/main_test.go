@@ -23,11 +23,13 @@ func TestUpToDate(t *testing.T) {
 		t.Fatal("bootstrap.jar is older than its sources: run make generate")
 	}
 	version, err := compiler()
-	if err != nil || version != m["Compiler"] {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("the jar was made by javac %s, here is %q, %v", m["Compiler"], version, err)
-		}
-		t.Skipf("the jar was made by javac %s, here is %q, %v", m["Compiler"], version, err)
+	switch {
+	case err != nil && os.Getenv("CI") != "":
+		t.Fatal(err)
+	case err != nil:
+		t.Skip(err)
+	case version != m["Compiler"]: // it may be newer, and compile otherwise
+		t.Skipf("the jar was made by javac %s, here is %s", m["Compiler"], version)
 	}
 	made, err := build(filepath.Join(bootstrap, "java"), sources, sum)
 	if err != nil {

@@ -307,7 +307,21 @@ func TestProcessorShares(t *testing.T) {
 	if ok, why := d.controls("cpu"); !ok {
 		t.Skip(why)
 	}
+	// The kernel may leave the two that have much on one processor for a while: a good round shows that shares count.
 	shares := []float64{1, 8}
+	var used []time.Duration
+	for range 8 {
+		used = useProcessors(t, d, shares)
+		if used[1] >= 2*used[0] {
+			return
+		}
+	}
+	t.Errorf("with the shares %v they used %v", shares, used)
+}
+
+// useProcessors has as many sandboxes of each share as there are processors spin for a second, and returns what they used.
+func useProcessors(t *testing.T, d *driver, shares []float64) []time.Duration {
+	t.Helper()
 	used := make([]time.Duration, len(shares))
 	var runs []*run
 	for range runtime.NumCPU() {
@@ -321,9 +335,7 @@ func TestProcessorShares(t *testing.T) {
 		r.ok(t)
 		used[i%len(shares)] += r.Wait().CPUTime
 	}
-	if used[1] < 2*used[0] {
-		t.Errorf("with the shares %v they used %v", shares, used)
-	}
+	return used
 }
 
 // The paths that lead to a bind need not be open to others when Brume is root.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -52,6 +53,21 @@ type Request struct {
 	// Authenticate verifies the signature of the request for execute-api in a region, and returns who signed. What is
 	// wrong with a signature is a *SignatureFault. It is nil where nobody can have signed.
 	Authenticate func(ctx context.Context, region string) (call.Principal, error)
+}
+
+// Forwarded is what X-Forwarded-Proto and X-Forwarded-Port say of the request. A port that is not known is that of the host,
+// or the one that the scheme has by itself.
+func (r *Request) Forwarded() (proto, port string) {
+	proto, port = "http", "80"
+	if r.Secure {
+		proto, port = "https", "443"
+	}
+	if r.Port != 0 {
+		port = strconv.Itoa(r.Port)
+	} else if _, p, err := net.SplitHostPort(r.Host); err == nil && p != "" {
+		port = p
+	}
+	return proto, port
 }
 
 // A CustomName is how a request came that was sent to a custom domain name.

@@ -6,7 +6,8 @@ import (
 	"errors"
 	"io"
 	"strconv"
-	"unicode/utf8"
+
+	"brume/internal/jsontext"
 )
 
 // ParseJSON reads one JSON value. Objects keep the order of their members.
@@ -85,7 +86,7 @@ func appendJSON(b []byte, v any, depth int) ([]byte, error) {
 	var err error
 	switch v := v.(type) {
 	case string:
-		b = AppendJSONString(b, v)
+		b = jsontext.AppendString(b, v)
 	case *List:
 		b = append(b, '[')
 		for i, e := range v.Elems {
@@ -103,7 +104,7 @@ func appendJSON(b []byte, v any, depth int) ([]byte, error) {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(AppendJSONString(b, k), ':')
+			b = append(jsontext.AppendString(b, k), ':')
 			if b, err = appendJSON(b, v.values[k], depth+1); err != nil {
 				return nil, err
 			}
@@ -118,49 +119,4 @@ func appendJSON(b []byte, v any, depth int) ([]byte, error) {
 		return nil, errTooLong
 	}
 	return b, nil
-}
-
-// AppendJSONString appends s in quotes, with the escapes that JSON asks for. Bytes that are not UTF-8 become U+FFFD.
-func AppendJSONString(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && n == 1 {
-				b = append(b, s[start:i]...)
-				b = append(b, "\ufffd"...)
-				start = i + 1
-			}
-			i += n
-			continue
-		}
-		if c >= ' ' && c != '"' && c != '\\' {
-			i++
-			continue
-		}
-		b = append(b, s[start:i]...)
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		case '\b':
-			b = append(b, '\\', 'b')
-		case '\f':
-			b = append(b, '\\', 'f')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
-		i++
-		start = i
-	}
-	b = append(b, s[start:]...)
-	return append(b, '"')
 }

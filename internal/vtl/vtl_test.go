@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"brume/internal/jsontext"
 )
 
 // input is an Object as API Gateway's $input is one.
@@ -190,7 +192,7 @@ func TestJSON(t *testing.T) {
 			t.Errorf("%.40q: %v", s, v)
 		}
 	}
-	if got := string(AppendJSONString(nil, "a\xffb")); got != "\"a\ufffdb\"" {
+	if got := string(jsontext.AppendString(nil, "a\xffb")); got != "\"a\ufffdb\"" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	api "brume/internal/api/apigateway"
 	"brume/internal/boundedre"
 	"brume/internal/call"
+	"brume/internal/jsontext"
 	"brume/internal/policy"
 	"brume/internal/vtl"
 )
@@ -286,12 +287,12 @@ func (x *exchange) authorizerEvent(a *authorizer) []byte {
 	if a.kind == "TOKEN" {
 		token, _ := x.requestValue(a.sources[0])
 		b := append([]byte(nil), `{"type":"TOKEN","methodArn":`...)
-		b = vtl.AppendJSONString(b, x.methodARN())
+		b = jsontext.AppendString(b, x.methodARN())
 		b = append(b, `,"authorizationToken":`...)
-		return append(vtl.AppendJSONString(b, token), '}')
+		return append(jsontext.AppendString(b, token), '}')
 	}
 	b := append([]byte(nil), `{"type":"REQUEST","methodArn":`...)
-	b = vtl.AppendJSONString(b, x.methodARN())
+	b = jsontext.AppendString(b, x.methodARN())
 	b = append(b, ',')
 	b = x.appendRequest(b)
 	return append(b, '}')

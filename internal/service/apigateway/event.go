@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"brume/internal/jsontext"
 	"brume/internal/vtl"
 )
 
@@ -28,7 +29,7 @@ func (x *exchange) proxyEvent() []byte {
 		b = base64.StdEncoding.AppendEncode(b, x.req.Body)
 		b = append(b, '"')
 	default:
-		b = vtl.AppendJSONString(b, string(x.req.Body))
+		b = jsontext.AppendString(b, string(x.req.Body))
 	}
 	b = append(b, `,"isBase64Encoded":`...)
 	b = strconv.AppendBool(b, binary)
@@ -38,11 +39,11 @@ func (x *exchange) proxyEvent() []byte {
 // appendRequest writes the members that the events of proxy integrations and of REQUEST authorizers share.
 func (x *exchange) appendRequest(b []byte) []byte {
 	b = append(b, `"resource":`...)
-	b = vtl.AppendJSONString(b, x.method.resource.path)
+	b = jsontext.AppendString(b, x.method.resource.path)
 	b = append(b, `,"path":`...)
-	b = vtl.AppendJSONString(b, x.shownPath())
+	b = jsontext.AppendString(b, x.shownPath())
 	b = append(b, `,"httpMethod":`...)
-	b = vtl.AppendJSONString(b, x.httpMethod)
+	b = jsontext.AppendString(b, x.httpMethod)
 	headers := x.headers()
 	b = append(b, `,"headers":`...)
 	b = appendSingle(b, headers)
@@ -66,7 +67,7 @@ func (x *exchange) appendRequestContext(b []byte) []byte {
 		b = append(b, ',', '"')
 		b = append(b, name...)
 		b = append(b, '"', ':')
-		b = vtl.AppendJSONString(b, value)
+		b = jsontext.AppendString(b, value)
 	}
 	null := func(name string) {
 		b = append(b, ',', '"')
@@ -82,7 +83,7 @@ func (x *exchange) appendRequestContext(b []byte) []byte {
 	}
 	domain, prefix := x.domain()
 	b = append(b, `{"resourceId":`...)
-	b = vtl.AppendJSONString(b, x.method.resource.id)
+	b = jsontext.AppendString(b, x.method.resource.id)
 	if x.method.operationName != "" {
 		str("operationName", x.method.operationName)
 	}
@@ -92,7 +93,7 @@ func (x *exchange) appendRequestContext(b []byte) []byte {
 		sep := ""
 		if a.document != nil {
 			b = append(b, `"principalId":`...)
-			b = vtl.AppendJSONString(b, a.principalID)
+			b = jsontext.AppendString(b, a.principalID)
 			b = append(b, `,"integrationLatency":`...)
 			b = strconv.AppendInt(b, a.latency.Milliseconds(), 10)
 			sep = ","
@@ -101,13 +102,13 @@ func (x *exchange) appendRequestContext(b []byte) []byte {
 			v, _ := a.context.Get(name)
 			text, err := vtl.JSON(v)
 			if s, ok := v.(string); ok {
-				text, err = string(vtl.AppendJSONString(nil, s)), nil
+				text, err = string(jsontext.AppendString(nil, s)), nil
 			}
 			if err != nil {
 				continue // it was made of texts: there is nothing that could not be shown
 			}
 			b = append(b, sep...)
-			b = vtl.AppendJSONString(b, name)
+			b = jsontext.AppendString(b, name)
 			b = append(b, ':')
 			b = append(b, text...)
 			sep = ","
@@ -189,9 +190,9 @@ func appendSingle(b []byte, fields []Field) []byte {
 			continue
 		}
 		b = append(b, sep)
-		b = vtl.AppendJSONString(b, f.Name)
+		b = jsontext.AppendString(b, f.Name)
 		b = append(b, ':')
-		b = vtl.AppendJSONString(b, f.Value)
+		b = jsontext.AppendString(b, f.Value)
 		sep = ','
 	}
 	return append(b, '}')
@@ -208,14 +209,14 @@ func appendMulti(b []byte, fields []Field) []byte {
 		case i == 0:
 		case fields[i-1].Name == f.Name:
 			b = append(b, ',')
-			b = vtl.AppendJSONString(b, f.Value)
+			b = jsontext.AppendString(b, f.Value)
 			continue
 		default:
 			b = append(b, ']', ',')
 		}
-		b = vtl.AppendJSONString(b, f.Name)
+		b = jsontext.AppendString(b, f.Name)
 		b = append(b, ':', '[')
-		b = vtl.AppendJSONString(b, f.Value)
+		b = jsontext.AppendString(b, f.Value)
 	}
 	return append(b, ']', '}')
 }

@@ -2,7 +2,6 @@ package apigateway
 
 import (
 	"net"
-	"strconv"
 	"strings"
 	"time"
 
@@ -155,17 +154,11 @@ func (x *exchange) headers() []Field {
 			fields = append(fields, f)
 		}
 	}
-	proto, port := "http", x.req.Port
-	if x.req.Secure {
-		proto = "https"
-	}
-	if port == 0 {
-		port = map[bool]int{false: 80, true: 443}[x.req.Secure]
-	}
+	proto, port := (*edge.Request)(x.req).Forwarded()
 	fields = append(fields,
 		Field{"X-Amzn-Trace-Id", x.traceID},
 		Field{"X-Forwarded-For", forwarded + x.sourceIP()},
-		Field{"X-Forwarded-Port", strconv.Itoa(port)},
+		Field{"X-Forwarded-Port", port},
 		Field{"X-Forwarded-Proto", proto})
 	return sortFields(fields)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	api "brume/internal/api/apigateway"
+	"brume/internal/jsontext"
 	"brume/internal/vtl"
 )
 
@@ -107,7 +108,7 @@ func (g *gatewayResponse) messageJSON() string {
 	if g.message == "" {
 		return "null"
 	}
-	return string(vtl.AppendJSONString(nil, g.message))
+	return string(jsontext.AppendString(nil, g.message))
 }
 
 // response is the answer where nothing is customised.

@@ -138,15 +138,9 @@ func (x *exchange) headers() []edge.Field {
 			fields = append(fields, f)
 		}
 	}
-	proto, port := "http", x.req.Port
-	if x.req.Secure {
-		proto = "https"
-	}
-	if port == 0 {
-		port = map[bool]int{false: 80, true: 443}[x.req.Secure]
-	}
+	proto, port := x.req.Forwarded()
 	fields = append(fields, edge.Field{"x-amzn-trace-id", x.traceID}, edge.Field{"x-forwarded-for", forwarded + x.sourceIP()},
-		edge.Field{"x-forwarded-port", strconv.Itoa(port)}, edge.Field{"x-forwarded-proto", proto})
+		edge.Field{"x-forwarded-port", port}, edge.Field{"x-forwarded-proto", proto})
 	slices.SortStableFunc(fields, func(a, b edge.Field) int { return strings.Compare(a.Name, b.Name) })
 	return fields
 }

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"brume/internal/edge"
 	"brume/internal/gatewaylog"
 	"brume/internal/jsonmodel"
+	"brume/internal/jsontext"
 	"brume/internal/mapping"
 	"brume/internal/policy"
 	"brume/internal/vtl"
@@ -99,7 +98,7 @@ func faultOurs(err error) *socketFault {
 // frame is the message that tells the client of a fault.
 func (t *turn) frame(f *socketFault) []byte {
 	b := append([]byte(nil), `{"message": `...)
-	b = vtl.AppendJSONString(b, f.message)
+	b = jsontext.AppendString(b, f.message)
 	b = append(b, `, "connectionId":"`+t.c.id+`", "requestId":"`+t.requestID+`"}`...)
 	return b
 }
@@ -601,16 +600,7 @@ func (t *turn) handshakeHeaders() []edge.Field {
 			fields = append(fields, f)
 		}
 	}
-	proto, port := "http", t.c.req.Port
-	if t.c.req.Secure {
-		proto = "https"
-	}
-	if _, p, err := net.SplitHostPort(t.c.req.Host); port == 0 && err == nil {
-		port, _ = strconv.Atoi(p)
-	}
-	if port == 0 {
-		port = map[bool]int{false: 80, true: 443}[t.c.req.Secure]
-	}
+	proto, port := t.c.req.Forwarded()
 	return append(fields, edge.Field{"X-Amzn-Trace-Id", t.traceID}, edge.Field{"X-Forwarded-For", forwarded + t.sourceIP()},
-		edge.Field{"X-Forwarded-Port", strconv.Itoa(port)}, edge.Field{"X-Forwarded-Proto", proto})
+		edge.Field{"X-Forwarded-Port", port}, edge.Field{"X-Forwarded-Proto", proto})
 }

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"brume/internal/awserr"
+	"brume/internal/jsontext"
 	"brume/internal/schema"
 	"brume/internal/wire/codec"
-	"brume/internal/wire/jsontext"
 )
 
 // A Decoder reads values out of one JSON text. Its errors are SerializationExceptions in the words of AWS, which names

@@ -4,9 +4,9 @@ import (
 	"time"
 
 	"brume/internal/awserr"
+	"brume/internal/jsontext"
 	"brume/internal/schema"
 	"brume/internal/wire/codec"
-	"brume/internal/wire/jsontext"
 )
 
 // An Encoder writes values as one JSON text. It may be used for one text after another.

@@ -64,7 +64,7 @@ func eachJava(t *testing.T, test func(t *testing.T, r *Runtime, classes map[stri
 	}
 	each(t, java, func(t *testing.T, r *Runtime) {
 		if compareVersions(r.Version, "17") < 0 {
-			t.Skip("the tests are written for Java 17")
+			t.Skipf("the tests are written in Java 17, here is %s", r.Version)
 		}
 		test(t, r, task)
 	})
@@ -367,7 +367,7 @@ func TestJavaServices(t *testing.T) {
 func TestJavaConfiguration(t *testing.T) {
 	eachJava(t, func(t *testing.T, r *Runtime, _ map[string]string) {
 		if !strings.HasPrefix(r.Interpreter, "/usr/lib/jvm/java-") {
-			t.Skip("not a package of Debian's")
+			t.Skipf("%s is not a package of Debian's", r.Interpreter)
 		}
 		found := false
 		for _, b := range r.Binds(Options{}) {

@@ -23,7 +23,7 @@ func modernNode(r *Runtime) bool { return compareVersions(r.Version, "24") >= 0 
 func eachWithCallbacks(t *testing.T, test func(t *testing.T, r *Runtime)) {
 	each(t, nodejs, func(t *testing.T, r *Runtime) {
 		if modernNode(r) {
-			t.Skip("no callbacks")
+			t.Skip("Node.js from 24 on knows no callbacks")
 		}
 		test(t, r)
 	})
@@ -454,7 +454,7 @@ func TestNodeSlowInit(t *testing.T) {
 func TestNodeWithoutCallbacks(t *testing.T) {
 	each(t, nodejs, func(t *testing.T, r *Runtime) {
 		if !modernNode(r) {
-			t.Skip("callbacks")
+			t.Skip("Node.js before 24 knows callbacks")
 		}
 		f := nodeFunction(t, r, "exports.handler = (event, context, callback) => callback(null, 1);\n")
 		f.failsInit("Runtime.CallbackHandlerDeprecated", "ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. You need to modify this function to use a supported handler signature to use Node.js 24 or later. For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.")
